@@ -1,0 +1,134 @@
+"""What a gate is: a frozen value with equation, parameters, reference forward and cost model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gatebench.gates.draw import draw_tensor, parse_init
+from gatebench.options import Option, OptionValue, bind_options
+from gatebench.shape import Shape
+
+Tensors = Mapping[str, Tensor]
+DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Compulsory work of one call.
+
+    flops           model FLOPs: those of the matrix products (1 multiply-add = 2 FLOP); for gates without
+                    one, the pointwise FLOPs
+    transcendental  calls of exp, tanh, sigmoid, ...
+    bytes_min       bytes that must move between memory and core once, whatever the kernel does
+    """
+
+    flops: int
+    transcendental: int
+    bytes_min: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.flops + other.flops, self.transcendental + other.transcendental, self.bytes_min + other.bytes_min
+        )
+
+
+@dataclass(frozen=True, init=False)
+class Gate:
+    """A gating mechanism as mathematics, with its options bound. Frozen and hashable.
+
+    A subclass writes `parameters`, `cost`, and either `state` and `step` (gates with time: `forward` then
+    unrolls `step`) or `forward`; the rest has defaults.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    equation: ClassVar[str] = "not given"
+    source: ClassVar[str] = "not given"
+    options: ClassVar[Mapping[str, Option]] = {}
+    stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
+    memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
+    nonlinearities: ClassVar[Mapping[str, str]] = {}  # letter of `activations` -> sigmoid, tanh, swish
+
+    option_values: tuple[tuple[str, OptionValue], ...]
+
+    def __init__(self, **options: Any) -> None:
+        bound = bind_options(f"gate {self.name}", self.options, options)
+        object.__setattr__(self, "option_values", tuple(bound.items()))
+
+    def __getitem__(self, option: str) -> Any:
+        """Return the bound value of an option."""
+        return dict(self.option_values)[option]
+
+    # --- what the gate is made of
+
+    def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        """Return name -> shape of each parameter, in PyTorch's names and order."""
+        raise NotImplementedError(f"gate {self.name} does not define parameters")
+
+    def state(self, shape: Shape) -> dict[str, int]:
+        """Return the ordered parts of the state and their widths; {} for a gate without time."""
+        return {}
+
+    def input_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        """Return name -> shape of each input; by default x (T, B, I), and <part>0 (B, width) for each state part."""
+        initial = {f"{part}0": (shape.batch, width) for part, width in self.state(shape).items()}
+        return {"x": (shape.seq_len, shape.batch, shape.input_size), **initial}
+
+    def blocks(self, parameter: str) -> tuple[str, ...]:
+        """Return the letters of the equal blocks along a parameter's first axis; () where it has none."""
+        return ()
+
+    def time_axis(self, tensor: str) -> int | None:
+        """Return the axis of time in an input or output, None where it has none."""
+        return {"x": 0, "output": 0}.get(tensor)
+
+    # --- numbers to measure with
+
+    def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
+        """Draw parameters, float64 on the CPU, one generator per tensor keyed by (seed, name).
+
+        init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets bias b),
+        "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
+        gatebench.Unsupported where the gate has no block that keeps the state.
+        """
+        scheme = parse_init(init)
+        params = {name: self.draw_parameter(shape, seed, name) for name in self.parameters(shape)}
+        return scheme.apply(self, shape, seed, params)
+
+    def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
+        """Draw one parameter by PyTorch's rule for recurrent modules: U(-1/sqrt(H), 1/sqrt(H))."""
+        bound = shape.hidden_size**-0.5
+        return draw_tensor(self.parameters(shape)[name], seed, name, "uniform") * bound
+
+    def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
+        """Draw inputs and initial states, float64 on the CPU; kind: "normal" N(0, 1), or "zero"."""
+        return {name: draw_tensor(size, seed, name, kind) for name, size in self.input_shapes(shape).items()}
+
+    # --- what the gate computes
+
+    def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Compute the gate; the default unrolls `step` over x (T, B, ·) and returns output (T, B, ·) and final parts."""
+        widths = {name[:-1]: value.shape[-1] for name, value in inputs.items() if name != "x"}
+        state = torch.cat([inputs[f"{part}0"] for part in widths], dim=-1)
+        states = []
+        for x_t in inputs["x"].unbind(0):
+            state = self.step(params, x_t, state)
+            states.append(state)
+        parts = dict(zip(widths, torch.stack(states).split(list(widths.values()), dim=-1), strict=True))
+        output = parts.get("h", next(iter(parts.values())))
+        return {"output": output, **{name: value[-1] for name, value in parts.items()}}
+
+    def step(self, params: Tensors, x_t: Tensor, state: Tensor) -> Tensor:
+        """Advance the state by one step: x_t (B, I), state (B, S) -> (B, S). Gates without time have none."""
+        raise TypeError(f"gate {self.name} has no time and no step")
+
+    def activations(self, params: Tensors, *args: Any) -> dict[str, Tensor]:
+        """Return the gates' own values by letter, (B, H) each; {} where the gate does not say."""
+        return {}
+
+    def cost(self, shape: Shape, mode: str, dtype: str) -> Cost | None:
+        """Return the compulsory work of one call in a mode; None where it is not given."""
+        return None

@@ -1,0 +1,90 @@
+"""Random numbers of a problem: one generator per tensor, keyed by (seed, name), float64 on the CPU.
+
+Keyed so that adding a tensor or an implementation never changes the numbers of another one.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gatebench.contract import Unsupported
+from gatebench.errors import UserError
+from gatebench.shape import Shape
+
+if TYPE_CHECKING:
+    from gatebench.gates.base import Gate
+
+INPUT_KINDS = ("normal", "zero")
+INIT_FORMS = "torch, forget_bias=<number>, chrono"
+
+
+def generator(seed: int, name: str) -> torch.Generator:
+    """Return the generator that belongs to (seed, name)."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def draw_tensor(size: tuple[int, ...], seed: int, name: str, kind: str) -> Tensor:
+    """Draw a float64 tensor: kind "normal" N(0, 1), "uniform" U(-1, 1), "zero"."""
+    if kind == "zero":
+        return torch.zeros(size, dtype=torch.float64)
+    if kind == "normal":
+        return torch.randn(size, generator=generator(seed, name), dtype=torch.float64)
+    if kind == "uniform":
+        return 2 * torch.rand(size, generator=generator(seed, name), dtype=torch.float64) - 1
+    raise UserError("inputs", f"unknown kind {kind!r}", f"accepted: {', '.join(INPUT_KINDS)}")
+
+
+@dataclass(frozen=True)
+class Init:
+    """An initialisation scheme: torch's default, with the memory block's biases set where asked for."""
+
+    name: str
+    bias: float | None = None
+
+    def apply(self, gate: "Gate", shape: Shape, seed: int, params: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `params` with the biases of the block that keeps the state replaced; "torch" changes nothing."""
+        if self.name == "torch":
+            return params
+        if gate.memory_block is None or "bias_ih" not in params:
+            raise Unsupported(f"{gate.name} has no gate that keeps its state, so {self.name} does not apply")
+        letters = gate.blocks("bias_ih")
+        biases = self.memory_bias(shape, seed, params["bias_ih"].shape[0] // len(letters))
+        changed = {name: params[name].clone() for name in ("bias_ih", "bias_hh")}
+        self._set(changed, letters, gate.memory_block, biases)
+        if self.name == "chrono" and "i" in letters:
+            self._set(changed, letters, "i", -biases)
+        return {**params, **changed}
+
+    def memory_bias(self, shape: Shape, seed: int, width: int) -> Tensor:
+        """Return the bias of the memory block: constant, or ln U(1, T_max - 1) (chrono, T_max = seq_len)."""
+        if self.bias is not None:
+            return torch.full((width,), self.bias, dtype=torch.float64)
+        uniform = torch.rand(width, generator=generator(seed, "chrono"), dtype=torch.float64)
+        return torch.log(1 + uniform * (max(shape.seq_len, 3) - 2))
+
+    @staticmethod
+    def _set(params: dict[str, Tensor], letters: tuple[str, ...], letter: str, bias: Tensor) -> None:
+        # Both of torch's bias vectors act on the gate: setting each would double the bias.
+        rows = slice(letters.index(letter) * len(bias), (letters.index(letter) + 1) * len(bias))
+        params["bias_ih"][rows] = bias
+        params["bias_hh"][rows] = 0.0
+
+
+def parse_init(text: str) -> Init:
+    """Parse "torch", "forget_bias=<number>" or "chrono"; raises UserError for anything else."""
+    name, _, value = text.partition("=")
+    if name in ("torch", "chrono") and not value:
+        return Init(name)
+    if name == "forget_bias":
+        try:
+            bias = float(value)
+        except ValueError:
+            bias = math.nan
+        if math.isfinite(bias):
+            return Init(name, bias)
+    raise UserError("init", f"unknown init {text!r}", f"accepted: {INIT_FORMS}")

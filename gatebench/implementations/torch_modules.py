@@ -1,0 +1,41 @@
+"""torch.nn's recurrent modules as implementations: shared by `native` (cuDNN off) and `cudnn` (cuDNN on)."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from gatebench.cases import Case
+from gatebench.contract import Prepared
+from gatebench.gates import Gate
+
+MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn_tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def prepare_module(
+    gate: Gate, case: Case, params: Mapping[str, Tensor], guard: Callable[[], AbstractContextManager[object]]
+) -> Prepared:
+    """Build the module of a recurrent gate around `params`; its own parameters are the leaves.
+
+    guard() is entered around every call, e.g. to switch cuDNN off.
+    """
+    example = params["weight_ih"]
+    module = MODULES[gate.name](
+        case.shape.input_size, case.shape.hidden_size, dtype=example.dtype, device=example.device
+    )
+    leaves = {name: getattr(module, f"{name}_l0") for name in params}
+    with torch.no_grad():
+        for name, leaf in leaves.items():
+            leaf.copy_(params[name])
+    module.train()  # cuDNN keeps what its backward needs only in training
+
+    def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        with guard():
+            if gate.name == "lstm":
+                output, (h, c) = module(inputs["x"], (inputs["h0"][None], inputs["c0"][None]))
+                return {"output": output, "h": h[0], "c": c[0]}
+            output, h = module(inputs["x"], inputs["h0"][None])
+            return {"output": output, "h": h[0]}
+
+    return Prepared(forward, leaves)

@@ -1,0 +1,188 @@
+"""Names -> gates and implementations: the built-ins' table, other distributions' entry points, single files.
+
+The built-ins are a table of text, so that their names are known without importing torch. All sources end in the
+same values (`Gate` subclasses, `Implementation`); a name given twice is an error that names both places.
+"""
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatebench import contract
+from gatebench.contract import Implementation, Unavailable
+from gatebench.errors import PluginError, unknown
+
+if TYPE_CHECKING:
+    from gatebench.gates.base import Gate
+
+BUILTIN_GATES = {
+    "rnn_tanh": "gatebench.gates.recurrent:RNNTanh",
+    "lstm": "gatebench.gates.recurrent:LSTM",
+    "gru": "gatebench.gates.recurrent:GRU",
+    "glu": "gatebench.gates.glu:GLU",
+    "swiglu": "gatebench.gates.glu:SwiGLU",
+    "swiglu_ffn": "gatebench.gates.glu:SwiGLUFFN",
+}
+BUILTIN_IMPLEMENTATIONS = {
+    "eager": "gatebench.implementations.eager",
+    "compile": "gatebench.implementations.compile",
+    "native": "gatebench.implementations.native",
+    "cudnn": "gatebench.implementations.cudnn",
+    "numba": "gatebench.implementations.numba",
+}
+GATES_GROUP = "gatebench.gates"
+IMPLEMENTATIONS_GROUP = "gatebench.implementations"
+
+
+class Registry:
+    """Gates and implementations by name; built-ins and entry points are imported when first asked for."""
+
+    def __init__(self) -> None:
+        self._gates: dict[str, type[Gate]] = {}
+        self._implementations: dict[str, list[Implementation]] = {}
+        self._entry_points = {
+            group: {point.name: point for point in entry_points(group=group)}
+            for group in (GATES_GROUP, IMPLEMENTATIONS_GROUP)
+        }
+
+    def gate_names(self) -> list[str]:
+        """Return all names of gates, built-ins first."""
+        return list(dict.fromkeys([*BUILTIN_GATES, *self._entry_points[GATES_GROUP], *self._gates]))
+
+    def implementation_names(self) -> list[str]:
+        """Return all names of implementations, built-ins first."""
+        return list(
+            dict.fromkeys(
+                [*BUILTIN_IMPLEMENTATIONS, *self._entry_points[IMPLEMENTATIONS_GROUP], *self._implementations]
+            )
+        )
+
+    def gate(self, name: str) -> "type[Gate]":
+        """Return the class of a gate; raises UserError for an unknown name."""
+        if name in BUILTIN_GATES:
+            module, attribute = BUILTIN_GATES[name].split(":")
+            return getattr(importlib.import_module(module), attribute)
+        if name not in self._gates and name in self._entry_points[GATES_GROUP]:
+            point = self._entry_points[GATES_GROUP][name]
+            self._add_noted(*_collect(point.module, point.load))
+        if name not in self._gates:
+            raise unknown("gate", "gate", name, self.gate_names())
+        return self._gates[name]
+
+    def implementations(self, name: str) -> list[Implementation]:
+        """Return the entries of an implementation; raises UserError for an unknown name."""
+        if name not in self._implementations:
+            if name in BUILTIN_IMPLEMENTATIONS:
+                module = BUILTIN_IMPLEMENTATIONS[name]
+                self._add_noted(*_collect(module, lambda: importlib.import_module(module)))
+            elif name in self._entry_points[IMPLEMENTATIONS_GROUP]:
+                point = self._entry_points[IMPLEMENTATIONS_GROUP][name]
+                self._add_noted(*_collect(point.module, point.load))
+        if name not in self._implementations:
+            raise unknown("implementation", "implementation", name, self.implementation_names())
+        return self._implementations[name]
+
+    def implementation(self, name: str, gate: str) -> Implementation | None:
+        """Return the entry of `name` that serves `gate`, or None where it never does."""
+        return next((entry for entry in self.implementations(name) if entry.serves(gate)), None)
+
+    def add_file(self, path: Path) -> tuple[list[str], list[str]]:
+        """Import a plugin file; returns the names of its implementations and gates.
+
+        Raises PluginError for duplicates, and whatever the file itself raises.
+        """
+        if not path.is_file():
+            raise PluginError(f"plugin {path}", "no such file", "accepted: a Python file", "check the path")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        module_name = f"gatebench_plugin_{path.stem}_{digest}"
+
+        def load() -> None:
+            spec = importlib.util.spec_from_file_location(module_name, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            sys.path.insert(0, str(path.parent))  # a plugin may import its neighbours
+            try:
+                spec.loader.exec_module(module)
+            finally:
+                sys.path.remove(str(path.parent))
+
+        implementations, gates = _collect(module_name, load)
+        if not implementations and not gates:
+            raise PluginError(
+                f"plugin {path.name}",
+                "registers nothing",
+                "accepted: @gatebench.implementation, @gatebench.prepared_implementation or @gatebench.gate",
+                "decorate a function",
+            )
+        self._add_noted(implementations, gates)
+        return [entry.name for entry in implementations], [cls.name for cls in gates]
+
+    def _add_noted(self, implementations: list[Implementation], gates: "list[type[Gate]]") -> None:
+        for entry in implementations:
+            self._add_implementation(entry)
+        for cls in gates:
+            known = BUILTIN_GATES.get(cls.name) or (cls.name in self._gates and self._gates[cls.name].__module__)
+            if known:
+                raise PluginError(
+                    f"gate {cls.name}", f"given by {known} and {cls.__module__}", "", "rename one of them"
+                )
+            self._gates[cls.name] = cls
+
+    def _add_implementation(self, entry: Implementation) -> None:
+        if entry.name in BUILTIN_IMPLEMENTATIONS and not entry.module.startswith("gatebench.implementations."):
+            raise PluginError(
+                entry.origin, f"{entry.name!r} shadows a built-in", "accepted: names like 'mylab:fused'", "rename it"
+            )
+        entries = self._implementations.setdefault(entry.name, [])
+        for other in entries:
+            if "*" in (*other.gates, *entry.gates) or set(other.gates) & set(entry.gates):
+                shared = ", ".join(sorted(set(other.gates) & set(entry.gates))) or "*"
+                raise PluginError(
+                    entry.origin, f"{entry.name!r} serves {shared} already in {other.origin}", "", "rename one of them"
+                )
+        entries.append(entry)
+
+
+def _collect(module: str, load: Callable[[], object]) -> "tuple[list[Implementation], list[type[Gate]]]":
+    """Run `load` and return (implementations, gates) noted meanwhile, or before if `module` was imported already."""
+    before = len(contract.noted)
+    load()
+    notes = [
+        note
+        for index, note in enumerate(contract.noted)
+        if index >= before or note.module == module or note.module.startswith(f"{module}.")
+    ]
+    return (
+        [note.value for note in notes if isinstance(note.value, Implementation)],
+        [note.value for note in notes if not isinstance(note.value, Implementation)],
+    )
+
+
+def check_available(entry: Implementation, device: str) -> None:
+    """Raise Unavailable(reason) where an implementation cannot run on a device of this machine."""
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise Unavailable("no CUDA device")
+    if entry.available is not None:
+        entry.available(device)
+
+
+def plugin_distribution(point: EntryPoint) -> tuple[str | None, str | None]:
+    """Return package and version of the distribution that an entry point belongs to."""
+    return (point.dist.name, point.dist.version) if point.dist else (None, None)
+
+
+@functools.cache
+def default_registry() -> Registry:
+    """Return this process's registry."""
+    return Registry()
