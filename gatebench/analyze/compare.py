@@ -1,0 +1,119 @@
+"""Compare implementations inside runs: speed-ups from paired blocks, ties, geometric means.
+
+Every surface (table, report, dashboard, CI) calls these functions; there is no second way to compare.
+"""
+
+import numpy as np
+import pandas as pd
+
+from gatebench.analyze.statistics import block_medians, mean_interval
+
+PREFERRED_BASELINES = ("native", "eager")
+
+
+def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> str | None:
+    """Return `wanted`, else the first of native and eager that was timed, else any implementation that was."""
+    timed = measurements.loc[measurements["time_ns"].notna(), "implementation"]
+    if wanted is not None:
+        return wanted
+    candidates = [*PREFERRED_BASELINES, *sorted(timed.unique())]
+    return next((name for name in candidates if name in set(timed)), None)
+
+
+def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
+    """Return `measurements` with what each case's time means beside its competitors'.
+
+    Added columns:
+        baseline             implementation that speed-ups are divided by (same problem, run and side)
+        speedup              time of baseline / time, from paired block log-ratios; 1 for the baseline itself
+        speedup_low, _high   95 % interval, Student's t over blocks; NaN with fewer than two common blocks
+        rank                 1 for the fastest of its problem
+        tied                 its interval against the fastest contains "as fast"; True for the fastest if any ties
+    Rows without a time keep NaN, rank 0 and tied False.
+    """
+    medians = block_medians(samples)
+    blocks = {key: group.set_index("block")["log_ns"] for key, group in medians.groupby(["run_id", "case_id", "side"])}
+    parts = [_compare_problem(problem, blocks, baseline) for _, problem in _problems(measurements)]
+    if not parts:
+        return _with_columns(measurements.iloc[0:0].copy())
+    return pd.concat(parts).loc[measurements.index]
+
+
+def _problems(measurements: pd.DataFrame):
+    return measurements.groupby(["run_id", "problem_id", "side"], sort=False)
+
+
+def _with_columns(problem: pd.DataFrame) -> pd.DataFrame:
+    return problem.assign(
+        baseline=pd.Series(index=problem.index, dtype=object),
+        speedup=np.nan,
+        speedup_low=np.nan,
+        speedup_high=np.nan,
+        rank=0,
+        tied=False,
+    )
+
+
+def _compare_problem(problem: pd.DataFrame, blocks: dict, wanted: str | None) -> pd.DataFrame:
+    problem = _with_columns(problem.copy())
+    timed = problem[problem["time_ns"].notna()].sort_values("time_ns")
+    if timed.empty:
+        return problem
+    logs = {index: blocks.get((row.run_id, row.case_id, row.side)) for index, row in timed.iterrows()}
+    name = choose_baseline(timed, wanted)
+    # Several cases of one implementation differ by its options: the one at default options is the baseline.
+    base = timed[timed["implementation"] == name].sort_values("implementation_options").index[:1]
+    fastest = timed.index[0]
+    for rank, index in enumerate(timed.index, start=1):
+        problem.loc[index, "rank"] = rank
+        if len(base):
+            problem.loc[index, "baseline"] = name
+            columns = ["speedup", "speedup_low", "speedup_high"]
+            problem.loc[index, columns] = [1.0, 1.0, 1.0] if index == base[0] else ratio(logs[base[0]], logs[index])
+        if index != fastest:
+            _, low, _ = ratio(logs[index], logs[fastest])
+            problem.loc[index, "tied"] = bool(low <= 1.0)
+    problem.loc[fastest, "tied"] = bool(problem["tied"].any())
+    return problem
+
+
+def ratio(numerator: pd.Series | None, denominator: pd.Series | None) -> tuple[float, float, float]:
+    """Return (ratio, low, high) of two cases' times from their common blocks' median log times."""
+    if numerator is None or denominator is None:
+        return (np.nan, np.nan, np.nan)
+    difference = (numerator - denominator).dropna().to_numpy()
+    if not len(difference):
+        return (np.nan, np.nan, np.nan)
+    mean, low, high = np.exp(mean_interval(difference))
+    return float(mean), float(low), float(high)
+
+
+def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Summarise speed-ups per group and implementation: geometric mean over problems, wins and losses.
+
+    The interval is Student's t over blocks of the mean log speed-up of the block: the problems are the ones the
+    suite names, not a sample of others. A win has an interval above 1, a loss below 1.
+    Columns: `by`, implementation, baseline, geometric_mean, low, high, problems, wins, losses.
+    """
+    medians = block_medians(samples).set_index(["run_id", "case_id", "side", "block"])["log_ns"]
+    rows = []
+    timed = compared[compared["speedup"].notna()]
+    base_ids = timed[timed["implementation"] == timed["baseline"]]
+    base_of = {(row.run_id, row.problem_id, row.side): row.case_id for row in base_ids.itertuples()}
+    for key, group in timed.groupby([*by, "implementation", "baseline"], sort=False):
+        if key[-2] == key[-1]:
+            continue
+        per_block: dict[int, list[float]] = {}
+        for row in group.itertuples():
+            base = medians.get((row.run_id, base_of[row.run_id, row.problem_id, row.side], row.side))
+            own = medians.get((row.run_id, row.case_id, row.side))
+            if base is None or own is None:
+                continue
+            for block, value in (base - own).dropna().items():
+                per_block.setdefault(block, []).append(value)
+        complete = [np.mean(values) for values in per_block.values() if len(values) == len(group)]
+        mean, low, high = np.exp(mean_interval(np.array(complete))) if complete else (np.nan,) * 3
+        wins, losses = int((group["speedup_low"] > 1).sum()), int((group["speedup_high"] < 1).sum())
+        rows.append((*key, mean, low, high, len(group), wins, losses))
+    columns = [*by, "implementation", "baseline", "geometric_mean", "low", "high", "problems", "wins", "losses"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))

@@ -1,0 +1,218 @@
+"""Read a store or one run folder into DataFrames; what cannot be read is named, and the rest still works."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gatebench.errors import StoreError, suggest
+from gatebench.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, arrow_schema
+
+FOLDERS = ("runs", "reference")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder: where it is, which half of the store holds it, and its manifest."""
+
+    path: Path
+    folder: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id, which is also the folder's name."""
+        return self.manifest["run_id"]
+
+    def gates(self) -> list[dict[str, Any]]:
+        """Return the gates of the run as gates.json describes them."""
+        return _json(self.path / "gates.json", f"run {self.path.name}")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs of a store as DataFrames: runs, measurements, samples, accuracy, stability, verdicts.
+
+    Each table is read when first asked for; columns and units as in gatebench.store.schema. A column
+    `folder` in `runs` says runs or reference. `problems` names what could not be read, one line each.
+    """
+
+    folders: tuple[Run, ...]
+    problems: list[str] = field(default_factory=list)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per run, newest last."""
+        return pd.DataFrame([_run_row(run) for run in self.folders], columns=pd.Index(RUN_COLUMNS))
+
+    @cached_property
+    def measurements(self) -> pd.DataFrame:
+        """One row per case and side."""
+        return self._read("measurements")
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row per sample, dropped ones too."""
+        return self._read("samples")
+
+    @cached_property
+    def accuracy(self) -> pd.DataFrame:
+        """One row per case, side and tensor."""
+        return self._read("accuracy")
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """Gradient-stability metrics in long form."""
+        return self._read("stability")
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """Verdicts of A/B runs."""
+        return self._read("verdicts")
+
+    def _read(self, table: str) -> pd.DataFrame:
+        parts = []
+        for run in self.folders:
+            path = run.path / f"{table}.parquet"
+            if path.name not in run.manifest["files"]:
+                continue
+            try:
+                parts.append(read_table(path, table))
+            except StoreError as error:
+                self.problems.append(str(error))
+        empty = arrow_schema(table).empty_table()
+        return pa.concat_tables([empty.replace_schema_metadata(), *parts]).to_pandas()
+
+
+RUN_COLUMNS = (
+    "run_id", "folder", "created_utc", "status", "resumes", "suite", "gatebench_version", "git_sha", "git_dirty",
+    "environment_class", "device_name", "seed",
+)  # fmt: skip
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    manifest = run.manifest
+    git = manifest.get("git") or {}
+    return {
+        "run_id": run.run_id,
+        "folder": run.folder,
+        "created_utc": manifest.get("created_utc"),
+        "status": manifest.get("status"),
+        "resumes": manifest.get("resumes"),
+        "suite": (manifest.get("suite") or {}).get("name"),
+        "gatebench_version": manifest.get("gatebench_version"),
+        "git_sha": git.get("sha"),
+        "git_dirty": git.get("dirty"),
+        "environment_class": manifest.get("environment_class"),
+        "device_name": (manifest.get("environment") or {}).get("device_name"),
+        "seed": manifest.get("seed"),
+    }
+
+
+def load(path: str | Path = "results") -> Results:
+    """Read a store (or one run folder) and return Results; broken runs are left out and named in `problems`.
+
+    Runs that another run resumes are hidden. Raises StoreError where `path` does not exist.
+    """
+    path = Path(path)
+    if (path / "manifest.json").is_file():
+        return Results((read_run(path),))
+    if not path.is_dir():
+        raise StoreError(
+            f"store {path}", "no such folder", "a folder with runs/ or reference/", "run `gatebench run quick`"
+        )
+    problems: list[str] = []
+    runs = []
+    for folder in run_folders(path):
+        try:
+            runs.append(read_run(folder))
+        except StoreError as error:
+            problems.append(str(error))
+    resumed = {run.manifest.get("resumes") for run in runs}
+    kept = sorted((run for run in runs if run.run_id not in resumed), key=lambda run: run.run_id)
+    return Results(tuple(kept), problems)
+
+
+def run_folders(store: Path) -> list[Path]:
+    """Return the run folders of a store, runs/ before reference/, oldest first."""
+    found = []
+    for name in FOLDERS:
+        parent = store / name
+        if parent.is_dir():
+            found += sorted(entry for entry in parent.iterdir() if entry.is_dir())
+    return found
+
+
+def find_run(store: Path, name: str) -> Run:
+    """Return the run with this id (or a unique part of it), `latest`, or at this path; raises StoreError."""
+    if (Path(name) / "manifest.json").is_file():
+        return read_run(Path(name))
+    if not store.is_dir():
+        raise StoreError(
+            f"store {store}", "no such folder", "a folder with runs/ or reference/", "run `gatebench run quick`"
+        )
+    folders = run_folders(store)
+    if name == "latest":
+        matches = sorted(folders, key=lambda folder: folder.name)[-1:]
+    else:
+        matches = [folder for folder in folders if name in folder.name]
+    if len(matches) != 1:
+        what = f"no run {name!r}" if not matches else f"{len(matches)} runs match {name!r}"
+        newest = ", ".join(folder.name for folder in folders[-3:]) or "none"
+        raise StoreError(
+            f"store {store}", what, f"runs there, newest last: {newest}", suggest(name, [f.name for f in folders])
+        )
+    return read_run(matches[0])
+
+
+def read_run(folder: Path) -> Run:
+    """Read the manifest of a run folder; raises StoreError where it is missing, broken or of a newer schema."""
+    where = f"run {folder.name}"
+    manifest = _json(folder / "manifest.json", where)
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int) or not isinstance(manifest.get("files"), dict) or "run_id" not in manifest:
+        raise StoreError(where, "manifest.json is not of a GateBench run", "", "move the folder out of the store")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            where, f"schema version {version} is newer", f"up to {SCHEMA_VERSION} is accepted", "update gatebench"
+        )
+    return Run(folder, folder.parent.name, manifest)
+
+
+def read_table(path: Path, table: str) -> pa.Table:
+    """Read one parquet of a run, columns as this version knows them; raises StoreError where it cannot."""
+    where = f"run {path.parent.name}"
+    try:
+        found = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise StoreError(
+            where, f"{path.name} cannot be read: {first_line}", "", "restore or remove the folder"
+        ) from error
+    version = (found.schema.metadata or {}).get(VERSION_KEY)
+    if version is None:
+        raise StoreError(where, f"{path.name} was not written by GateBench", "", "move the folder out of the store")
+    if int(version) > SCHEMA_VERSION:
+        raise StoreError(where, f"{path.name} has schema version {int(version)}", f"up to {SCHEMA_VERSION} is accepted")
+    schema = arrow_schema(table).remove_metadata()
+    columns = []
+    for name in schema.names:
+        known = found.column(name) if name in found.schema.names else pa.nulls(found.num_rows)
+        columns.append(known.cast(schema.field(name).type))
+    assert len(columns) == len(TABLES[table])
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _json(path: Path, where: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoreError(where, f"{path.name}: {error.strerror}", "", "restore or remove the folder") from error
+    except ValueError as error:
+        raise StoreError(where, f"{path.name} is not JSON: {error}", "", "restore or remove the folder") from error
