@@ -29,6 +29,14 @@ class Unavailable(Exception):
     """Raised where an implementation would run, but not here: no GPU, a package missing; the text says why."""
 
 
+class Failure(Exception):
+    """A case that came to nothing: status (wrong, unsupported, failed, ...), reason, and where in the code."""
+
+    def __init__(self, status: str, reason: str, where: str = "") -> None:
+        self.status, self.reason, self.where = status, reason, where
+        super().__init__(f"{status}: {reason}")
+
+
 def same_names(gradients: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
     """Return gradients as they are: the leaves carry the gate's own names and layouts."""
     return gradients
@@ -70,6 +78,9 @@ class Implementation:
     options: Mapping[str, Option] = field(default_factory=dict)
     available: Callable[[str], None] | None = None  # raises Unavailable(reason) for a device
     compiles: bool = False  # the first call compiles, so it is made before anything is timed
+    operators: tuple[
+        str, ...
+    ] = ()  # torch operators that may do the work, most telling first; a profile says which did
     attest: str | None = None  # text that the names of its CUDA kernels must contain, else the case fails
     contract: int = CONTRACT
     origin: str = "built-in"  # file:line

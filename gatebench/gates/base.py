@@ -125,8 +125,11 @@ class Gate:
         """Advance the state by one step: x_t (B, I), state (B, S) -> (B, S). Gates without time have none."""
         raise TypeError(f"gate {self.name} has no time and no step")
 
-    def activations(self, params: Tensors, *args: Any) -> dict[str, Tensor]:
-        """Return the gates' own values by letter, (B, H) each; {} where the gate does not say."""
+    def activations(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Return the gates' own values by letter; {} where the gate does not say.
+
+        With time activations(params, x_t (B, I), state (B, S)) -> (B, H) each; without activations(params, inputs).
+        """
         return {}
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost | None:

@@ -13,7 +13,11 @@ from gatebench.gates import Gate
 from gatebench.implementations.torch_modules import MODULES, prepare_module
 
 
-@prepared_implementation("native", gates=list(MODULES))
+@prepared_implementation(
+    "native",
+    gates=list(MODULES),
+    operators=["aten::mkldnn_rnn_layer", "aten::lstm", "aten::gru", "aten::rnn_tanh"],
+)
 def prepare_recurrent(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Use torch.nn.RNN, LSTM or GRU."""
 
@@ -23,7 +27,7 @@ def prepare_recurrent(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> P
     return prepare_module(gate, case, params, guard)
 
 
-@prepared_implementation("native", gates=["glu"])
+@prepared_implementation("native", gates=["glu"], operators=["aten::glu"])
 def prepare_glu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Use F.glu, which wants one packed tensor: for two inputs the copy into one is inside the clock."""
     if gate["packed"]:
@@ -33,7 +37,7 @@ def prepare_glu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepare
     )
 
 
-@prepared_implementation("native", gates=["swiglu"])
+@prepared_implementation("native", gates=["swiglu"], operators=["aten::silu"])
 def prepare_swiglu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Use F.silu and a product."""
     _only_silu(gate)
@@ -47,7 +51,7 @@ def prepare_swiglu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prep
     return Prepared(lambda leaves, inputs: {"output": inputs["value"] * F.silu(inputs["gate"])}, params)
 
 
-@prepared_implementation("native", gates=["swiglu_ffn"])
+@prepared_implementation("native", gates=["swiglu_ffn"], operators=["aten::silu"])
 def prepare_swiglu_ffn(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Use F.silu between torch's matrix products."""
     _only_silu(gate)

@@ -196,7 +196,7 @@ def read_table(path: Path, table: str) -> pa.Table:
             where, f"{path.name} cannot be read: {first_line}", "", "restore or remove the folder"
         ) from error
     version = (found.schema.metadata or {}).get(VERSION_KEY)
-    if version is None:
+    if version is None or not version.isdigit():
         raise StoreError(where, f"{path.name} was not written by GateBench", "", "move the folder out of the store")
     if int(version) > SCHEMA_VERSION:
         raise StoreError(where, f"{path.name} has schema version {int(version)}", f"up to {SCHEMA_VERSION} is accepted")
@@ -204,7 +204,11 @@ def read_table(path: Path, table: str) -> pa.Table:
     columns = []
     for name in schema.names:
         known = found.column(name) if name in found.schema.names else pa.nulls(found.num_rows)
-        columns.append(known.cast(schema.field(name).type))
+        try:
+            columns.append(known.cast(schema.field(name).type))
+        except pa.ArrowException as error:
+            what = f"{path.name}: column {name} holds {known.type}, not {schema.field(name).type}"
+            raise StoreError(where, what, "", "move the folder out of the store") from error
     assert len(columns) == len(TABLES[table])
     return pa.Table.from_arrays(columns, schema=schema)
 

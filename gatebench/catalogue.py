@@ -1,0 +1,115 @@
+"""What can be measured here, as plain data that a worker described: the runner knows gates and plugins by it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gatebench.cases import Case
+from gatebench.errors import PluginError
+from gatebench.options import Option, OptionValue, bind_options
+
+_TYPES = {"bool": bool, "int": int, "float": float, "str": str}
+_NAMES_IN_SOURCE = re.compile(r"""implementation\(\s*["']([^"']+)["']""")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Gates, implementations and environment; `files` maps names to the plugin files that they come from."""
+
+    gates: Mapping[str, Mapping[str, Any]]
+    implementations: Mapping[str, Mapping[str, Any]]
+    environment: Mapping[str, Any]
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    @property
+    def cores(self) -> int:
+        """Return the number of cores that workers may use."""
+        return int(self.environment["cores"])
+
+    @property
+    def best_device(self) -> str:
+        """Return cuda where there is one, else cpu."""
+        return "cuda" if self.environment.get("cuda") else "cpu"
+
+    def family(self, gate: str) -> str:
+        """Return the family of a gate."""
+        return self.gates[gate]["family"]
+
+    def check_options(self, where: str, gate: str, given: Mapping[str, Any]) -> tuple[tuple[str, OptionValue], ...]:
+        """Return the gate's options that differ from their defaults; raises UserError for what it does not take."""
+        return _changed(f"{where}: gate {gate}", self.gates[gate]["options"], given)
+
+    def check_implementation_options(
+        self, where: str, name: str, given: Mapping[str, Any]
+    ) -> tuple[tuple[str, OptionValue], ...]:
+        """Return the implementation's options that differ from their defaults."""
+        return _changed(f"{where}: {name}", self.implementations[name].get("options", {}), given)
+
+    def refusal(self, case: Case) -> tuple[str, str] | None:
+        """Return (status, reason) where a case cannot run: unavailable or unsupported; None where it may."""
+        described = self.implementations[case.implementation]
+        if case.device in described["unavailable"]:
+            return "unavailable", described["unavailable"][case.device]
+        entries = [entry for entry in described["entries"] if case.gate in entry["gates"] or "*" in entry["gates"]]
+        if not entries:
+            return "unsupported", f"{case.implementation} does not do {case.gate}"
+        checks = (("device", case.device), ("dtype", case.dtype), ("mode", case.mode))
+        for what, value in checks:
+            if value not in entries[0][f"{what}s"]:
+                accepted = ", ".join(entries[0][f"{what}s"])
+                return "unsupported", f"{case.implementation} does not take {what} {value} (it takes {accepted})"
+        return None
+
+    def with_plugin(self, path: Path, described: Mapping[str, Any]) -> "Catalogue":
+        """Return the catalogue with what a plugin file adds; raises PluginError for names that exist."""
+        added = {
+            name: entry for name, entry in described["implementations"].items() if name not in self.implementations
+        }
+        for name, entry in described["implementations"].items():
+            known = self.files.get(name, ())
+            if name in self.implementations and known and path not in known:
+                if _overlap(entry, self.implementations[name]):
+                    raise PluginError(
+                        f"plugin {path.name}", f"{name!r} is given by {known[0].name} too", "", "rename one of them"
+                    )
+                added[name] = _merged(self.implementations[name], entry)
+        gates = {name: gate for name, gate in described["gates"].items() if name not in self.gates}
+        files = dict(self.files)
+        for name in (*added, *gates):
+            files[name] = (*files.get(name, ()), path)
+        return Catalogue({**self.gates, **gates}, {**self.implementations, **added}, self.environment, files)
+
+    def with_broken_plugin(self, path: Path, reason: str) -> "Catalogue":
+        """Return the catalogue with a plugin that cannot be imported: its names, as its text has them, are unavailable."""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        names = [name for name in _NAMES_IN_SOURCE.findall(text) if name not in self.implementations]
+        broken = {"builtin": False, "entries": [], "unavailable": dict.fromkeys(("cpu", "cuda"), reason)}
+        names = names or [f"file:{path.name}"]
+        files = {**self.files, **dict.fromkeys(names, (path,))}
+        return Catalogue(self.gates, {**self.implementations, **dict.fromkeys(names, broken)}, self.environment, files)
+
+    def plugin_files(self, case: Case) -> tuple[Path, ...]:
+        """Return the plugin files that a worker needs for a case."""
+        return tuple(dict.fromkeys((*self.files.get(case.gate, ()), *self.files.get(case.implementation, ()))))
+
+
+def _changed(
+    where: str, described: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]
+) -> tuple[tuple[str, OptionValue], ...]:
+    options = {
+        name: Option(entry["default"], _TYPES[entry["type"]], tuple(entry["range"]), entry["doc"])
+        for name, entry in described.items()
+    }
+    bound = bind_options(where, options, given)
+    return tuple((name, value) for name, value in bound.items() if value != options[name].default)
+
+
+def _overlap(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    claims = [{gate for entry in described["entries"] for gate in entry["gates"]} for described in (first, second)]
+    return bool(claims[0] & claims[1]) or "*" in claims[0] | claims[1]
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**first, "entries": [*first["entries"], *second["entries"]]}

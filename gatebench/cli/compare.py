@@ -1,0 +1,30 @@
+"""`gatebench compare RUN`: the table of a stored run."""
+
+from typing import Annotated
+
+import typer
+
+from gatebench.cli import options
+
+
+def command(
+    run: Annotated[str, typer.Argument(help="A run id or a unique part of it, a run folder, or `latest`.")] = "latest",
+    baseline: options.Baseline = None,
+    gate: options.Gates = "",
+    implementation: options.Implementations = "",
+    mode: options.Modes = "",
+    glob: options.Glob = "",
+    store: options.Store = None,
+    long: options.Long = False,
+    metrics: options.Metrics = "",
+    as_json: options.Json = False,
+) -> None:
+    """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines."""
+    from gatebench.report.terminal import print_run
+    from gatebench.store.read import find_run
+
+    found = find_run(options.store_path(store), run)
+    print_run(
+        found.path, baseline, long, options.names(metrics), as_json,
+        gates=options.names(gate), implementations=options.names(implementation), modes=options.names(mode), glob=glob,
+    )  # fmt: skip

@@ -1,0 +1,23 @@
+"""`gatebench list`: gates, implementations and suites, with the reason for what is unavailable."""
+
+from typing import Annotated
+
+import typer
+
+from gatebench.cli import options
+
+
+def command(
+    what: Annotated[str, typer.Argument(help="gates, implementations, suites, or all.")] = "all",
+    plugin: options.Plugins = None,
+    as_json: options.Json = False,
+) -> None:
+    """List gates, implementations and suites."""
+    from gatebench.errors import unknown
+    from gatebench.report.terminal import print_catalogue
+    from gatebench.run.discover import discover
+
+    kinds = ("all", "gates", "implementations", "suites")
+    if what not in kinds:
+        raise unknown("list", "kind", what, kinds)
+    print_catalogue(discover(plugin or []), what, as_json)

@@ -1,0 +1,80 @@
+"""Options that several verbs share, and how their text is read."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatebench.errors import UserError
+
+Gates = Annotated[str, typer.Option("--gate", "-g", help="Gates, comma-separated, or family:<name>.")]
+Implementations = Annotated[str, typer.Option("--implementation", "-i", help="Implementations, comma-separated.")]
+Modes = Annotated[str, typer.Option("--mode", "-m", help="forward, backward, forward_backward.")]
+Glob = Annotated[str, typer.Option("-k", help="Glob on case ids, e.g. 'lstm/*T128*'.")]
+Dtypes = Annotated[str, typer.Option("--dtype", help="float32, bfloat16, float64.")]
+Batch = Annotated[str, typer.Option("--batch", help="Batch sizes, comma-separated.")]
+SeqLen = Annotated[str, typer.Option("--seq-len", help="Sequence lengths, comma-separated.")]
+HiddenSize = Annotated[str, typer.Option("--hidden-size", help="Hidden sizes, comma-separated.")]
+InputSize = Annotated[str, typer.Option("--input-size", help="Input sizes; the hidden size unless given.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; without a suite only.")]
+Threads = Annotated[str, typer.Option("--threads", help="CPU threads, comma-separated; all cores unless given.")]
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A plugin file; may be given several times.")]
+Store = Annotated[
+    Path | None, typer.Option("--store", help="Where runs are kept. [default: results, or GATEBENCH_STORE]")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Baseline = Annotated[
+    str | None, typer.Option("--baseline", help="What speed-ups are divided by. [default: native, else eager]")
+]
+Long = Annotated[bool, typer.Option("--long", help="One row per case.")]
+Metrics = Annotated[
+    str, typer.Option("--metrics", help="Columns of the long table, e.g. time,error,tokens_per_s,gb_per_s,compile.")
+]
+
+
+def store_path(given: Path | None) -> Path:
+    """Return the store: the option, GATEBENCH_STORE, or results."""
+    return given or Path(os.environ.get("GATEBENCH_STORE") or "results")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def sizes(flag: str, text: str) -> tuple[int, ...]:
+    """Split a comma-separated list of sizes; raises UserError for anything but positive integers."""
+    found = []
+    for part in names(text):
+        if not part.isdigit() or int(part) < 1:
+            raise UserError(
+                flag, f"{part!r} is no size", "positive integers, comma-separated, are accepted", f"e.g. {flag} 128,512"
+            )
+        found.append(int(part))
+    return tuple(found)
+
+
+def implementation_options(given: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Read `-o implementation.option=value`; values are numbers, true, false, or text."""
+    options: dict[str, dict[str, Any]] = {}
+    for text in given or []:
+        left, equals, value = text.partition("=")
+        implementation, dot, option = left.rpartition(".")
+        if not (equals and dot and implementation and option):
+            raise UserError(
+                "-o", f"{text!r} is no option", "implementation.option=value is accepted", "e.g. -o compile.chunk=32"
+            )
+        options.setdefault(implementation, {})[option] = _value(value)
+    return options
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,84 @@
+"""From the flags of `run` and `verify` to a request: a suite file, a shipped name, or flags alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gatebench.cli.options import names, sizes
+from gatebench.errors import UserError
+from gatebench.run.execute import Request
+from gatebench.suites import SCHEMA, Narrowing, find_suite, read_suite, suite_from_data
+
+
+def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, Any], plugins: list[Path]) -> Request:
+    """Return what the user asked for. flags: gates, implementations, modes, ... as text, "" where not given."""
+    read = {
+        "gates": names(flags["gates"]),
+        "implementations": names(flags["implementations"]),
+        "modes": names(flags["modes"]),
+        "dtypes": names(flags["dtypes"]),
+        "batch": sizes("--batch", flags["batch"]),
+        "seq_len": sizes("--seq-len", flags["seq_len"]),
+        "hidden_size": sizes("--hidden-size", flags["hidden_size"]),
+        "threads": sizes("--threads", flags["threads"]),
+    }
+    options = flags.get("implementation_options", {})
+    if suite is not None:
+        found = read_suite(find_suite(suite))
+        for key in ("input_size", "device"):
+            if flags[key]:
+                flag = f"--{key.replace('_', '-')}"
+                raise UserError(flag, "goes without a suite only", "a suite says it itself", "drop it")
+        narrowing = Narrowing(**read, glob=flags["glob"], implementation_options=options)
+        if measure:
+            found = type(found)(
+                **{**found.__dict__, "measure": type(found.measure)(**{**found.measure.__dict__, **measure})}
+            )
+        return Request(found, narrowing, tuple(plugins))
+    if not read["gates"]:
+        raise UserError(
+            "run",
+            "neither a suite nor a gate is given",
+            "a suite (file or shipped name), or -g with --batch, --seq-len, --hidden-size",
+            "e.g. `gatebench run quick`",
+        )
+    group: dict[str, Any] = {
+        "why": "asked for on the command line",
+        **{key: list(value) for key, value in read.items() if value},
+    }
+    if flags["device"]:
+        group["device"] = flags["device"]
+    if flags["input_size"]:
+        group["input_size"] = list(sizes("--input-size", flags["input_size"]))
+    for key in ("batch", "seq_len", "hidden_size"):
+        if key not in group:
+            raise UserError(
+                f"--{key.replace('_', '-')}",
+                "is missing",
+                "without a suite all of --batch, --seq-len, --hidden-size are needed",
+                f"e.g. --{key.replace('_', '-')} 128",
+            )
+    if options:
+        group["implementation_options"] = options
+    data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": [group], "measure": measure}
+    parsed = suite_from_data(data, as_toml(data), "command line", Path())
+    return Request(parsed, Narrowing(glob=flags["glob"]), tuple(plugins))
+
+
+def as_toml(data: dict[str, Any]) -> str:
+    """Write the suite that flags stand for, so that the run keeps it and anyone can run it again."""
+    lines = [f"{key} = {_toml(value)}" for key, value in data.items() if not isinstance(value, list | dict)]
+    if data["measure"]:
+        lines += ["", "[measure]", *(f"{key} = {_toml(value)}" for key, value in data["measure"].items())]
+    for part in ("cases", "stability"):
+        for group in data.get(part, []):
+            lines += ["", f"[[{part}]]", *(f"{key} = {_toml(value)}" for key, value in group.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(entry) for entry in value) + "]"
+    return json.dumps(value)  # TOML's text, numbers and booleans look as JSON's do

@@ -1,0 +1,71 @@
+"""`gatebench run`: measure a suite, or what the flags name, into a run folder, and print the table."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gatebench.cli import options
+from gatebench.cli.options import store_path
+
+
+def command(
+    suite: Annotated[
+        str | None, typer.Argument(help="A suite file, or the name of a shipped suite (quick, ...).")
+    ] = None,
+    gate: options.Gates = "",
+    implementation: options.Implementations = "",
+    mode: options.Modes = "",
+    glob: options.Glob = "",
+    dtype: options.Dtypes = "",
+    batch: options.Batch = "",
+    seq_len: options.SeqLen = "",
+    hidden_size: options.HiddenSize = "",
+    input_size: options.InputSize = "",
+    device: options.Device = "",
+    threads: options.Threads = "",
+    plugin: options.Plugins = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", help="implementation.option=value, e.g. compile.chunk=32.")
+    ] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Blocks of fresh processes.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Samples per block.")] = None,
+    store: options.Store = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cases, counts and the expected time; measure nothing.")
+    ] = False,
+    resume: Annotated[str | None, typer.Option(help="Finish an interrupted run: its id, or `latest`.")] = None,
+    baseline: options.Baseline = None,
+    long: options.Long = False,
+    metrics: options.Metrics = "",
+    as_json: options.Json = False,
+) -> None:
+    """Verify and time implementations, store a run folder, print the table.
+
+    Exit codes: 0 all well, 2 bad usage, 3 a case was wrong or failed, 130 interrupted (what was measured is kept).
+    """
+    from gatebench.cli.request import build_request
+    from gatebench.report.exit_code import exit_code
+    from gatebench.report.terminal import print_dry_run, print_run
+    from gatebench.run import execute
+    from gatebench.run.discover import discover
+    from gatebench.run.progress import for_terminal
+
+    where = store_path(store)
+    if resume is not None:
+        outcome = execute.resume(where, None if resume == "latest" else resume, for_terminal())
+    else:
+        flags = {
+            "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
+            "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
+            "implementation_options": options.implementation_options(option),
+        }  # fmt: skip
+        measure = {key: value for key, value in (("blocks", blocks), ("rounds", rounds)) if value is not None}
+        request = build_request(suite, flags, measure, plugin or [])
+        catalogue = discover(request.all_plugins(), ceilings=not dry_run)
+        if dry_run:
+            print_dry_run(execute.make_plan(request, catalogue), as_json)
+            return
+        outcome = execute.start(request, where, catalogue, for_terminal())
+    results = print_run(outcome.folder, baseline, long, options.names(metrics), as_json)
+    sys.exit(exit_code(results.measurements, options.names(implementation), outcome.interrupted))

@@ -1,0 +1,50 @@
+"""`gatebench stability`: do gradients survive? Measures the metrics of gates, stores a run, prints a table."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatebench.cli import options
+
+
+def command(
+    gates: Annotated[list[str], typer.Argument(help="Gates, e.g. lstm gru.")],
+    seq_len: options.SeqLen = "128",
+    hidden_size: options.HiddenSize = "64",
+    batch: options.Batch = "4",
+    init: Annotated[str, typer.Option(help="torch, forget_bias=<number>, chrono; comma-separated.")] = "torch",
+    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16; comma-separated.")] = "float64",
+    seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
+    plugin: options.Plugins = None,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure gradient norms by lag, half-life, reach, Lyapunov exponent and class of gates with time.
+
+    Exit codes: 0 all well, 2 bad usage, 3 a combination failed, 130 interrupted.
+    """
+    from gatebench.cli.request import as_toml
+    from gatebench.report.exit_code import stability_exit_code
+    from gatebench.report.terminal import print_stability
+    from gatebench.run import execute
+    from gatebench.run.discover import discover
+    from gatebench.run.progress import for_terminal
+    from gatebench.suites import SCHEMA, suite_from_data
+
+    group = {
+        "why": "asked for on the command line",
+        "gates": list(gates),
+        "init": list(options.names(init)),
+        "dtypes": list(options.names(dtype)),
+        "seq_len": list(options.sizes("--seq-len", seq_len)),
+        "hidden_size": list(options.sizes("--hidden-size", hidden_size)),
+        "batch": list(options.sizes("--batch", batch)),
+        "seeds": seeds,
+    }
+    data = {"schema": SCHEMA, "name": "command-line", "measure": {}, "cases": [], "stability": [group]}
+    request = execute.Request(suite_from_data(data, as_toml(data), "command line", Path()), plugins=tuple(plugin or []))
+    outcome = execute.start(request, options.store_path(store), discover(request.all_plugins()), for_terminal())
+    results = print_stability(outcome.folder, as_json)
+    sys.exit(stability_exit_code(results.stability, outcome.interrupted))

@@ -1,0 +1,65 @@
+"""`compile`: torch.compile of the gate's own forward; gates with time are compiled in chunks of steps.
+
+Unrolling all T steps into one graph would make compile time grow with T without bound. A chunk of `chunk` steps is
+compiled once and called T / chunk times; where chunk does not divide T, the rest is one more, shorter graph.
+"""
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatebench.cases import Case
+from gatebench.contract import Prepared, prepared_implementation
+from gatebench.gates import Gate
+from gatebench.options import Option
+
+OPTIONS = {
+    "chunk": Option(16, int, (1, 4096), "steps per compiled graph of a gate with time"),
+    "mode": Option(
+        "default",
+        str,
+        ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
+        "torch.compile's mode",
+    ),
+}
+Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
+
+
+@prepared_implementation("compile", gates=["*"], options=OPTIONS, compiles=True)
+def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Compile gate.forward for the case's shape; nothing is compiled before the first call."""
+    options = {name: option.default for name, option in OPTIONS.items()} | dict(case.implementation_options)
+    compiled = compiled_forward(gate, case.shape, case.dtype, case.device, str(options["mode"]))
+    if not gate.state(case.shape):
+        return Prepared(compiled, params, detail=lambda: {"mode": options["mode"]})
+    chunk = int(options["chunk"])
+
+    def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        state = {name: value for name, value in inputs.items() if name != "x"}
+        outputs = []
+        for x in inputs["x"].split(chunk):
+            result = compiled(leaves, {"x": x, **state})
+            outputs.append(result["output"])
+            state = {f"{name}0": value for name, value in result.items() if name != "output"}
+        return {"output": torch.cat(outputs), **{name[:-1]: value for name, value in state.items()}}
+
+    return Prepared(forward, params, detail=lambda: {"mode": options["mode"], "chunk": chunk})
+
+
+@functools.cache
+def compiled_forward(gate: Gate, shape: Any, dtype: str, device: str, mode: str) -> Forward:
+    """Return torch.compile of gate.forward, one per shape and dtype, shared by the modes of a case.
+
+    Dynamo keeps its graphs by code object and gives up after a few of them; a code object of its own per shape keeps
+    shapes from using up each other's.
+    """
+
+    def call(params: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return gate.forward(params, inputs)
+
+    own = types.FunctionType(call.__code__.replace(), call.__globals__, closure=call.__closure__)
+    return torch.compile(own, dynamic=False, mode=None if mode == "default" else mode)

@@ -1,0 +1,40 @@
+"""Turn whatever code under test raises into a status, a reason of one line, and a place without machine paths."""
+
+import traceback
+
+import torch
+
+from gatebench.contract import Failure, Unavailable, Unsupported
+from gatebench.errors import UserError
+
+_OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "out of memory", "Cannot allocate memory")
+
+
+def classify(error: BaseException) -> Failure:
+    """Return the Failure that an exception stands for; the last frame outside GateBench says where."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, Unsupported):
+        return Failure("unsupported", str(error), place(error))
+    if isinstance(error, Unavailable):
+        return Failure("unavailable", str(error), place(error))
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in text for part in _OUT_OF_MEMORY_TEXTS):
+        return Failure("out_of_memory", f"{type(error).__name__}: {text[:300]}", place(error))
+    if isinstance(error, UserError):
+        return Failure("failed", str(error), place(error))
+    return Failure("failed", f"{type(error).__name__}: {text[:600]}", place(error))
+
+
+def place(error: BaseException) -> str:
+    """Return file:line where the error was raised; a syntax error's own place comes first."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_name(error.filename)}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    foreign = [frame for frame in frames if "/gatebench/" not in frame.filename and "/importlib" not in frame.filename]
+    frame = foreign[-1] if foreign else (frames[-1] if frames else None)
+    return f"{_name(frame.filename)}:{frame.lineno}" if frame else ""
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

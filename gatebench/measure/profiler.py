@@ -1,0 +1,88 @@
+"""One profiled call: which operators ran, how much memory was live, what was kept for the backward."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatebench.contract import Failure
+from gatebench.measure import subject as subjects
+from gatebench.measure.subject import Subject
+from gatebench.torch_private import memory_deltas
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one call did, beside its time. None where it is not known."""
+
+    kernel: str | None
+    busy_ns: float | None
+    peak_bytes: int | None
+    saved_bytes: int | None
+    detail: dict[str, Any]
+
+
+def profile(subject: Subject) -> Profile:
+    """Make one profiled call and one that counts saved tensors.
+
+    Raises Failure("failed") where an implementation that must be attested did not run the kernels it claims.
+    """
+    cuda = subject.case.device == "cuda"
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if cuda:
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    with torch.profiler.profile(activities=activities, profile_memory=not cuda) as trace:
+        subjects.call(subject, 0)
+        subjects.synchronize(subject.case.device)
+    events = list(trace.events() or [])
+    names = {event.name for event in events}
+    kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA] if cuda else []
+    if cuda:
+        peak = torch.cuda.max_memory_allocated() - before
+    else:
+        peak = max(itertools.accumulate(memory_deltas(trace), initial=0))
+    return Profile(
+        kernel=_kernel(subject, names, kernels),
+        busy_ns=sum(event.device_time * 1e3 for event in kernels) if cuda else None,
+        peak_bytes=peak,
+        saved_bytes=saved_bytes(subject) if subject.differentiates else None,
+        detail=subject.prepared.detail() if subject.prepared.detail else {},
+    )
+
+
+def _kernel(subject: Subject, names: set[str], kernels: list[Any]) -> str | None:
+    """Say what really ran: the implementation's own word, the attested CUDA kernel, or an operator that was seen."""
+    entry = subject.entry
+    if entry.attest is not None:
+        matching = [event for event in kernels if entry.attest in event.name.lower()]
+        if not matching:
+            seen = ", ".join(sorted({event.name[:60] for event in kernels})[:3]) or "none"
+            raise Failure("failed", f"not attested: no {entry.attest} kernel ran (seen: {seen})")
+        return f"{entry.attest}: {max(matching, key=lambda event: event.device_time).name[:80]}"
+    if subject.prepared.kernel is not None:
+        return subject.prepared.kernel()
+    return next((operator for operator in entry.operators if operator in names), None)
+
+
+def saved_bytes(subject: Subject) -> int:
+    """Count the bytes that the forward keeps for the backward: each storage once, inputs and leaves left out."""
+    known = {
+        tensor.untyped_storage().data_ptr()
+        for tensor in (*subject.buffers[0].values(), *subject.prepared.leaves.values())
+    }
+    storages: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        outputs = subjects.forward(subject, 0)
+    del outputs
+    return sum(storages.values())

@@ -1,0 +1,149 @@
+"""What a worker answers: one method per verb of the protocol, over one implementation and the case at hand."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gatebench.cases import Case
+from gatebench.contract import Failure, Implementation, Unavailable
+from gatebench.measure import catalogue, profiler, sampling, threads, verify
+from gatebench.measure import subject as subjects
+from gatebench.measure.caches import flush_buffer
+from gatebench.measure.reference import ReferenceCache
+from gatebench.measure.subject import Subject
+from gatebench.measure.tolerance import TensorError
+from gatebench.registry import check_available, default_registry
+from gatebench.torch_private import CompileCounters, compile_counters
+
+Answer = dict[str, Any]
+
+
+class Service:
+    """State of a worker: the prepared case, if there is one, and the references of the latest problems."""
+
+    def __init__(self, implementation: str, plugins: list[str], thread_count: int) -> None:
+        threads.set_threads(thread_count)
+        self.implementation = implementation
+        self.registry = default_registry()
+        for plugin in plugins:
+            self.registry.add_file(Path(plugin))
+        if implementation:
+            self.registry.implementations(implementation)
+        self.references = ReferenceCache()
+        self.subject: Subject | None = None
+        self.counters: CompileCounters | None = None
+
+    def greeting(self) -> Answer:
+        """Return what the worker says of itself."""
+        return {"versions": catalogue.versions(), "availability": {"status": "ok"}}
+
+    def verbs(self) -> dict[str, Callable[..., Answer]]:
+        """Return the verbs that carry work."""
+        return {
+            "describe": self.describe,
+            "prepare": self.prepare,
+            "verify": self.verify,
+            "warm": self.warm,
+            "sample": self.sample,
+            "stability": self.stability,
+            "profile": self.profile,
+            "close": self.close,
+        }
+
+    def describe(self, names: list[str], ceilings: bool = False) -> Answer:
+        """Describe gates, the implementations in `names`, and the environment."""
+        return catalogue.describe(self.registry, names, ceilings)
+
+    def prepare(self, case: Mapping[str, Any]) -> Answer:
+        """Draw the case's numbers, let the implementation prepare, make the first call."""
+        self.subject = None
+        wanted = Case.from_json(case)
+        entry = self._entry(wanted)
+        counters = compile_counters() if wanted.implementation == "compile" else None
+        self.subject = subjects.prepare(wanted, entry)
+        first_call_ns = subjects.first_call(self.subject)
+        answer: Answer = {"prepare_ns": self.subject.prepare_ns, "first_call_ns": first_call_ns}
+        if counters is not None:
+            self.counters = compile_counters()
+            answer |= _compile_facts(self.counters - counters, first_call_ns)
+        return answer
+
+    def verify(self, error_limit: float | None = None) -> Answer:
+        """Verify outputs and gradients; a wrong result is an answer with its rows, not a failure."""
+        return _accuracy(verify.verify(self._prepared(), self.references, error_limit))
+
+    def warm(self, warmup_s: float, sample_ms: float, loops: int | None = None, limit_s: float | None = None) -> Answer:
+        """Warm up; find the calls per sample where they are not given."""
+        return asdict(sampling.warm(self._prepared(), warmup_s, sample_ms, loops, limit_s))
+
+    def sample(self, loops: int) -> Answer:
+        """Take one sample; a recompile inside it fails the case."""
+        subject = self._prepared()
+        row = sampling.sample(subject, loops, flush_buffer(subject.case))
+        if self.counters is not None and (compile_counters() - self.counters).graphs:
+            raise Failure("failed", "recompiled inside the timed part")
+        return row
+
+    def profile(self) -> Answer:
+        """Profile one call: kernel, busy time, memory."""
+        subject = self._prepared()
+        found = asdict(profiler.profile(subject))
+        if self.counters is not None:
+            graphs, chunk = self.counters.graphs, found["detail"].get("chunk")
+            found["kernel"] = f"inductor: {graphs} graph{'s' if graphs != 1 else ''}" + (
+                f", chunk {chunk}" if chunk else ""
+            )
+        return found
+
+    def close(self, check: bool = True, error_limit: float | None = None) -> Answer:
+        """Check the kept output of a timed call, say how many threads were seen, and free the case."""
+        subject, self.subject, self.counters = self._prepared(), None, None
+        answer = _accuracy(verify.check_kept(subject, self.references, error_limit) if check else [])
+        cost = subject.gate.cost(subject.case.shape, subject.case.mode, subject.case.dtype)
+        return answer | {
+            "observed_threads": threads.observed(subject.case.implementation),
+            "rss_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "flops": cost.flops if cost else None,
+            "bytes_min": cost.bytes_min if cost else None,
+        }
+
+    def stability(self, request: Mapping[str, Any]) -> Answer:
+        """Measure gradient stability of one gate, init, dtype, shape and seed."""
+        from gatebench.stability.measure import measure
+
+        started = time.perf_counter()
+        rows = measure(request)
+        return {"rows": rows, "seconds": time.perf_counter() - started}
+
+    def _prepared(self) -> Subject:
+        if self.subject is None:
+            raise Failure("failed", "no case is prepared")
+        return self.subject
+
+    def _entry(self, case: Case) -> Implementation:
+        entry = self.registry.implementation(case.implementation, case.gate)
+        if entry is None:
+            raise Failure("unsupported", f"{case.implementation} does not do {case.gate}")
+        try:
+            check_available(entry, case.device)
+        except Unavailable as reason:
+            raise Failure("unavailable", str(reason)) from reason
+        refusal = entry.refusal(case.device, case.dtype, case.mode)
+        if refusal:
+            raise Failure("unsupported", refusal)
+        return entry
+
+
+def _accuracy(errors: list[TensorError]) -> Answer:
+    return {"accuracy": [error.to_json() for error in errors], "wrong": verify.wrong_reason(errors)}
+
+
+def _compile_facts(found: CompileCounters, first_call_ns: int) -> Answer:
+    """Say what the first call compiled; nothing new (another mode compiled it) gives neither cold nor warm."""
+    facts: Answer = {"graphs": found.graphs, "graph_breaks": found.graph_breaks, "recompiles": 0}
+    if found.graphs:
+        facts["compile_cold_ns" if found.cache_misses else "compile_warm_ns"] = first_call_ns
+    return facts

@@ -1,0 +1,18 @@
+"""Threads of this process: set once at the start, read back after each case."""
+
+import sys
+
+import torch
+
+
+def set_threads(count: int) -> None:
+    """Give torch `count` threads; the environment has told BLAS and numba already."""
+    torch.set_num_threads(count)
+    torch.set_num_interop_threads(1)
+
+
+def observed(implementation: str) -> int:
+    """Return how many threads the library that computed will use now."""
+    if implementation == "numba" and "numba" in sys.modules:
+        return int(sys.modules["numba"].get_num_threads())
+    return torch.get_num_threads()

@@ -1,0 +1,26 @@
+"""The exit code of a run, from its rows: 130 interrupted, 3 something is wrong or failed, 0."""
+
+import pandas as pd
+
+from gatebench.report.runs import FAILED
+
+_REFUSED = ("unsupported", "unavailable")
+
+
+def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: bool) -> int:
+    """Return the exit code. named: implementations asked for with -i, whose refusals count as failures.
+
+    Columns: status, implementation.
+    """
+    if interrupted:
+        return 130
+    failed = measurements["status"].isin(FAILED)
+    refused = measurements["status"].isin(_REFUSED) & measurements["implementation"].isin(named)
+    return 3 if bool((failed | refused).any()) else 0
+
+
+def stability_exit_code(stability: pd.DataFrame, interrupted: bool) -> int:
+    """Return the exit code of a stability run. Columns: status."""
+    if interrupted:
+        return 130
+    return 3 if bool(stability["status"].isin(FAILED).any()) else 0

@@ -1,0 +1,216 @@
+"""The table after a run: per gate, dtype and mode, one line per shape, implementations as columns. DataFrames in,
+rows of text out; gatebench.report.terminal prints them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gatebench.analyze.compare import choose_baseline, compare, geometric_means
+from gatebench.report.names import competitors, devices, options_label
+from gatebench.report.quantities import is_missing, significant, time_text
+from gatebench.report.stability import case_summary
+
+GROUP = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
+METRICS = ("time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile")
+DEFAULT_METRICS = ("time", "speedup", "error", "compile")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table of the report: a title, a header, rows of cells, and lines below it."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def blocks(
+    measurements: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame, baseline: str | None = None
+) -> list[Block]:
+    """Return one Block per gate, dtype, mode and device, in the order of the run."""
+    measurements = measurements.assign(competitor=competitors(measurements), device_label=devices(measurements))
+    lines = gradient_lines(stability)
+    found = []
+    for _, group in measurements.groupby(GROUP, sort=False, dropna=False):
+        found.append(_block(group, samples, lines.get(group["gate"].iloc[0], []), baseline))
+    return found
+
+
+def _block(group: pd.DataFrame, samples: pd.DataFrame, gradient: list[str], wanted: str | None) -> Block:
+    first = group.iloc[0]
+    baseline = choose_baseline(group, wanted)
+    compared = compare(group, samples[samples["case_id"].isin(group["case_id"])], baseline)
+    absent, columns = _columns(compared, baseline)
+    shapes = compared[["seq_len", "batch", "input_size", "hidden_size"]].drop_duplicates()
+    rows = []
+    for shape in shapes.itertuples(index=False):
+        here = compared[(compared[list(shapes.columns)] == tuple(shape)).all(axis=1)].set_index("competitor")
+        cells = [_cell(here.loc[name], baseline) if name in here.index else "not measured" for name in columns]
+        rows.append((_shape_label(shape), *cells))
+    options = options_label(first["gate_options"])
+    title = f"{first['gate']}{f' ({options})' if options else ''}, {first['mode']}, {first['dtype']}, {first['device_label']}"
+    title += ", cold cache" if first["cache"] == "cold" else ""
+    title += ", CUDA graph" if first["launch"] == "graph" else ""
+    if baseline and len(columns) > 1:
+        title += f": time of {baseline}, speed-up of the others over it"
+    notes = [*_summary_notes(compared, samples, columns, baseline), *absent, *gradient]
+    return Block(title, ("shape", *columns), tuple(rows), tuple(notes))
+
+
+def _columns(compared: pd.DataFrame, baseline: str | None) -> tuple[list[str], list[str]]:
+    """Return notes on implementations that never ran, and the others' names, baseline first."""
+    notes, names = [], []
+    for name, rows in compared.groupby("competitor", sort=False):
+        refused = rows["status"].isin(("unsupported", "unavailable"))
+        if refused.all() and rows["reason"].nunique() == 1 and len(compared) > len(rows):
+            notes.append(f"{name}: {rows['status'].iloc[0]} ({rows['reason'].iloc[0]})")
+        else:
+            names.append(str(name))
+    return notes, sorted(names, key=lambda name: (name != baseline, names.index(name)))
+
+
+def _shape_label(shape: Any) -> str:
+    label = f"T{shape.seq_len} B{shape.batch} "
+    return label + (
+        f"H{shape.hidden_size}"
+        if shape.input_size == shape.hidden_size
+        else f"I{shape.input_size} H{shape.hidden_size}"
+    )
+
+
+def _cell(row: pd.Series, baseline: str | None) -> str:
+    """Return what one implementation did at one shape: time or speed-up, `*` fastest, `=` tied, or words."""
+    if row["status"] != "ok":
+        return str(row["status"]).replace("_", " ")
+    mark = " *" if row["rank"] == 1 else (" =" if row["tied"] else "")
+    mark += " ~" if row["unsteady"] is True else ""
+    if row["competitor"] == baseline or is_missing(row["speedup"]):
+        return time_text(row["time_ns"]) + mark
+    return speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"]) + mark
+
+
+def speedup_text(value: float, low: float | None, high: float | None) -> str:
+    """Return a speed-up with its 95 % interval, e.g. `1.42x [1.38, 1.46]`; one block gives no interval."""
+    if is_missing(low) or is_missing(high):
+        return f"{significant(value)}x"
+    return f"{significant(value)}x [{significant(float(low), 2)}, {significant(float(high), 2)}]"
+
+
+def _summary_notes(
+    compared: pd.DataFrame, samples: pd.DataFrame, columns: list[str], baseline: str | None
+) -> list[str]:
+    """Return the lines below a table: geometric means, largest error, compile cost, kernels, failures."""
+    notes = []
+    means = geometric_means(compared, samples, ["gate"])
+    if len(means) and means["problems"].max() > 1:
+        parts = [
+            f"{row.implementation} {speedup_text(row.geometric_mean, row.low, row.high)}, {row.wins} won {row.losses} lost"
+            for row in means.itertuples()
+        ]
+        notes.append(f"geometric mean over {means['problems'].max()} shapes: " + "; ".join(parts))
+    timed = compared[compared["error_ratio"].notna()]
+    if len(timed):
+        worst = timed.groupby("competitor", sort=False)["error_ratio"].max()
+        notes.append(
+            "largest error ratio: " + ", ".join(f"{name} {worst[name]:.2g}" for name in columns if name in worst)
+        )
+    notes += _compile_notes(compared)
+    kernels = compared[compared["kernel"].notna()].groupby("competitor", sort=False)["kernel"].unique()
+    if len(kernels):
+        notes.append("ran: " + "; ".join(f"{name} {' | '.join(kernels[name])}" for name in columns if name in kernels))
+    broken = compared[compared["status"].isin(("wrong", "failed", "timeout", "out_of_memory"))]
+    notes += [f"{row.case_id}: {row.status.replace('_', ' ')}: {row.reason}" for row in broken.itertuples()]
+    refused = compared[compared["competitor"].isin(columns) & compared["status"].isin(("unsupported", "unavailable"))]
+    notes += [
+        f"{name}: {reason}"
+        for name, reason in refused[["competitor", "reason"]].drop_duplicates().itertuples(index=False)
+    ]
+    return notes
+
+
+def _compile_notes(compared: pd.DataFrame) -> list[str]:
+    notes = []
+    for name, rows in compared.groupby("competitor", sort=False):
+        parts = [
+            f"{1e-9 * rows[column].max():.1f} s {word}"
+            for column, word in (("compile_cold_ns", "cold"), ("compile_warm_ns", "warm"))
+            if rows[column].notna().any()
+        ]
+        if parts:
+            notes.append(f"compile cost of {name}: at most " + ", ".join(parts))
+    return notes
+
+
+def gradient_lines(stability: pd.DataFrame) -> dict[str, list[str]]:
+    """Return each gate's gradient line: `halves every 1.6 steps, reach 16 steps, vanished [torch init, T=128, 8 seeds]`.
+
+    One line per init, at the finest dtype and the longest T of the run.
+    """
+    if not len(stability):
+        return {}
+    found: dict[str, list[str]] = {}
+    summary = case_summary(stability)
+    summary = summary[summary["half_life"].notna() & summary["label"].notna()]
+    fineness = {"float64": 0, "float32": 1, "bfloat16": 2}
+    ordered = summary.assign(fine=summary["dtype"].map(fineness)).sort_values(
+        ["fine", "seq_len"], ascending=[True, False]
+    )
+    for (gate, _), rows in ordered.groupby(["gate", "init"], sort=False):
+        row = rows.iloc[0]
+        seeds = f"{int(row['seeds'])} seed" + ("s" if row["seeds"] != 1 else "")
+        halves = (
+            "does not shrink"
+            if row["half_life"] == float("inf")
+            else f"halves every {significant(row['half_life'], 2)} steps"
+        )
+        conditions = (
+            f"{row['init']} init, T={int(row['seq_len'])}, H={int(row['hidden_size'])}, {row['dtype']}, {seeds}"
+        )
+        found.setdefault(str(gate), []).append(
+            f"gradient: {halves}, reach {row['reach']:.0f} steps, {row['label']} [{conditions}]"
+        )
+    return found
+
+
+def long_table(
+    measurements: pd.DataFrame, samples: pd.DataFrame, metrics: tuple[str, ...], baseline: str | None
+) -> Block:
+    """Return one row per case with the chosen metrics as columns; raises UserError for an unknown metric."""
+    from gatebench.errors import unknown
+
+    metrics = metrics or DEFAULT_METRICS
+    for metric in metrics:
+        if metric not in METRICS:
+            raise unknown("--metrics", "metric", metric, METRICS)
+    compared = compare(measurements, samples, baseline)
+    rows = tuple(
+        (row["case_id"], str(row["status"]), *(_metric(row, metric) for metric in metrics))
+        for _, row in compared.iterrows()
+    )
+    reasons = tuple(f"{row.case_id}: {row.reason}" for row in compared.itertuples() if row.status != "ok")
+    return Block("", ("case", "status", *metrics), rows, reasons)
+
+
+def _metric(row: pd.Series, metric: str) -> str:
+    seconds = row["time_ns"] * 1e-9 if not is_missing(row["time_ns"]) else None
+    if metric == "time":
+        return time_text(row["time_ns"])
+    if metric == "speedup":
+        return (
+            "–" if is_missing(row["speedup"]) else speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"])
+        )
+    if metric == "error":
+        return "–" if is_missing(row["error_ratio"]) else f"{row['error_ratio']:.2g}"
+    if metric == "compile":
+        value = row["compile_cold_ns"] if not is_missing(row["compile_cold_ns"]) else row["compile_warm_ns"]
+        return time_text(value)
+    if metric in ("peak_bytes", "saved_bytes"):
+        return "–" if is_missing(row[metric]) else f"{row[metric] / 2**20:.3g} MiB"
+    if seconds is None:
+        return "–"
+    if metric == "tokens_per_s":
+        return f"{row['batch'] * row['seq_len'] / seconds:.3g}"
+    column, scale = {"gb_per_s": ("bytes_min", 1e-9), "tflops": ("flops", 1e-12)}[metric]
+    return "–" if is_missing(row[column]) else f"{row[column] * scale / seconds:.3g}"

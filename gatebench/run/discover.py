@@ -1,0 +1,58 @@
+"""Ask short-lived worker processes what there is: gates, implementations, environment. A plugin that crashes one
+of them costs its own names only."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gatebench.catalogue import Catalogue
+from gatebench.contract import Failure
+from gatebench.errors import PluginError, UserError
+from gatebench.run.environment import shared_memory_bytes
+from gatebench.run.process import WorkerProcess, WorkerSettings
+from gatebench.run.scrub import scrub
+
+_TIMEOUT_S = 120.0
+
+
+def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
+    """Return what can be measured here; with `ceilings` the speed of each cache level too (about a second).
+
+    Raises UserError where torch cannot be imported, PluginError for a plugin that breaks the rules or is missing.
+    """
+    try:
+        described, _ = _describe((), ceilings)
+    except Failure as failure:
+        raise UserError(
+            "gatebench", f"a worker cannot start: {scrub(failure.reason)}", "", "check the installation of torch"
+        ) from failure
+    catalogue = Catalogue(described["gates"], described["implementations"], described["environment"])
+    for path in dict.fromkeys(path.resolve() for path in plugins):
+        catalogue = _with_plugin(catalogue, path)
+    return catalogue
+
+
+def _with_plugin(catalogue: Catalogue, path: Path) -> Catalogue:
+    if not path.is_file():
+        raise PluginError(f"plugin {path.name}", "no such file", "a Python file is accepted", "check the path")
+    try:
+        described, availability = _describe((str(path),), False)
+    except Failure as failure:
+        return catalogue.with_broken_plugin(path, scrub(failure.reason))
+    if availability.get("status", "ok") == "ok":
+        return catalogue.with_plugin(path, described)
+    reason, where = scrub(availability["reason"]), scrub(availability.get("where", ""))
+    if availability.get("usage"):
+        raise PluginError(*reason.split(": ", 1))
+    return catalogue.with_broken_plugin(path, f"{reason} ({where})" if where else reason)
+
+
+def _describe(plugins: tuple[str, ...], ceilings: bool) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    worker = WorkerProcess(WorkerSettings("", plugins, 1, shared_memory_bytes()), _TIMEOUT_S)
+    try:
+        availability = worker.greeting.get("availability", {})
+        if availability.get("status", "ok") != "ok":
+            return {}, availability
+        return worker.request("describe", _TIMEOUT_S, names=[], ceilings=ceilings), availability
+    finally:
+        worker.close()

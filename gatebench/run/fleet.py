@@ -1,0 +1,88 @@
+"""The workers of one block: one live process per competitor, of which only one runs at a time."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gatebench.cases import Case
+from gatebench.contract import Failure
+from gatebench.run.process import WorkerProcess, WorkerSettings
+
+Key = tuple[Any, ...]
+Start = Callable[[WorkerSettings, float], WorkerProcess]
+
+_MAX_STARTS = 20  # of one worker within a block: a worker that dies in case after case is given up in the end
+
+
+class Fleet:
+    """Workers by competitor. A worker that died is started again when it is next asked for."""
+
+    def __init__(
+        self, settings_of: Callable[[Case], WorkerSettings], timeout_s: float, start: Start = WorkerProcess
+    ) -> None:
+        self._settings_of = settings_of
+        self._timeout_s = timeout_s
+        self._start = start
+        self._workers: dict[Key, WorkerProcess] = {}
+        self._starts: dict[Key, int] = {}
+        self._numbers: dict[int, int] = {}
+        self._count = itertools.count()
+
+    @staticmethod
+    def key(case: Case) -> Key:
+        """Return which worker a case belongs to: one per implementation, its options, and thread count."""
+        return (case.implementation, case.implementation_options, case.threads)
+
+    @contextmanager
+    def turn(self, case: Case) -> Iterator[WorkerProcess]:
+        """Let the case's worker run, and stop it again at the end; all others are stopped meanwhile."""
+        worker = self._worker(case)
+        worker.resume()
+        try:
+            yield worker
+        finally:
+            if worker.alive:
+                worker.stop()
+            else:
+                self._forget(case)
+
+    def process_number(self, case: Case) -> int | None:
+        """Return the number of the case's worker process within the run."""
+        worker = self._workers.get(self.key(case))
+        return self._numbers.get(id(worker)) if worker else None
+
+    def import_ns(self, case: Case) -> int | None:
+        """Return how long the case's worker took to start."""
+        worker = self._workers.get(self.key(case))
+        return worker.import_ns if worker else None
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers.values():
+            worker.resume()
+            worker.close()
+        self._workers.clear()
+
+    def _worker(self, case: Case) -> WorkerProcess:
+        key = self.key(case)
+        worker = self._workers.get(key)
+        if worker is not None and worker.alive:
+            return worker
+        self._forget(case)
+        self._starts[key] = self._starts.get(key, 0) + 1
+        if self._starts[key] > _MAX_STARTS:
+            raise Failure("failed", f"the worker of {case.implementation} died {_MAX_STARTS} times in this block")
+        worker = self._start(self._settings_of(case), self._timeout_s)
+        availability = worker.greeting.get("availability", {})
+        if availability.get("status", "ok") != "ok":
+            worker.close()
+            raise Failure(availability["status"], availability.get("reason", ""), availability.get("where", ""))
+        self._workers[key] = worker
+        self._numbers[id(worker)] = next(self._count)
+        return worker
+
+    def _forget(self, case: Case) -> None:
+        worker = self._workers.pop(self.key(case), None)
+        if worker is not None:
+            worker.close()

@@ -1,0 +1,241 @@
+"""From the journal to a run folder: rows of every table, estimates, manifest."""
+
+import hashlib
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gatebench import __version__
+from gatebench.analyze.statistics import estimate
+from gatebench.cases import Case, options_text
+from gatebench.run.protocol import finite, number
+from gatebench.run.scrub import scrub
+from gatebench.store.journal import Journal
+from gatebench.store.schema import TABLES
+from gatebench.store.write import write_run
+
+# What beats the ceiling of its cache level by more than this did not do the work, or the clock is wrong.
+CEILING_TOLERANCE = 1.05
+_SMALL_PLUGIN_BYTES = 64 * 1024  # plugins up to this size are kept with the run
+_ONCE_PER_BLOCK = {
+    "import_ns": "import", "prepare_ns": "prepare", "first_call_ns": "first_call",
+    "compile_cold_ns": "compile_cold", "compile_warm_ns": "compile_warm",
+}  # fmt: skip
+_FROM_FIRST = (
+    "loops", "graphs", "graph_breaks", "recompiles", "busy_ns", "flops", "bytes_min", "peak_bytes", "saved_bytes",
+    "kernel", "observed_threads",
+)  # fmt: skip
+_SAMPLE_COLUMNS = {column.name for column in TABLES["samples"]}
+
+
+def publish(store: Path, journal: Journal, status: str, header: Mapping[str, Any]) -> Path:
+    """Write the run folder of what the journal holds and remove the staging folder; returns the folder."""
+    run_id = journal.run_id
+    entries = journal.entries("case")
+    samples = sample_rows(run_id, entries)
+    accuracy = accuracy_rows(run_id, entries)
+    tables = {
+        "measurements": measurement_rows(run_id, entries, samples, accuracy, header),
+        "samples": samples,
+        "accuracy": accuracy,
+        "stability": stability_rows(run_id, journal.entries("stability")),
+    }
+    destination = store / "runs" / run_id
+    write_run(journal.folder, destination, manifest(run_id, status, header), header["gates"], tables)
+    journal.remove()
+    return destination
+
+
+def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies a run; nothing in it names a path, a user or a host."""
+    plugins = [{key: value for key, value in plugin.items() if key != "path"} for plugin in header["plugins"]]
+    return {
+        "run_id": run_id,
+        "created_utc": header["created_utc"],
+        "status": status,
+        "resumes": header.get("resumes"),
+        "suite": header["suite"],
+        "request": header["request"],
+        "gatebench_version": __version__,
+        "git": header["git"],
+        "plugins": plugins,
+        "environment": finite(header["environment"]),
+        "environment_class": header["environment_class"],
+        "seed": header["seed"],
+        "measure": header["measure"],
+    }
+
+
+def describe_plugin(name: str, path: Path) -> dict[str, Any]:
+    """Return what a manifest keeps of a plugin file: its hash, and its text where it is small."""
+    data = path.read_bytes()
+    small = len(data) <= _SMALL_PLUGIN_BYTES
+    return {
+        "name": name,
+        "file": path.name,
+        "path": str(path),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "package": None,
+        "version": None,
+        "text": scrub(data.decode("utf-8", "replace")) if small else None,
+    }
+
+
+def sample_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the samples: timings, and one row per block for import, prepare, first call and compile."""
+    rows = []
+    for entry in entries:
+        common = {"run_id": run_id, "case_id": entry["case_id"], "side": "run", "stage": "run", "block": entry["block"]}
+        facts = entry["facts"]
+        for column, quantity in _ONCE_PER_BLOCK.items():
+            if facts.get(column) is not None:
+                rows.append({
+                    **common, "quantity": quantity, "process": facts.get("process"), "loops": 1,
+                    "wall_ns": float(facts[column]), "dropped": False,
+                })  # fmt: skip
+        for sample in entry["samples"]:
+            known = {key: value for key, value in sample.items() if key in _SAMPLE_COLUMNS}
+            rows.append({**common, "quantity": "time", **known})
+    return rows
+
+
+def accuracy_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the accuracy rows of each case's verify."""
+    rows = []
+    for entry in entries:
+        for row in entry["accuracy"]:
+            numbers = {
+                key: number(row[key]) for key in ("max_abs_error", "relative_error", "error_ratio", "limit_ratio")
+            }
+            rows.append({"run_id": run_id, "case_id": entry["case_id"], "side": "run", **row, **numbers})
+    return rows
+
+
+def measurement_rows(
+    run_id: str,
+    entries: Iterable[Mapping[str, Any]],
+    samples: list[dict[str, Any]],
+    accuracy: list[dict[str, Any]],
+    header: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return one row per case; a case that failed in any block has its reason and no time."""
+    by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        by_case[entry["case_id"]].append(entry)
+    estimates = _estimates(samples)
+    ratios: dict[str, float] = {}
+    for row in accuracy:
+        ratios[row["case_id"]] = max(ratios.get(row["case_id"], 0.0), row["error_ratio"])
+    ordered = sorted(by_case.items(), key=lambda item: min(entry["order"] for entry in item[1]))
+    return [
+        _measurement(
+            run_id, sorted(blocks, key=lambda entry: entry["block"]), estimates.get(case_id, {}), ratios, header
+        )
+        for case_id, blocks in ordered
+    ]
+
+
+def _estimates(samples: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    if not any(row["quantity"] == "time" for row in samples):
+        return {}
+    frame = estimate(pd.DataFrame(samples))
+    return {row["case_id"]: {key: _plain(value) for key, value in row.items()} for row in frame.to_dict("records")}
+
+
+def _measurement(
+    run_id: str,
+    blocks: list[Mapping[str, Any]],
+    estimated: Mapping[str, Any],
+    ratios: Mapping[str, float],
+    header: Mapping[str, Any],
+) -> dict[str, Any]:
+    case = Case.from_json(blocks[0]["case"])
+    facts = _facts(blocks)
+    bad = next((entry for entry in blocks if entry["status"] != "ok"), None)
+    status, reason = ("ok", None) if bad is None else (bad["status"], bad["reason"])
+    times = {key: estimated.get(key) for key in ("time_ns", "ci_low_ns", "ci_high_ns", "min_ns", "blocks", "samples")}
+    if status == "ok" and times["time_ns"] is not None:
+        too_fast = _faster_than_ceiling(times["time_ns"], facts.get("bytes_min"), case, header["environment"])
+        if too_fast:
+            status, reason = "failed", too_fast
+    if status == "ok" and times["time_ns"] is None:
+        status, reason = "failed", "every sample was dropped: other processes used the machine"
+    if status != "ok":
+        times |= dict.fromkeys(("time_ns", "ci_low_ns", "ci_high_ns", "min_ns"))
+    return {
+        "run_id": run_id,
+        "case_id": case.case_id,
+        "problem_id": case.problem_id,
+        "side": "run",
+        "gate": case.gate,
+        "family": header["gates_by_name"][case.gate]["family"],
+        "gate_options": options_text(case.gate_options),
+        "implementation": case.implementation,
+        "implementation_options": options_text(case.implementation_options),
+        **{name: getattr(case, name) for name in ("mode", "dtype", "device", "threads", "cache", "launch", "seed")},
+        "device_name": _device_name(case, header["environment"]),
+        **{name: getattr(case.shape, name) for name in ("batch", "seq_len", "input_size", "hidden_size")},
+        "harness": header.get("harness", "worker"),
+        "status": status,
+        "reason": reason,
+        **times,
+        **facts,
+        "error_ratio": ratios.get(case.case_id),
+    }
+
+
+def _facts(blocks: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge what the blocks found: medians of what each block measured, else the first block's word."""
+    merged: dict[str, Any] = {}
+    all_facts = [entry["facts"] for entry in blocks]
+    for column in _ONCE_PER_BLOCK:
+        values = [facts[column] for facts in all_facts if facts.get(column) is not None]
+        merged[column] = float(statistics.median(values)) if values else None
+    for column in _FROM_FIRST:
+        merged[column] = next((facts[column] for facts in all_facts if facts.get(column) is not None), None)
+    sizes = [facts["rss_peak_bytes"] for facts in all_facts if facts.get("rss_peak_bytes") is not None]
+    merged["rss_peak_bytes"] = max(sizes) if sizes else None
+    steady = [facts["unsteady"] for facts in all_facts if facts.get("unsteady") is not None]
+    merged["unsteady"] = any(steady) if steady else None
+    detail = next((facts["detail"] for facts in all_facts if facts.get("detail")), None)
+    merged["detail"] = json.dumps(detail, sort_keys=True) if detail else None
+    return merged
+
+
+def _faster_than_ceiling(
+    time_ns: float, bytes_min: int | None, case: Case, environment: Mapping[str, Any]
+) -> str | None:
+    """Return why a time cannot be true: more bytes per second than the level that holds them can move."""
+    if not bytes_min or case.device != "cpu" or not environment.get("ceilings"):
+        return None
+    levels = [(number(level["bytes"]), number(level["bytes_per_s"])) for level in environment["ceilings"]]
+    ceiling = next(speed for size, speed in levels if size is not None and bytes_min <= size)
+    speed = bytes_min / time_ns * 1e9
+    if ceiling is None or speed <= CEILING_TOLERANCE * ceiling:
+        return None
+    return f"faster than the machine's ceiling: {speed / 1e9:.0f} GB/s, and {ceiling / 1e9:.0f} GB/s is possible"
+
+
+def _device_name(case: Case, environment: Mapping[str, Any]) -> str:
+    return environment["cuda"]["device_name"] if case.device == "cuda" else environment["device_name"]
+
+
+def stability_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the stability rows, in the order of the suite."""
+    rows = []
+    for entry in sorted(entries, key=lambda entry: entry["order"]):
+        for row in entry["rows"]:
+            numbers = {key: number(row.get(key)) for key in ("value", "standard_error")}
+            rows.append({**row, **numbers, "run_id": run_id})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy scalar as Python's own, NaN as None."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and value != value else value

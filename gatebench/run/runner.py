@@ -1,0 +1,343 @@
+"""The runner: blocks of fresh workers, problems whose cases compete in shuffled rounds, a journal of what is done.
+
+It computes nothing. Everything measured comes from workers; everything derived comes later, from the journal.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gatebench.cases import Case
+from gatebench.catalogue import Catalogue
+from gatebench.contract import Failure
+from gatebench.run.fleet import Fleet, Start
+from gatebench.run.process import WorkerProcess, WorkerSettings
+from gatebench.run.progress import Progress, Silent
+from gatebench.run.protocol import finite
+from gatebench.run.schedule import round_orders
+from gatebench.run.scrub import scrub
+from gatebench.run.stability_rows import failed_row, request_key
+from gatebench.store.journal import Journal
+from gatebench.suites import Measure
+
+FOREIGN_LIMIT = 0.10  # share of the machine that others may take from a sample before its whole round is dropped
+_STARTING_S = 120.0  # a worker that has not greeted by then never will
+_COMPILE_S, _START_S, _CASE_S = 4.0, 1.5, 0.4  # expected cost of a compile, a start, a case's verify and warm-up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to measure, all names and options checked."""
+
+    cases: tuple[Case, ...]
+    stability: tuple[Mapping[str, Any], ...]
+    measure: Measure
+    catalogue: Catalogue
+    memory_bytes: int  # for all workers together
+    seed: int = 0
+
+    def expected_seconds(self) -> float:
+        """Return roughly how long measuring takes, compile caches warm."""
+        measurable = [case for case in self.cases if self.catalogue.refusal(case) is None]
+        sample_s = max(self.measure.sample_ms, 1.0) / 1e3
+        per_case = _CASE_S + self.measure.warmup_s + 1.2 * self.measure.rounds * sample_s
+        compiled = sum(1 for case in measurable if self.compiles(case))
+        workers = len({Fleet.key(case) for case in measurable})
+        block = len(measurable) * per_case + workers * _START_S + compiled * _COMPILE_S
+        return self.measure.blocks * block + 1.0 * len(self.stability)
+
+    def compiles(self, case: Case) -> bool:
+        """Say whether a case's first call compiles."""
+        return bool(self.catalogue.implementations[case.implementation].get("compiles"))
+
+
+@dataclass
+class Entry:
+    """What one block found for one case. Mutable while the block runs."""
+
+    case: Case
+    block: int
+    order: int
+    status: str = "ok"
+    reason: str | None = None
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def fail(self, failure: Failure) -> None:
+        """Note why the case came to nothing; the first reason stays."""
+        if self.status == "ok":
+            where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
+            self.status, self.reason = failure.status, scrub(failure.reason) + where
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the journal's entry."""
+        return finite({**self.__dict__, "case": self.case.to_json(), "case_id": self.case.case_id})
+
+
+class Runner:
+    """One run of a plan into a journal; `run` may be called again on what an earlier process left."""
+
+    def __init__(
+        self, plan: Plan, journal: Journal, progress: Progress | None = None, start: Start = WorkerProcess
+    ) -> None:
+        self.plan = plan
+        self.journal = journal
+        self.progress = progress or Silent()
+        self._start = start
+        self._order = {case.case_id: number for number, case in enumerate(plan.cases)}
+        self._done: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._failed: dict[str, str] = {}
+        self._loops: dict[str, int] = {}
+        self._warm_s: dict[str, float] = {}
+        self._alone: set[str] = set()
+
+    def run(self) -> None:
+        """Measure what the journal does not hold yet; raises KeyboardInterrupt through, with all workers ended."""
+        self._recall()
+        self.progress.start(self.plan.expected_seconds())
+        try:
+            self._refuse()
+            measurable = [case for case in self.plan.cases if self.plan.catalogue.refusal(case) is None]
+            for block in range(self.plan.measure.blocks):
+                self._block(block, measurable)
+            self._stability()
+        finally:
+            self.progress.stop()
+
+    # --- what an earlier process left
+
+    def _recall(self) -> None:
+        for entry in self.journal.entries("case"):
+            case_id = entry["case_id"]
+            self._done[case_id, entry["block"]] = entry
+            if entry["status"] != "ok":
+                self._failed[case_id] = entry["status"]
+            if entry["facts"].get("loops"):
+                self._loops.setdefault(case_id, entry["facts"]["loops"])
+            if entry["facts"].get("alone"):
+                self._alone.add(case_id)
+
+    def _refuse(self) -> None:
+        """Give every case that cannot run its row, with the reason."""
+        for case in self.plan.cases:
+            refused = self.plan.catalogue.refusal(case)
+            if refused is not None and (case.case_id, 0) not in self._done:
+                entry = Entry(case, 0, self._order[case.case_id])
+                entry.fail(Failure(*refused))
+                self._finish(entry)
+
+    # --- one block
+
+    def _block(self, block: int, cases: list[Case]) -> None:
+        problems = [list(group) for _, group in itertools.groupby(_by_problem(cases), key=lambda case: case.problem_id)]
+        todo = [problem for problem in problems if not self._complete(problem, block)]
+        if not todo:
+            return
+        fleet = self._fleet([case for problem in todo for case in problem])
+        try:
+            facts = self._compile([case for problem in todo for case in problem], block, fleet)
+            for problem in todo:
+                self._problem(problem, block, fleet, facts)
+        finally:
+            fleet.close()
+
+    def _complete(self, problem: list[Case], block: int) -> bool:
+        """Say whether all cases of a problem are done in a block; a problem is measured whole or not at all."""
+        return all((case.case_id, block) in self._done or case.case_id in self._failed for case in problem)
+
+    def _fleet(self, cases: list[Case], alone: bool = False) -> Fleet:
+        workers = 1 if alone else len({Fleet.key(case) for case in cases})
+        limit = self.plan.measure.memory_mb << 20 or self.plan.memory_bytes // max(workers, 1)
+        plugins: dict[Any, tuple[str, ...]] = {}
+        for case in cases:
+            files = tuple(str(file) for file in self.plan.catalogue.plugin_files(case))
+            plugins[Fleet.key(case)] = tuple(dict.fromkeys((*plugins.get(Fleet.key(case), ()), *files)))
+
+        def settings(case: Case) -> WorkerSettings:
+            return WorkerSettings(case.implementation, plugins[Fleet.key(case)], case.threads, limit)
+
+        return Fleet(settings, min(_STARTING_S, self.plan.measure.timeout_s), self._start)
+
+    def _compile(self, cases: Iterable[Case], block: int, fleet: Fleet) -> dict[str, dict[str, Any]]:
+        """Make the first call of all cases that compile, before anything is timed; returns facts by case."""
+        facts: dict[str, dict[str, Any]] = {}
+        for case in cases:
+            if not self.plan.compiles(case) or case.case_id in self._failed or case.case_id in self._alone:
+                continue
+            self.progress.say(f"compiling {case.gate} {case.mode} with {case.implementation}")
+            try:
+                with fleet.turn(case) as worker:
+                    facts[case.case_id] = worker.request("prepare", self.plan.measure.timeout_s, case=case.to_json())
+            except Failure as failure:
+                entry = Entry(case, block, self._order[case.case_id])
+                entry.fail(failure)
+                self._finish(entry)
+            self.progress.advance(_COMPILE_S)
+        return facts
+
+    # --- one problem
+
+    def _problem(self, problem: list[Case], block: int, fleet: Fleet, compiled: Mapping[str, dict[str, Any]]) -> None:
+        competing = [case for case in problem if case.case_id not in self._failed and case.case_id not in self._alone]
+        entries = self._compete(competing, block, fleet, compiled)
+        for case in problem:
+            starved = case.case_id in entries and entries[case.case_id].status == "out_of_memory"
+            if starved or (case.case_id in self._alone and case.case_id not in self._failed):
+                entries[case.case_id] = self._measure_alone(case, block, fleet)
+        for entry in entries.values():
+            self._finish(entry)
+            self.progress.advance(
+                self.plan.expected_seconds() / max(1, len(self.plan.cases) * self.plan.measure.blocks)
+            )
+
+    def _measure_alone(self, case: Case, block: int, fleet: Fleet) -> Entry:
+        """Try a case that ran out of memory once more, with no other worker alive and the whole allowance."""
+        fleet.close()
+        self._alone.add(case.case_id)
+        alone = self._fleet([case], alone=True)
+        try:
+            entry = self._compete([case], block, alone, {})[case.case_id]
+        finally:
+            alone.close()
+        entry.facts["alone"] = True
+        return entry
+
+    def _compete(
+        self, cases: list[Case], block: int, fleet: Fleet, compiled: Mapping[str, dict[str, Any]]
+    ) -> dict[str, Entry]:
+        """Verify, warm, time in shuffled rounds, profile and close all cases of one problem."""
+        entries = {case.case_id: Entry(case, block, self._order[case.case_id]) for case in cases}
+        for case in cases:
+            self.progress.say(f"block {block + 1}/{self.plan.measure.blocks}: {case.gate} {case.mode} {case.shape}")
+            self._attempt(
+                fleet, entries[case.case_id], lambda worker, entry: self._make_ready(worker, entry, fleet, compiled)
+            )
+        orders = round_orders(
+            cases, self.plan.measure.rounds, f"{self.plan.seed}/{block}/{cases[0].problem_id if cases else ''}"
+        )
+        for number, order in enumerate(orders):
+            self._round(number, order, fleet, entries)
+        for case in cases:
+            self._attempt(fleet, entries[case.case_id], self._wrap_up)
+        return entries
+
+    def _attempt(self, fleet: Fleet, entry: Entry, action: Callable[[WorkerProcess, Entry], None]) -> None:
+        """Let the case's worker do something, unless the case failed; what goes wrong is the case's own failure."""
+        if entry.status != "ok":
+            return
+        try:
+            with fleet.turn(entry.case) as worker:
+                action(worker, entry)
+        except Failure as failure:
+            entry.fail(failure)
+
+    def _make_ready(
+        self, worker: WorkerProcess, entry: Entry, fleet: Fleet, compiled: Mapping[str, dict[str, Any]]
+    ) -> None:
+        measure, case = self.plan.measure, entry.case
+        found = worker.request("prepare", measure.timeout_s, case=case.to_json())
+        entry.facts |= {**found, **compiled.get(case.case_id, {})}
+        entry.facts |= {"import_ns": fleet.import_ns(case), "process": fleet.process_number(case)}
+        if entry.block == 0:
+            verified = worker.request("verify", measure.timeout_s, error_limit=measure.error_limit)
+            entry.accuracy = verified["accuracy"]
+            if verified["wrong"]:
+                raise Failure("wrong", verified["wrong"])
+        warmed = worker.request(
+            "warm",
+            measure.timeout_s,
+            warmup_s=measure.warmup_s,
+            sample_ms=measure.sample_ms,
+            loops=self._loops.get(case.case_id),
+            limit_s=self._warm_s.get(case.case_id),
+        )
+        self._loops[case.case_id] = warmed["loops"]
+        self._warm_s.setdefault(case.case_id, warmed["seconds"])
+        entry.facts |= {"loops": warmed["loops"], "unsteady": warmed["unsteady"] if entry.block == 0 else None}
+
+    def _round(self, number: int, order: list[Case], fleet: Fleet, entries: Mapping[str, Entry]) -> bool:
+        """Take one sample of each case in this order; returns whether the round was kept."""
+        taken: list[dict[str, Any]] = []
+        for position, case in enumerate(order):
+            place = {"round": number, "position": position, "dropped": False, "reason": None}
+
+            def take(worker: WorkerProcess, entry: Entry, place: Mapping[str, Any] = place) -> None:
+                row = worker.request("sample", self.plan.measure.timeout_s, loops=entry.facts["loops"])
+                row |= {**place, "process": entry.facts["process"]}
+                entry.samples.append(row)
+                taken.append(row)
+
+            self._attempt(fleet, entries[case.case_id], take)
+        reason = disturbed(taken)
+        if reason:
+            for row in taken:  # the whole round goes, for all competitors: dropping one would favour the others
+                row["dropped"], row["reason"] = True, reason
+        return reason is None
+
+    def _wrap_up(self, worker: WorkerProcess, entry: Entry) -> None:
+        measure = self.plan.measure
+        if entry.block == 0:
+            entry.facts |= worker.request("profile", measure.timeout_s)
+        closed = worker.request("close", measure.timeout_s, error_limit=measure.error_limit)
+        if closed["wrong"]:
+            raise Failure("wrong", f"a timed call differs from the verified result: {closed['wrong']}")
+        entry.facts |= {key: closed[key] for key in ("observed_threads", "rss_peak_bytes", "flops", "bytes_min")}
+
+    def _finish(self, entry: Entry) -> None:
+        if entry.status != "ok":
+            self._failed[entry.case.case_id] = entry.status
+        record = entry.to_json()
+        self.journal.write("case", f"{entry.case.case_id} block {entry.block}", record)
+        self._done[entry.case.case_id, entry.block] = record
+
+    # --- stability
+
+    def _stability(self) -> None:
+        done = {entry["key"] for entry in self.journal.entries("stability")}
+        worker: WorkerProcess | None = None
+        try:
+            for order, request in enumerate(self.plan.stability):
+                key = request_key(request)
+                if key in done:
+                    continue
+                self.progress.say(
+                    f"stability of {request['gate']}, {request['init']}, T={request['seq_len']}, {request['dtype']}"
+                )
+                rows, worker = self._measure_stability(worker, request)
+                self.journal.write("stability", key, finite({"order": order, "rows": rows}))
+                self.progress.advance(1.0)
+        finally:
+            if worker is not None:
+                worker.close()
+
+    def _measure_stability(
+        self, worker: WorkerProcess | None, request: Mapping[str, Any]
+    ) -> tuple[list[dict[str, Any]], WorkerProcess | None]:
+        """Return the rows of one request and the worker to go on with, None where it died."""
+        try:
+            if worker is None or not worker.alive:
+                files = tuple(str(file) for file in self.plan.catalogue.files.get(request["gate"], ()))
+                settings = WorkerSettings("eager", files, self.plan.catalogue.cores, self.plan.memory_bytes)
+                worker = self._start(settings, _STARTING_S)
+            return worker.request("stability", self.plan.measure.timeout_s, request=dict(request))["rows"], worker
+        except Failure as failure:
+            return [failed_row(request, failure.status, scrub(failure.reason))], worker
+
+
+def disturbed(taken: list[dict[str, Any]]) -> str | None:
+    """Say what foreign cause disturbed a round: steal, or other processes; never the samples' own times."""
+    for column, cause in (("steal_ratio", "steal"), ("foreign_ratio", "other processes")):
+        worst = max((row.get(column) or 0.0 for row in taken), default=0.0)
+        if worst > FOREIGN_LIMIT:
+            return f"{cause}: {100 * worst:.0f} % of the machine's CPU time"
+    return None
+
+
+def _by_problem(cases: list[Case]) -> list[Case]:
+    """Return the cases with those of one problem together, problems in the order of their first case."""
+    first: dict[str, int] = {}
+    for number, case in enumerate(cases):
+        first.setdefault(case.problem_id, number)
+    return sorted(cases, key=lambda case: first[case.problem_id])

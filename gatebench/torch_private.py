@@ -1,0 +1,46 @@
+"""The one file that uses private names of torch: compile counters and memory events of the profiler."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class CompileCounters:
+    """What torch.compile did in this process so far."""
+
+    graphs: int
+    graph_breaks: int
+    cache_hits: int
+    cache_misses: int
+
+    def __sub__(self, earlier: "CompileCounters") -> "CompileCounters":
+        return CompileCounters(
+            self.graphs - earlier.graphs,
+            self.graph_breaks - earlier.graph_breaks,
+            self.cache_hits - earlier.cache_hits,
+            self.cache_misses - earlier.cache_misses,
+        )
+
+
+def compile_counters() -> CompileCounters:
+    """Read dynamo's and inductor's counters; torch 2.9 to 2.13 keep them in torch._dynamo.utils.counters."""
+    from torch._dynamo.utils import counters
+
+    autograd, inductor = counters["aot_autograd"], counters["inductor"]
+    return CompileCounters(
+        graphs=counters["stats"]["unique_graphs"],
+        graph_breaks=sum(counters["graph_break"].values()),
+        cache_hits=autograd["autograd_cache_hit"] + inductor["fxgraph_cache_hit"],
+        cache_misses=inductor["fxgraph_cache_miss"],
+    )
+
+
+def memory_deltas(profile: "torch.profiler.profile") -> list[int]:
+    """Return the bytes of each CPU allocation (positive) and release (negative) of a profile, in order of time."""
+    results: Any = profile.profiler
+    events: Iterable[Any] = results.kineto_results.events()
+    found = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
+    return [size for _, size in sorted(found, key=lambda pair: pair[0])]
