@@ -1,0 +1,55 @@
+"""Gradient stability: whether a gate lets gradients live, measured in log space against float64.
+
+Public names are imported when first used, so that `gatebench.stability.metrics` (the table of metric names)
+loads no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatebench.stability.activations import LetterSaturation as LetterSaturation
+    from gatebench.stability.activations import saturation as saturation
+    from gatebench.stability.bounds import norm_bound as norm_bound
+    from gatebench.stability.checks import StabilityError as StabilityError
+    from gatebench.stability.classification import classify as classify
+    from gatebench.stability.classification import most_severe as most_severe
+    from gatebench.stability.depth import depth_profile as depth_profile
+    from gatebench.stability.gradients import gradient_norms as gradient_norms
+    from gatebench.stability.gradients import gradient_profile as gradient_profile
+    from gatebench.stability.low_precision import PrecisionError as PrecisionError
+    from gatebench.stability.low_precision import precision as precision
+    from gatebench.stability.lyapunov import LyapunovSpectrum as LyapunovSpectrum
+    from gatebench.stability.lyapunov import lyapunov_of_products as lyapunov_of_products
+    from gatebench.stability.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from gatebench.stability.profile import Profile as Profile
+    from gatebench.stability.trajectory import Trajectory as Trajectory
+    from gatebench.stability.trajectory import unroll as unroll
+
+_PUBLIC = {
+    "LetterSaturation": "activations",
+    "LyapunovSpectrum": "lyapunov",
+    "PrecisionError": "low_precision",
+    "Profile": "profile",
+    "StabilityError": "checks",
+    "Trajectory": "trajectory",
+    "classify": "classification",
+    "depth_profile": "depth",
+    "gradient_norms": "gradients",
+    "gradient_profile": "gradients",
+    "lyapunov_of_products": "lyapunov",
+    "lyapunov_spectrum": "lyapunov",
+    "most_severe": "classification",
+    "norm_bound": "bounds",
+    "precision": "low_precision",  # no module may bear a public function's name: it would hide the function
+    "saturation": "activations",
+    "unroll": "trajectory",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,134 @@
+"""A trajectory: the states that a gate passes through, and the derivative of each step."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gatebench.errors import unknown
+from gatebench.gates.base import Gate
+from gatebench.shape import Shape
+from gatebench.stability.checks import StabilityError, check_dtype, check_numbers
+from gatebench.stability.derivatives import Step, jacobian
+
+CHUNK_VALUES = 4_000_000  # numbers of Jacobians held at once (32 MB in float64), whatever T is
+NAMES_SHAPE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)  # asks a gate for the names of its parts
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """States s_0 .. s_T of one sequence of steps s_t = step(params, x_t, s_{t-1}), for a batch of B rows.
+
+    states (T+1, B, S)   parts: name -> slice of the S values, {} for a bare step
+    x (T, B, ·), x[t-1] is what step t sees; params, x and states share one dtype
+    """
+
+    states: Tensor
+    parts: Mapping[str, slice]
+    step: Step
+    params: Mapping[str, Tensor]
+    x: Tensor
+    gate: Gate | None = None
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps."""
+        return self.states.shape[0] - 1
+
+    @property
+    def batch(self) -> int:
+        """B, the number of rows."""
+        return self.states.shape[1]
+
+    @property
+    def size(self) -> int:
+        """S, the width of the state."""
+        return self.states.shape[2]
+
+    def jacobian(self, t: int) -> Tensor:
+        """Compute J_t = ds_t/ds_{t-1}, t = 1..T -> (B, S, S), [row, out, in], in the trajectory's dtype."""
+        if not 1 <= t <= self.steps:
+            raise StabilityError("jacobian", f"t is {t}", f"accepted: 1 to {self.steps}")
+        return jacobian(self.step, self.params, self.x[t - 1], self.states[t - 1])
+
+    def jacobians(self) -> Iterator[Tensor]:
+        """Yield J_1 .. J_T in chunks (n, B, S, S), so that memory does not grow with T."""
+        chunk = max(1, CHUNK_VALUES // max(1, self.batch * self.size**2))
+        for start in range(0, self.steps, chunk):
+            stop = min(start + chunk, self.steps)
+            x, states = self.x[start:stop].flatten(0, 1), self.states[start:stop].flatten(0, 1)
+            rows = jacobian(self.step, self.params, x, states)
+            yield rows.reshape(stop - start, self.batch, self.size, self.size)
+
+    def part(self, name: str | None) -> slice:
+        """Return the slice of a part of the state; None is the whole state. Raises StabilityError for other names."""
+        if name is None:
+            return slice(0, self.size)
+        if name not in self.parts:
+            raise unknown("trajectory", "part of the state", name, self.parts, StabilityError)
+        return self.parts[name]
+
+    def to_float64(self) -> "Trajectory":
+        """Return the same states with everything in float64: derivatives are then exact at these states."""
+        params = {name: value.double() for name, value in self.params.items()}
+        return replace(self, states=self.states.double(), params=params, x=self.x.double())
+
+
+def unroll(
+    gate: Gate | Step,
+    params: Mapping[str, Tensor],
+    inputs: Mapping[str, Tensor],
+    dtype: torch.dtype | str = torch.float64,
+) -> Trajectory:
+    """Compute the states s_t = step(params, x_t, s_{t-1}), t = 1..T, one by one in `dtype`.
+
+    gate: a gate with time, whose inputs are x (T, B, I) and <part>0 (B, width) for each part of its state; or any
+    step(params, x_t, state) -> state, whose inputs are x (T, B, ·) and state0 (B, S). Rows of a batch must not
+    influence each other. Parameters and inputs are rounded to `dtype` first. States that overflow are results.
+    Raises StabilityError for a gate without time, T = 0, missing or misshapen inputs, NaN in weights or inputs, and a
+    dtype that is no floating type.
+    """
+    dtype = check_dtype("unroll", dtype)
+    parts = _initial_parts(gate, inputs)
+    state = torch.cat(list(parts.values()), dim=-1)
+    x = inputs["x"]
+    _check_sizes(x, state)
+    check_numbers("unroll", {**params, "x": x, **{f"{name}0": value for name, value in parts.items()}})
+    rounded = {name: value.detach().to(dtype) for name, value in params.items()}
+    step, x, state = gate.step if isinstance(gate, Gate) else gate, x.detach().to(dtype), state.detach().to(dtype)
+    states = torch.empty(len(x) + 1, *state.shape, dtype=dtype, device=state.device)
+    states[0] = state
+    with torch.no_grad():
+        for t, x_t in enumerate(x.unbind(0)):
+            states[t + 1] = step(rounded, x_t, states[t])
+    slices, end = {}, 0
+    for name, value in parts.items():
+        slices[name] = slice(end, end := end + value.shape[-1])
+    is_gate = isinstance(gate, Gate)
+    return Trajectory(states, slices if is_gate else {}, step, rounded, x, gate if is_gate else None)
+
+
+def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parts of s_0 in the gate's own order, whatever order `inputs` has."""
+    names = list(gate.state(NAMES_SHAPE)) if isinstance(gate, Gate) else ["state"]
+    if isinstance(gate, Gate) and not names:
+        raise StabilityError(
+            f"gate {gate.name}",
+            "has no time, so it has no trajectory",
+            "accepted: gates with a state",
+            "use saturation",
+        )
+    for key in ("x", *(f"{name}0" for name in names)):
+        if key not in inputs:
+            raise StabilityError("unroll", f"inputs lack {key!r}", f"given: {', '.join(inputs)}", f"add {key!r}")
+    return {name: inputs[f"{name}0"] for name in names}
+
+
+def _check_sizes(x: Tensor, state: Tensor) -> None:
+    if x.ndim < 3 or len(x) == 0:
+        raise StabilityError("unroll", f"x has shape {tuple(x.shape)}", "accepted: (T, B, I) with T at least 1")
+    if state.ndim != 2 or state.shape[0] != x.shape[1]:
+        raise StabilityError(
+            "unroll", f"x has shape {tuple(x.shape)} and the initial state {tuple(state.shape)}", "accepted: equal B"
+        )

@@ -1,0 +1,237 @@
+"""The rows that the worker stores, and bad input."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from stability_models import drawn, linear
+
+from gatebench import Shape, gates, stability
+from gatebench.errors import UserError
+from gatebench.stability.measure import measure, stored_lags
+from gatebench.stability.metrics import CLASSES, METRICS
+
+COLUMNS = {
+    "gate", "options", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch", "seed", "probe", "task",
+    "train_step", "part", "metric", "lag", "index", "value", "standard_error", "label", "unit", "status", "reason",
+}  # fmt: skip
+REQUEST = {
+    "gate": "lstm", "gate_options": {}, "init": "torch", "inputs": "normal", "dtype": "float32",
+    "seq_len": 24, "input_size": 5, "hidden_size": 8, "batch": 3, "seed": 0,
+}  # fmt: skip
+
+
+def rows_of(**changes):
+    return measure(REQUEST | changes)
+
+
+def values(rows, metric, **columns):
+    chosen = [row for row in rows if row["metric"] == metric and all(row[k] == v for k, v in columns.items())]
+    return [row["value"] for row in chosen]
+
+
+@pytest.mark.parametrize("gate", ["rnn_tanh", "lstm", "gru", "glu", "swiglu", "swiglu_ffn"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_every_row_has_every_column_and_a_known_metric(gate, dtype):
+    rows = rows_of(gate=gate, dtype=dtype)
+    keys = set()
+    for row in rows:
+        assert set(row) == COLUMNS
+        assert row["unit"] == METRICS[row["metric"]].unit
+        assert row["status"] in ("ok", "unsupported")
+        assert (row["reason"] is None) is (row["status"] == "ok")
+        assert row["label"] is None or row["label"] in CLASSES
+        for column in ("value", "standard_error"):
+            assert row[column] is None or (isinstance(row[column], float) and not math.isnan(row[column]))
+        keys.add(tuple(row[key] for key in ("metric", "part", "lag", "index")))
+    assert len(keys) == len(rows)  # no value is there twice
+    json.dumps(rows)
+
+
+def test_all_metrics_of_the_table_are_measured_somewhere():
+    found = set()
+    for gate in ("rnn_tanh", "lstm", "swiglu_ffn"):
+        found |= {row["metric"] for row in rows_of(gate=gate, dtype="bfloat16")}
+    assert found == set(METRICS)
+
+
+def test_rows_agree_with_the_functions():
+    shape = Shape(batch=3, seq_len=24, input_size=5, hidden_size=8)
+    gate = gates.get("lstm")
+    params, inputs = gate.draw(shape, 0), gate.inputs(shape, 0)
+    trajectory = stability.unroll(gate, params, inputs)
+    profile = stability.gradient_profile(trajectory)
+    rows = rows_of(dtype="float64")
+    expected = profile.log_norm.mean(1).tolist()
+    assert values(rows, "log_gradient_norm", part="") == pytest.approx(expected)
+    assert values(rows, "half_life", index=1) == pytest.approx([profile.half_life[1].item()])
+    assert values(rows, "half_life", index=None) == pytest.approx([profile.half_life.median().item()])
+    assert values(rows, "log_norm_bound") == pytest.approx(stability.norm_bound(trajectory).mean(1).tolist())
+    lyapunov = stability.lyapunov_spectrum(trajectory, k=1, burn_in=6)
+    assert values(rows, "largest_lyapunov") == pytest.approx(lyapunov.values.tolist())
+    found = stability.saturation(gate, params, inputs)
+    assert values(rows, "saturation_high", part="f") == pytest.approx([found["f"].high])
+    gap = stability.norm_bound(trajectory)[-1] - profile.log_norm[-1]
+    assert values(rows, "bound_gap") == pytest.approx([gap.mean().item()])
+
+
+def test_parts_are_stored_where_there_are_several():
+    assert {row["part"] for row in rows_of() if row["metric"] == "log_gradient_norm"} == {"", "h", "c"}
+    assert {row["part"] for row in rows_of(gate="gru") if row["metric"] == "log_gradient_norm"} == {""}
+    assert values(rows_of(), "log_gradient_norm", part="c", lag=0) == [-math.inf]
+
+
+def test_low_precision_rows_are_the_chain_of_that_dtype():
+    shape = Shape(batch=3, seq_len=24, input_size=5, hidden_size=8)
+    gate = gates.get("lstm")
+    low = ({k: v.bfloat16() for k, v in tensors.items()} for tensors in (gate.draw(shape, 0), gate.inputs(shape, 0)))
+    params, inputs = low
+    profile = stability.gradient_profile(stability.unroll(gate, params, inputs, torch.bfloat16))
+    reference = stability.gradient_profile(stability.unroll(gate, params, inputs))
+    rows = rows_of(dtype="bfloat16")
+    assert values(rows, "log_gradient_norm", part="", lag=24) == pytest.approx([profile.log_norm[-1].mean().item()])
+    found = values(rows, "reference_log_gradient_norm", lag=24)
+    assert found == pytest.approx([reference.log_norm[-1].mean().item()])
+    assert found != pytest.approx([profile.log_norm[-1].mean().item()], rel=1e-5)
+    bound = stability.norm_bound(stability.unroll(gate, params, inputs))[-1]
+    assert values(rows, "bound_gap") == pytest.approx([(bound - reference.log_norm[-1]).mean().item()])
+    errors = values(rows, "relative_error")
+    assert errors[0] == 0.0
+    assert 2**-9 < errors[5] < 0.25
+
+
+def test_long_float32_chains_underflow_and_the_reference_still_has_a_half_life():
+    rows = rows_of(seq_len=400, batch=2)
+    labels = [row["label"] for row in rows if row["metric"] == "class"]
+    assert labels == ["underflow"] * 3
+    assert values(rows, "log_gradient_norm", part="", lag=400) == [-math.inf]
+    assert 1 < values(rows, "reference_half_life", index=None)[0] < 3
+    assert 100 < values(rows, "first_bad_lag", index=0)[0] < 400
+
+
+def test_the_forget_bias_lengthens_the_half_life():
+    torch_init, biased = (values(rows_of(init=init), "half_life", index=None)[0] for init in ("torch", "forget_bias=1"))
+    assert biased > 1.5 * torch_init
+
+
+def test_what_does_not_apply_is_a_row_with_a_reason():
+    (row,) = rows_of(gate="rnn_tanh", init="forget_bias=1")
+    assert row["status"] == "unsupported"
+    assert "no gate that keeps its state" in row["reason"]
+    rows = rows_of(gate="glu")
+    assert [row["status"] for row in rows].count("unsupported") == 1
+    assert {row["metric"] for row in rows if row["status"] == "ok"} >= {"saturation_low", "saturation_high"}
+
+
+def test_layers_of_a_stack_have_weights_of_their_own():
+    rows = rows_of(gate="swiglu_ffn", dtype="float64", layers=4)
+    shape = Shape(batch=3, seq_len=24, input_size=5, hidden_size=8)
+    gate = gates.get("swiglu_ffn")
+    layers = [gate.draw(shape, 1_000_003 * layer) for layer in range(4)]
+    norms = stability.depth_profile(gate, layers, gate.inputs(shape, 0))
+    expected = (norms.log() - norms[-1].log()).mean(1).tolist()
+    assert values(rows, "log_depth_gradient_norm") == pytest.approx(expected)
+    assert not torch.equal(layers[0]["W"], layers[1]["W"])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 32, 33, 34, 128, 1000, 100_000])
+def test_stored_lags_are_few_and_hold_both_ends(steps):
+    lags = stored_lags(steps)
+    assert lags == sorted(set(lags))
+    assert lags[0] == 0
+    assert lags[-1] == steps
+    assert len(lags) <= 97
+    assert lags[: min(steps, 32) + 1] == list(range(min(steps, 32) + 1))
+
+
+def test_short_sequences_have_no_slope():
+    rows = rows_of(seq_len=2)
+    assert set(values(rows, "slope")) == {None}
+    assert rows_of(seq_len=1)
+
+
+# --- bad input
+
+
+def broken(**changes):
+    gate, params, inputs = drawn("lstm")
+    return gate, params, {**inputs, **changes}
+
+
+BAD = {
+    "a gate without time": (lambda: stability.unroll(gates.get("glu"), {}, {}), "no time"),
+    "T = 0": (lambda: stability.unroll(*broken(x=torch.zeros(0, 2, 3))), "T at least 1"),
+    "another batch": (lambda: stability.unroll(*broken(x=torch.zeros(4, 5, 3))), "equal B"),
+    "no c0": (lambda: stability.unroll(*drawn("lstm")[:2], {"x": torch.zeros(4, 2, 3), "h0": torch.zeros(2, 4)}), "'c0'"),
+    "NaN weights": (
+        lambda: stability.unroll(*(lambda g, p, i: (g, p | {"bias_ih": p["bias_ih"] * math.nan}, i))(*drawn("lstm"))),
+        "bias_ih has 16 values",
+    ),
+    "an integer dtype": (lambda: stability.unroll(*drawn("lstm"), torch.int64), "torch.int64"),
+    "k > S": (lambda: stability.lyapunov_spectrum(stability.unroll(*drawn("lstm")), k=9), "k is 9; accepted: 1 to 8"),
+    "k = 0": (lambda: stability.lyapunov_of_products(torch.eye(2)[None], k=0), "accepted: 1 to 2"),
+    "all of a wide state": (lambda: stability.lyapunov_spectrum(linear(torch.eye(2049).double(), 1)), "2049"),
+    "burn_in >= T": (lambda: stability.lyapunov_spectrum(stability.unroll(*drawn("lstm")), burn_in=8), "burn_in is 8"),
+    "matrices that are not square": (lambda: stability.lyapunov_of_products(torch.zeros(3, 2, 1)), "(N, S, S)"),
+    "a cotangent of another shape": (
+        lambda: stability.gradient_norms(stability.unroll(*drawn("lstm")), torch.ones(2, 4)),
+        "(2, 8)",
+    ),
+    "a cotangent of zeros": (
+        lambda: stability.gradient_profile(stability.unroll(*drawn("lstm")), torch.zeros(2, 8)),
+        "zero everywhere",
+    ),
+    "an unknown part": (
+        lambda: stability.gradient_norms(stability.unroll(*drawn("lstm")), part="hh"),
+        "did you mean 'h'",
+    ),
+    "a step outside": (lambda: stability.unroll(*drawn("lstm")).jacobian(0), "accepted: 1 to 8"),
+    "an unknown form": (lambda: stability.norm_bound(stability.unroll(*drawn("lstm")), "norm"), "jacobian, weights"),
+    "the weights form of another gate": (
+        lambda: stability.norm_bound(stability.unroll(*drawn("lstm")), "weights"),
+        "rnn_linear, rnn_tanh, rnn_relu",
+    ),
+    "a stack of glu": (lambda: stability.depth_profile(gates.get("glu"), [{}], {}), "not stackable"),
+    "a stack without layers": (lambda: stability.depth_profile(gates.get("gru"), [], {}), "no layers"),
+    "layers that do not fit": (lambda: stability.depth_profile(*_misfit()), "output of x's shape"),
+}  # fmt: skip
+
+
+def _misfit():
+    gate, params, inputs = drawn("gru")
+    return gate, [params], inputs
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_clear_error(what):
+    call, text = BAD[what]
+    with pytest.raises(stability.StabilityError, match=re.escape(text)) as caught:
+        call()
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, UserError)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_table_of_metrics_loads_no_torch():
+    code = "import sys; import gatebench.stability.metrics; print('torch' in sys.modules)"
+    assert _output(code) == "False"
+    assert _output(code.replace("; print", "; gatebench.stability.unroll; print")) == "True"
+
+
+def _output(code):
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    ).stdout.strip()
+
+
+def test_public_names_are_functions_even_after_the_modules_are_loaded():
+    import gatebench.stability.measure  # noqa: F401, loads every module
+
+    for name in stability.__all__:
+        assert callable(getattr(stability, name)), name
