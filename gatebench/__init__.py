@@ -19,10 +19,23 @@ _PUBLIC = {
     "prepared_implementation": "gatebench.contract",
     "Results": "gatebench.store.read",
     "load": "gatebench.store.read",
-    "measure_inline": "gatebench.measure.inline",
+    "measure_inline": "gatebench.run.inline",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [  # noqa: F822 - imported when first used
+    "CONTRACT",
+    "Prepared",
+    "Results",
+    "Shape",
+    "Unavailable",
+    "Unsupported",
+    "__version__",
+    "gate",
+    "implementation",
+    "load",
+    "measure_inline",
+    "prepared_implementation",
+]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -127,7 +127,7 @@ class Registry:
 
     def _add_noted(self, implementations: list[Implementation], gates: "list[type[Gate]]") -> None:
         for entry in implementations:
-            self._add_implementation(entry)
+            self.add_implementation(entry)
         for cls in gates:
             known = BUILTIN_GATES.get(cls.name) or (cls.name in self._gates and self._gates[cls.name].__module__)
             if known:
@@ -136,7 +136,8 @@ class Registry:
                 )
             self._gates[cls.name] = cls
 
-    def _add_implementation(self, entry: Implementation) -> None:
+    def add_implementation(self, entry: Implementation) -> None:
+        """Add one entry; raises PluginError where its name shadows a built-in or serves a gate twice."""
         if entry.name in BUILTIN_IMPLEMENTATIONS and not entry.module.startswith("gatebench.implementations."):
             raise PluginError(
                 entry.origin, f"{entry.name!r} shadows a built-in", "accepted: names like 'mylab:fused'", "rename it"

@@ -31,57 +31,56 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
         tied                 its interval against the fastest contains "as fast"; True for the fastest if any ties
     Rows without a time keep NaN, rank 0 and tied False.
     """
-    medians = block_medians(samples)
-    blocks = {key: group.set_index("block")["log_ns"] for key, group in medians.groupby(["run_id", "case_id", "side"])}
-    parts = [_compare_problem(problem, blocks, baseline) for _, problem in _problems(measurements)]
-    if not parts:
-        return _with_columns(measurements.iloc[0:0].copy())
-    return pd.concat(parts).loc[measurements.index]
+    blocks = block_logs(samples)
+    keys = list(zip(measurements["run_id"], measurements["case_id"], measurements["side"], strict=True))
+    few = measurements[["implementation", "implementation_options", "time_ns"]].reset_index(drop=True)
+    # Plain arrays, filled by place: writing cells of a frame one by one takes seconds for a run of a thousand cases.
+    added = {name: np.full(len(few), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
+    added |= {"rank": np.zeros(len(few), dtype=int), "tied": np.zeros(len(few), dtype=bool)}
+    names = np.full(len(few), np.nan, dtype=object)
+    for places in measurements.groupby(["run_id", "problem_id", "side"], sort=False).indices.values():
+        _compare_problem(few.iloc[places], [blocks.get(keys[place]) for place in places], baseline, names, added)
+    return measurements.assign(baseline=pd.Series(names, index=measurements.index, dtype=object), **added)
 
 
-def _problems(measurements: pd.DataFrame):
-    return measurements.groupby(["run_id", "problem_id", "side"], sort=False)
+def block_logs(samples: pd.DataFrame) -> dict[tuple, pd.Series]:
+    """Return the median log time by block of each (run_id, case_id, side)."""
+    medians = block_medians(samples).set_index("block")
+    return dict(iter(medians.groupby(["run_id", "case_id", "side"])["log_ns"]))
 
 
-def _with_columns(problem: pd.DataFrame) -> pd.DataFrame:
-    return problem.assign(
-        baseline=pd.Series(index=problem.index, dtype=object),
-        speedup=np.nan,
-        speedup_low=np.nan,
-        speedup_high=np.nan,
-        rank=0,
-        tied=False,
-    )
-
-
-def _compare_problem(problem: pd.DataFrame, blocks: dict, wanted: str | None) -> pd.DataFrame:
-    problem = _with_columns(problem.copy())
+def _compare_problem(
+    problem: pd.DataFrame, logs: list[pd.Series | None], wanted: str | None, names: np.ndarray, added: dict
+) -> None:
+    """Fill `names` (the baseline's) and `added` for the rows of one problem, whose index are their places there."""
+    log_of = dict(zip(problem.index, logs, strict=True))
     timed = problem[problem["time_ns"].notna()].sort_values("time_ns")
     if timed.empty:
-        return problem
-    logs = {index: blocks.get((row.run_id, row.case_id, row.side)) for index, row in timed.iterrows()}
+        return
     name = choose_baseline(timed, wanted)
     # Several cases of one implementation differ by its options: the one at default options is the baseline.
     base = timed[timed["implementation"] == name].sort_values("implementation_options").index[:1]
     fastest = timed.index[0]
-    for rank, index in enumerate(timed.index, start=1):
-        problem.loc[index, "rank"] = rank
+    for rank, place in enumerate(timed.index, start=1):
+        added["rank"][place] = rank
         if len(base):
-            problem.loc[index, "baseline"] = name
-            columns = ["speedup", "speedup_low", "speedup_high"]
-            problem.loc[index, columns] = [1.0, 1.0, 1.0] if index == base[0] else ratio(logs[base[0]], logs[index])
-        if index != fastest:
-            _, low, _ = ratio(logs[index], logs[fastest])
-            problem.loc[index, "tied"] = bool(low <= 1.0)
-    problem.loc[fastest, "tied"] = bool(problem["tied"].any())
-    return problem
+            names[place] = name
+            found = (1.0, 1.0, 1.0) if place == base[0] else ratio(log_of[base[0]], log_of[place])
+            for column, value in zip(("speedup", "speedup_low", "speedup_high"), found, strict=True):
+                added[column][place] = value
+        if place != fastest:
+            added["tied"][place] = ratio(log_of[place], log_of[fastest])[1] <= 1.0
+    added["tied"][fastest] = bool(added["tied"][problem.index].any())
 
 
 def ratio(numerator: pd.Series | None, denominator: pd.Series | None) -> tuple[float, float, float]:
     """Return (ratio, low, high) of two cases' times from their common blocks' median log times."""
     if numerator is None or denominator is None:
         return (np.nan, np.nan, np.nan)
-    difference = (numerator - denominator).dropna().to_numpy()
+    if numerator.index.equals(denominator.index):
+        difference = numerator.to_numpy() - denominator.to_numpy()  # the common case, without pandas' alignment
+    else:
+        difference = (numerator - denominator).dropna().to_numpy()
     if not len(difference):
         return (np.nan, np.nan, np.nan)
     mean, low, high = np.exp(mean_interval(difference))
@@ -95,7 +94,7 @@ def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]
     suite names, not a sample of others. A win has an interval above 1, a loss below 1.
     Columns: `by`, implementation, baseline, geometric_mean, low, high, problems, wins, losses.
     """
-    medians = block_medians(samples).set_index(["run_id", "case_id", "side", "block"])["log_ns"]
+    medians = block_medians(samples).set_index(["run_id", "case_id", "side", "block"])["log_ns"].sort_index()
     rows = []
     timed = compared[compared["speedup"].notna()]
     base_ids = timed[timed["implementation"] == timed["baseline"]]

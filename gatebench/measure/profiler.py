@@ -1,6 +1,7 @@
 """One profiled call: which operators ran, how much memory was live, what was kept for the backward."""
 
 import itertools
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
 from gatebench.measure.subject import Subject
 from gatebench.torch_private import memory_deltas
+
+# torch's profiler writes a line to stderr at every start and stop unless it is told not to; it reads this once.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ def profile(subject: Subject) -> Profile:
     """
     cuda = subject.case.device == "cuda"
     activities = [torch.profiler.ProfilerActivity.CPU]
+    before = 0
     if cuda:
         activities.append(torch.profiler.ProfilerActivity.CUDA)
         torch.cuda.reset_peak_memory_stats()
@@ -40,7 +45,7 @@ def profile(subject: Subject) -> Profile:
         subjects.synchronize(subject.case.device)
     events = list(trace.events() or [])
     names = {event.name for event in events}
-    kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA] if cuda else []
+    kernels = [event for event in events if event.device_type.name == "CUDA"] if cuda else []
     if cuda:
         peak = torch.cuda.max_memory_allocated() - before
     else:

@@ -1,12 +1,13 @@
 """The float64 reference of a problem, and eager's error in the case's dtype: what "correct" is measured against."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from gatebench.contract import Failure
 from gatebench.gates import Gate
 from gatebench.measure.tolerance import FLOAT64_EAGER_SCALE, largest_error
 
@@ -21,6 +22,15 @@ class Reference:
 
     tensors: dict[str, Tensor]
     eager_errors: dict[str, float]
+
+
+def worst_eager(references: Iterable[Reference]) -> dict[str, float]:
+    """Return eager's largest absolute error per tensor over several draws of one problem."""
+    errors: dict[str, float] = {}
+    for reference in references:
+        for name, error in reference.eager_errors.items():
+            errors[name] = max(errors.get(name, 0.0), error)
+    return errors
 
 
 class ReferenceCache:
@@ -46,9 +56,11 @@ def compute(gate: Gate, params: Tensors, inputs: Tensors, cotangents: Tensors) -
     if dtype != torch.float64:
         eager = evaluate(gate, params, inputs, cotangents, dtype)
         return Reference(reference, {name: largest_error(eager[name], value) for name, value in reference.items()})
-    rounded = [{name: value.float() for name, value in part.items()} for part in (params, inputs, cotangents)]
-    exact = evaluate(gate, *rounded, torch.float64)
-    eager = evaluate(gate, *rounded, torch.float32)
+    params, inputs, cotangents = (
+        {name: value.float() for name, value in part.items()} for part in (params, inputs, cotangents)
+    )
+    exact = evaluate(gate, params, inputs, cotangents, torch.float64)
+    eager = evaluate(gate, params, inputs, cotangents, torch.float32)
     errors = {name: FLOAT64_EAGER_SCALE * largest_error(eager[name], value) for name, value in exact.items()}
     return Reference(reference, errors)
 
@@ -64,6 +76,10 @@ def evaluate(
     with torch.set_grad_enabled(bool(cotangents)):
         outputs = gate.forward(params, inputs)
     gradients: dict[str, Tensor] = {}
+    for name, cotangent in cotangents.items():  # they have the shapes that the implementation returned
+        if cotangent.shape != outputs[name].shape:
+            expected = tuple(outputs[name].shape)
+            raise Failure("wrong", f"{name} has shape {tuple(cotangent.shape)}, expected {expected}")
     if cotangents:
         leaves = {**inputs, **params}
         upstream = [cotangents[name].to(dtype) for name in outputs]

@@ -15,7 +15,7 @@ from gatebench.measure.caches import flush_buffer
 from gatebench.measure.reference import ReferenceCache
 from gatebench.measure.subject import Subject
 from gatebench.measure.tolerance import TensorError
-from gatebench.registry import check_available, default_registry
+from gatebench.registry import Registry, check_available, default_registry
 from gatebench.torch_private import CompileCounters, compile_counters
 
 Answer = dict[str, Any]
@@ -24,10 +24,12 @@ Answer = dict[str, Any]
 class Service:
     """State of a worker: the prepared case, if there is one, and the references of the latest problems."""
 
-    def __init__(self, implementation: str, plugins: list[str], thread_count: int) -> None:
+    def __init__(
+        self, implementation: str, plugins: list[str], thread_count: int, registry: Registry | None = None
+    ) -> None:
         threads.set_threads(thread_count)
         self.implementation = implementation
-        self.registry = default_registry()
+        self.registry = registry or default_registry()
         for plugin in plugins:
             self.registry.add_file(Path(plugin))
         if implementation:

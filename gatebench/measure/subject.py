@@ -88,20 +88,38 @@ def first_call(subject: Subject) -> int:
 
     The cotangents are drawn between forward and backward, outside the clock: they take the outputs' shapes.
     """
+    before = guarded_copies(subject)
     started = time.perf_counter_ns()
     with torch.set_grad_enabled(subject.differentiates):
         outputs = forward(subject, 0)
     synchronize(subject.case.device)
     elapsed = time.perf_counter_ns() - started
+    check_unchanged(subject, before)
     if "output" not in outputs:
         raise Failure("wrong", f"returns {', '.join(outputs) or 'nothing'}, without 'output'")
     if subject.differentiates:
+        if not outputs["output"].requires_grad:
+            raise Failure("wrong", "output cannot be differentiated: autograd does not follow it")
         subject.cotangents = draw_cotangents(subject.case, outputs)
         started = time.perf_counter_ns()
         backward(subject, 0, outputs)
         synchronize(subject.case.device)
         elapsed += time.perf_counter_ns() - started
     return elapsed
+
+
+def guarded_copies(subject: Subject) -> Tensors:
+    """Copy what an implementation must leave as it is: the first buffer and the leaves."""
+    return {
+        name: value.detach().clone() for name, value in (subject.buffers[0] | dict(subject.prepared.leaves)).items()
+    }
+
+
+def check_unchanged(subject: Subject, before: Mapping[str, Tensor]) -> None:
+    """Raise Failure("wrong") where an input or a leaf differs from its copy."""
+    for name, value in (subject.buffers[0] | dict(subject.prepared.leaves)).items():
+        if not torch.equal(before[name], value.detach()):
+            raise Failure("wrong", f"changes its input {name} in place")
 
 
 def swap_time_and_batch(gate: Gate, tensors: Mapping[str, Tensor]) -> Tensors:

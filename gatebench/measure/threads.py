@@ -8,7 +8,11 @@ import torch
 def set_threads(count: int) -> None:
     """Give torch `count` threads; the environment has told BLAS and numba already."""
     torch.set_num_threads(count)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:
+        try:
+            torch.set_num_interop_threads(1)
+        except RuntimeError:
+            return  # a script that used torch before cannot change it any more; no gate here uses it
 
 
 def observed(implementation: str) -> int:

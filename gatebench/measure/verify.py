@@ -10,13 +10,16 @@ from torch import Tensor
 
 from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
-from gatebench.measure.reference import Reference, ReferenceCache, named_tensors
+from gatebench.measure.reference import Reference, ReferenceCache, named_tensors, worst_eager
 from gatebench.measure.subject import Subject
 from gatebench.measure.tolerance import RELATIVE_LIMIT, TensorError, judge, largest_value
 
 _M_PERTURB = -6  # glibc's mallopt: fill what malloc hands out
 _POISON = 0x80  # malloc'd bytes become 0x7f: 3.4e38 in float32, 1.4e306 in float64
 _CUDA_POISON_BYTES = 1 << 28
+# One element's error is one draw from a heavy tail (bfloat16 weight gradients: largest of 60 is 5 medians).
+_FEW_ELEMENTS = 64
+_MORE_DRAWS_OF_FEW = 16
 
 
 def verify(subject: Subject, references: ReferenceCache, error_limit: float | None) -> list[TensorError]:
@@ -26,16 +29,16 @@ def verify(subject: Subject, references: ReferenceCache, error_limit: float | No
     Failure("unsupported", "ill-conditioned ...") where eager itself exceeds its limit.
     """
     limit = _limit(subject, error_limit)
-    before = _copies(subject)
+    before = subjects.guarded_copies(subject)
     with poisoned_memory(subject.case.device):
         outputs = _forward(subject)
     _check_outputs(subject, outputs)
-    reference = _reference(subject, references, 0, outputs if subject.differentiates else {})
+    cotangents = {name: subject.cotangents[name] for name in outputs} if subject.differentiates else {}
+    reference = _reference(subject, references, 0, cotangents)
     gradients = _gradients(subject, outputs) if subject.differentiates else {}
-    _check_unchanged(subject, before)
+    subjects.check_unchanged(subject, before)
     found = named_tensors(subject.gate, {name: value.detach() for name, value in outputs.items()}, gradients)
-    _check_conditioning(subject, reference)
-    return judge_all(subject, found, reference, limit)
+    return _judge(subject, found, reference, references, cotangents, limit)
 
 
 def check_kept(subject: Subject, references: ReferenceCache, error_limit: float | None) -> list[TensorError]:
@@ -45,16 +48,40 @@ def check_kept(subject: Subject, references: ReferenceCache, error_limit: float 
     index, outputs = subject.kept
     reference = _reference(subject, references, index, {})
     found = named_tensors(subject.gate, {name: value.detach() for name, value in outputs.items()}, {})
-    return judge_all(subject, found, reference, _limit(subject, error_limit))
+    return _judge(subject, found, reference, references, {}, _limit(subject, error_limit))
 
 
-def judge_all(
-    subject: Subject, found: Mapping[str, Tensor], reference: Reference, limit: float | None
+def _judge(
+    subject: Subject,
+    found: Mapping[str, Tensor],
+    reference: Reference,
+    references: ReferenceCache,
+    cotangents: Mapping[str, Tensor],
+    limit: float | None,
 ) -> list[TensorError]:
-    """Judge every tensor of the reference that `found` holds; one that it lacks is a Failure."""
+    """Judge every tensor of the reference; one that `found` lacks is a Failure.
+
+    In a tensor of few elements eager's error may be small by luck, and a correct result would look bad beside it:
+    before anything is called wrong, eager's error is the largest over further draws of the problem.
+    """
     missing = [name for name in reference.tensors if name not in found]
     if missing:
         raise Failure("wrong", f"{missing[0]} has another shape than the reference")
+    _check_conditioning(subject, reference)
+    errors = _judge_all(subject, found, reference, limit)
+    if all(error.passed for error in errors):
+        return errors
+    few = all(error.passed or found[error.tensor].numel() <= _FEW_ELEMENTS for error in errors)
+    draws = range(_MORE_DRAWS_OF_FEW if few else subjects.BUFFERS)
+    more = [_reference(subject, references, index, cotangents) for index in draws]
+    reference = Reference(reference.tensors, worst_eager([reference, *more]))
+    _check_conditioning(subject, reference)
+    return _judge_all(subject, found, reference, limit)
+
+
+def _judge_all(
+    subject: Subject, found: Mapping[str, Tensor], reference: Reference, limit: float | None
+) -> list[TensorError]:
     return [
         judge(name, found[name], value, reference.eager_errors[name], subject.case.dtype, limit)
         for name, value in reference.tensors.items()
@@ -109,10 +136,9 @@ def _check_outputs(subject: Subject, outputs: Mapping[str, Tensor]) -> None:
             raise Failure("wrong", f"returns {', '.join(outputs) or 'nothing'}; expected: {', '.join(expected)}")
 
 
-def _reference(subject: Subject, references: ReferenceCache, index: int, outputs: Mapping[str, Tensor]) -> Reference:
+def _reference(subject: Subject, references: ReferenceCache, index: int, cotangents: Mapping[str, Tensor]) -> Reference:
     case = subject.case
-    key = (case.gate, case.gate_options, case.shape, case.dtype, case.device, case.seed, index, bool(outputs))
-    cotangents = {name: subject.cotangents[name] for name in outputs}
+    key = (case.gate, case.gate_options, case.shape, case.dtype, case.device, case.seed, index, bool(cotangents))
     inputs = subjects.draw_problem(subject.gate, case, index)
     return references.get(key, subject.gate, subject.params, inputs, cotangents)
 
@@ -138,21 +164,6 @@ def _gradients(subject: Subject, outputs: Mapping[str, Tensor]) -> dict[str, Ten
     if subject.entry.layout == "batch_first":
         by_input = subjects.swap_time_and_batch(subject.gate, by_input)
     return {**by_input, **subject.prepared.canonical(by_leaf)}
-
-
-def _copies(subject: Subject) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in _guarded(subject)]
-
-
-def _guarded(subject: Subject) -> list[Tensor]:
-    return [*subject.buffers[0].values(), *subject.prepared.leaves.values()]
-
-
-def _check_unchanged(subject: Subject, before: list[Tensor]) -> None:
-    names = [*subject.buffers[0], *subject.prepared.leaves]
-    for name, old, new in zip(names, before, _guarded(subject), strict=True):
-        if not torch.equal(old, new.detach()):
-            raise Failure("wrong", f"changes its input {name} in place")
 
 
 def _check_conditioning(subject: Subject, reference: Reference) -> None:

@@ -46,7 +46,9 @@ def _block(group: pd.DataFrame, samples: pd.DataFrame, gradient: list[str], want
     shapes = compared[["seq_len", "batch", "input_size", "hidden_size"]].drop_duplicates()
     rows = []
     for shape in shapes.itertuples(index=False):
-        here = compared[(compared[list(shapes.columns)] == tuple(shape)).all(axis=1)].set_index("competitor")
+        here = compared[(compared[list(shapes.columns)] == tuple(shape)).all(axis=1)].set_index(
+            "competitor", drop=False
+        )
         cells = [_cell(here.loc[name], baseline) if name in here.index else "not measured" for name in columns]
         rows.append((_shape_label(shape), *cells))
     options = options_label(first["gate_options"])
@@ -92,10 +94,10 @@ def _cell(row: pd.Series, baseline: str | None) -> str:
 
 
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
-    """Return a speed-up with its 95 % interval, e.g. `1.42x [1.38, 1.46]`; one block gives no interval."""
+    """Return a speed-up with its 95 % interval, e.g. `1.42× [1.38, 1.46]`; one block gives no interval."""
     if is_missing(low) or is_missing(high):
-        return f"{significant(value)}x"
-    return f"{significant(value)}x [{significant(float(low), 2)}, {significant(float(high), 2)}]"
+        return f"{significant(value)}×"
+    return f"{significant(value)}× [{significant(float(low), 2)}, {significant(float(high), 2)}]"
 
 
 def _summary_notes(

@@ -55,7 +55,7 @@ def print_block(block: Block) -> None:
         out.print(Text(block.title, style="bold"))
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for number, name in enumerate(block.header):
-        table.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold", no_wrap=number == 0)
     for row in block.rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)

@@ -60,7 +60,7 @@ def start(request: Request, store: Path, catalogue: Catalogue, progress: Progres
     """Measure a request into a new run folder."""
     plan = make_plan(request, catalogue)
     journal = Journal(store, new_run_id())
-    header = _header(request, plan)
+    header = make_header(request, plan)
     journal.write_header(header)
     return _measure(store, journal, plan, header, progress)
 
@@ -128,7 +128,8 @@ def _no_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _header(request: Request, plan: Plan) -> dict[str, Any]:
+def make_header(request: Request, plan: Plan) -> dict[str, Any]:
+    """Return what a journal keeps of a request: all that publishing and resuming need."""
     suite, catalogue = request.suite, plan.catalogue
     gates = {case.gate for case in plan.cases} | {entry["gate"] for entry in plan.stability}
     described = {name: catalogue.gates[name] for name in sorted(gates)}
@@ -181,7 +182,7 @@ def _header_of(run: Run) -> dict[str, Any]:
 def _request_of(header: Mapping[str, Any]) -> Request:
     suite = header["suite"]
     parsed = suite_from_text(suite["text"], suite["file"], Path(header["directory"]))
-    narrowing = {
+    narrowing: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in header["request"]["narrowing"].items()
     }
     parsed = Suite(**{**parsed.__dict__, "measure": Measure(**header["measure"])})

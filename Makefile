@@ -1,0 +1,68 @@
+# The two commands of the README are `make bench` and `make test`; everything they need they install into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STORE ?= results
+OUT ?= results
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest
+# The command of `make gpu` must end within 9 minutes; SIGTERM publishes what was measured.
+GPU_CHECK_S := 180
+GPU_RUN_S := 330
+
+.PHONY: bench dashboard test ci lint overhead gpu slow browser screenshots clean
+
+bench: .venv/dashboard.installed
+	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
+	echo; echo "Open the dashboard:  make dashboard"; exit $$status
+
+dashboard: .venv/dashboard.installed
+	@$(BIN)/gatebench dashboard --store $(STORE)
+
+test: .venv/dev.installed browser
+	$(PYTEST) -m "not slow and not cuda"
+
+slow: .venv/dev.installed browser
+	$(PYTEST) -m "slow and not cuda"
+
+ci: lint test slow
+
+lint: .venv/dev.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(PYTEST) -q tests/test_import_rules.py
+
+overhead: .venv/dev.installed browser
+	$(PYTEST) tests/overhead -o addopts= -p no:cacheprovider --benchmark-only --benchmark-columns=min,median,rounds -s
+
+# With the interpreter in PYTHON, installing nothing, without a network; one run folder under OUT/runs.
+gpu:
+	PYTHONPATH=. timeout $(GPU_CHECK_S) $(PYTHON) -m pytest tests/cuda -o addopts= -p no:cacheprovider -q
+	PYTHONPATH=. timeout --preserve-status --signal=TERM $(GPU_RUN_S) $(PYTHON) -m gatebench.cli.main run gpu --store $(OUT)
+
+screenshots: .venv/dev.installed browser
+	$(BIN)/python tests/dashboard/screenshots.py docs/images
+
+# Chromium for the browser tests: installed where that is allowed; where it is not, the tests say how.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; fi
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11 to 3.13: set PYTHON, e.g. make bench PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/dashboard.installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing gatebench into .venv (once)"
+	$(PIP) -e '.[dashboard]'
+	@touch $@
+
+.venv/dev.installed: .venv/dashboard.installed
+	@echo "Installing the tools for tests into .venv (once)"
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis results/runs results/_staging

@@ -1,0 +1,5 @@
+"""Settings of all tests. Threads of OpenMP wait for each other in a spin: on a busy machine one thread is far faster."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,0 +1,155 @@
+"""Recurrent gates against torch.nn, against hand-made numbers, and against themselves step by step."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import gatebench
+from gatebench import Shape, gates
+
+MODULES = {"rnn_tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+SHAPE = Shape(batch=3, seq_len=7, input_size=5, hidden_size=4)
+TOLERANCE = {"rtol": 1e-12, "atol": 1e-13}
+
+
+def state_of(gate, inputs):
+    return torch.cat([inputs[f"{part}0"] for part in gate.state(SHAPE)], dim=-1)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_forward_equals_torch_module_with_the_same_parameters(name):
+    gate = gates.get(name)
+    params, inputs = gate.draw(SHAPE, seed=1), gate.inputs(SHAPE, seed=1)
+    module = MODULES[name](SHAPE.input_size, SHAPE.hidden_size, dtype=torch.float64)
+    module.load_state_dict({f"{key}_l0": value for key, value in params.items()})
+    initial = tuple(inputs[f"{part}0"][None] for part in gate.state(SHAPE))
+    output, final = module(inputs["x"], initial if name == "lstm" else initial[0])
+    found = gate.forward(params, inputs)
+    torch.testing.assert_close(found["output"], output.detach(), **TOLERANCE)
+    final = final if name == "lstm" else (final,)
+    for part, expected in zip(gate.state(SHAPE), final, strict=True):
+        torch.testing.assert_close(found[part], expected[0].detach(), **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_steps_in_sequence_equal_forward(name):
+    gate = gates.get(name)
+    params, inputs = gate.draw(SHAPE, seed=2), gate.inputs(SHAPE, seed=2)
+    state = state_of(gate, inputs)
+    for x_t in inputs["x"]:
+        state = gate.step(params, x_t, state)
+    found = gate.forward(params, inputs)
+    torch.testing.assert_close(state, torch.cat([found[part] for part in gate.state(SHAPE)], dim=-1), **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_activations_are_the_values_that_step_uses(name):
+    gate = gates.get(name)
+    params, inputs = gate.draw(SHAPE, seed=3), gate.inputs(SHAPE, seed=3)
+    state = state_of(gate, inputs)
+    values = gate.activations(params, inputs["x"][0], state)
+    new = gate.step(params, inputs["x"][0], state)
+    if name == "lstm":
+        _, c = state.chunk(2, dim=-1)
+        c = values["f"] * c + values["i"] * values["g"]
+        expected = torch.cat((values["o"] * torch.tanh(c), c), dim=-1)
+    elif name == "gru":
+        expected = (1 - values["z"]) * values["n"] + values["z"] * state
+    else:
+        expected = values["h"]
+    torch.testing.assert_close(new, expected, **TOLERANCE)
+    assert set(values) == set(gate.nonlinearities)
+
+
+def test_a_gate_with_state_and_step_alone_unrolls():
+    @gatebench.gate("test:linear_rnn", family="recurrent")
+    class LinearRNN(gates.Gate):
+        def parameters(self, shape):
+            return {"weight": (shape.hidden_size, shape.hidden_size)}
+
+        def state(self, shape):
+            return {"h": shape.hidden_size}
+
+        def step(self, params, x_t, state):
+            return state @ params["weight"].T + x_t
+
+    gate = LinearRNN()
+    shape = Shape(batch=2, seq_len=3, input_size=4, hidden_size=4)
+    params, inputs = gate.draw(shape, 0), gate.inputs(shape, 0)
+    found = gate.forward(params, inputs)
+    h = inputs["h0"]
+    for x_t in inputs["x"]:
+        h = h @ params["weight"].T + x_t
+    assert found["output"].shape == (3, 2, 4)
+    assert torch.equal(found["h"], h)
+    assert torch.equal(found["output"][-1], h)
+    assert gate.equation == "not given"
+    assert gate.cost(shape, "forward", "float32") is None
+
+
+def test_drawing_depends_on_seed_and_name_only():
+    gate = gates.get("lstm")
+    first, again, other = (gate.draw(SHAPE, seed) for seed in (5, 5, 6))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+    assert not torch.equal(first["bias_ih"], first["bias_hh"])
+    wider = gate.draw(Shape(batch=9, seq_len=2, input_size=5, hidden_size=4), 5)
+    assert all(torch.equal(first[name], wider[name]) for name in first)
+
+
+def test_torch_init_lies_within_one_over_root_h():
+    params = gates.get("gru").draw(Shape(batch=1, seq_len=1, input_size=50, hidden_size=25), seed=0)
+    for value in params.values():
+        assert value.dtype == torch.float64
+        assert 0.19 < float(value.abs().max()) <= 0.2
+
+
+@pytest.mark.parametrize(("name", "rows"), [("lstm", slice(4, 8)), ("gru", slice(4, 8))])
+def test_forget_bias_acts_once_although_there_are_two_bias_vectors(name, rows):
+    gate = gates.get(name)
+    params, plain = gate.draw(SHAPE, 0, init="forget_bias=1"), gate.draw(SHAPE, 0)
+    total = params["bias_ih"][rows] + params["bias_hh"][rows]
+    assert torch.equal(total, torch.ones(4, dtype=torch.float64))
+    assert torch.equal(params["bias_ih"][:4], plain["bias_ih"][:4])
+    assert torch.equal(params["weight_hh"], plain["weight_hh"])
+
+
+def test_chrono_biases_lie_between_zero_and_log_of_the_longest_time():
+    gate = gates.get("lstm")
+    shape = Shape(batch=1, seq_len=1000, input_size=2, hidden_size=500)
+    bias = gate.draw(shape, 0, init="chrono")["bias_ih"]
+    i, f = bias[:500], bias[500:1000]
+    assert torch.equal(i, -f)
+    assert float(f.min()) >= 0
+    assert math.log(900) < float(f.max()) <= math.log(999)
+
+
+def test_forget_bias_is_unsupported_without_a_gate_that_keeps_the_state():
+    with pytest.raises(gatebench.Unsupported, match="no gate that keeps its state"):
+        gates.get("rnn_tanh").draw(SHAPE, 0, init="forget_bias=1")
+
+
+@pytest.mark.parametrize("init", ["forget_bias", "forget_bias=x", "forget_bias=nan", "torch=1", "kaiming"])
+def test_unknown_init_names_what_is_accepted(init):
+    with pytest.raises(gatebench.errors.UserError, match="accepted: torch, forget_bias=<number>, chrono"):
+        gates.get("lstm").draw(SHAPE, 0, init=init)
+
+
+def test_costs_equal_numbers_worked_out_by_hand():
+    shape = Shape(batch=2, seq_len=3, input_size=5, hidden_size=4)
+    # LSTM: 2·B·T·4H(I+H) = 2·2·3·16·9; bytes s[BTI + 4H(I+H+2) + BTH + 2·2BH]
+    forward = gates.get("lstm").cost(shape, "forward", "float32")
+    assert forward.flops == 1728
+    assert forward.transcendental == 5 * 24
+    assert forward.bytes_min == 4 * (30 + 16 * 11 + 24 + 32)
+    backward = gates.get("lstm").cost(shape, "backward", "float32")
+    assert backward.flops == 2 * 1728
+    assert backward.bytes_min == 4 * (60 + 48 + 5 * 24 + 2 * 16 * 11)
+    both = gates.get("lstm").cost(shape, "forward_backward", "float32")
+    assert both.flops == 3 * 1728
+    assert both.bytes_min == forward.bytes_min + backward.bytes_min + 4 * 5 * 24
+    assert gates.get("gru").cost(shape, "forward", "bfloat16").flops == 1728 * 3 // 4
+    assert gates.get("gru").cost(shape, "forward", "bfloat16").bytes_min == 2 * (30 + 12 * 11 + 24 + 16)
+    assert gates.get("rnn_tanh").cost(shape, "forward", "float64").bytes_min == 8 * (30 + 4 * 11 + 24 + 16)
