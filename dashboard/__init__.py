@@ -1,0 +1,1 @@
+"""The dashboard: Streamlit pages over a store. Imports gatebench.store, gatebench.analyze and gatebench.report only."""

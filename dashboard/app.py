@@ -1,0 +1,42 @@
+"""The dashboard's entry: `streamlit run dashboard/app.py -- --store PATH`; without --store, GATEBENCH_STORE or results."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# Streamlit puts this folder on the path, not its parent: `dashboard` must be importable from a checkout and a wheel.
+if (parent := str(Path(__file__).resolve().parent.parent)) not in sys.path:
+    sys.path.insert(0, parent)
+
+from dashboard import elements, loading
+from dashboard.filters import Filters
+from dashboard.views import overview, scaling, stability, winner_map
+from gatebench.errors import StoreError
+
+VIEWS = {"Overview": overview, "Scaling": scaling, "Winner map": winner_map, "Stability": stability}
+ICONS = {"Overview": "home", "Scaling": "show_chart", "Winner map": "grid_on", "Stability": "trending_down"}
+
+# A file of our own: for a named icon the browser would ask another host.
+icon = str(Path(__file__).with_name("icon.svg"))
+st.set_page_config(page_title="GateBench", page_icon=icon, layout="wide", initial_sidebar_state=290)
+page = st.navigation(
+    [
+        st.Page(str(view.__file__), title=title, icon=f":material/{ICONS[title]}:", default=title == "Overview")
+        for title, view in VIEWS.items()
+    ]
+)
+elements.tighten()
+try:
+    store = loading.open_store()
+except StoreError as error:
+    elements.no_store(page.title, str(error))
+else:
+    if store.runs.empty:
+        elements.no_store(
+            page.title, f"The store {loading.store_path()} holds no run that can be read.", store.problems
+        )
+    else:
+        elements.banner(store.problems)
+        # Not page.run(): Streamlit ties a widget made there to that page, and the URL would lose it on the next one.
+        VIEWS[page.title].page(store, Filters())

@@ -1,0 +1,110 @@
+"""Filters in the sidebar: their values live in the URL, are kept across pages, and are dropped where they don't exist.
+
+Every filter's first option is its default: what the URL leaves out. `notes` collects what was dropped.
+"""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+# Keys in the URL. Anything else there is dropped, and named.
+KEYS = (
+    "machine", "run", "gate", "mode", "dtype", "device", "batch", "input", "cache", "launch", "side", "seed",
+    "implementation", "baseline", "axis", "per", "fixed_h", "fixed_t", "gates", "init", "chain_dtype", "seq_len",
+    "hidden_size", "inputs", "probe", "task", "train_step", "stability_batch",
+)  # fmt: skip
+NAMES = {
+    "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",
+    "train_step": "training step", "stability_batch": "batch",
+}  # fmt: skip
+
+LONGEST_VALUE = 60  # letters of a dropped value that the page repeats
+
+
+class Filters:
+    """The filters of one page in one run of the script; `notes` says which values were dropped."""
+
+    def __init__(self) -> None:
+        unknown = [key for key in st.query_params if key not in KEYS]
+        self.notes = [f"`{_short(key)}` in the address is no filter and was dropped." for key in unknown]
+        for key in unknown:
+            del st.query_params[key]
+
+    def one(
+        self, key: str, label: str, options: Sequence[str], *, always: bool = True, words: dict[str, str] | None = None
+    ) -> str:
+        """Return the chosen one of `options`; with `always` off the box shows only where there is a choice.
+
+        words: text shown for an option, and used in the URL.
+        """
+        shown = words or {}
+        self._drop_from_url(key, [shown.get(option, option) for option in options])
+        if key in st.session_state:
+            current = st.session_state[key]
+            if current not in options:
+                self._note(key, [shown.get(current, current)])
+            # Assigned even when unchanged: this is what makes Streamlit write the value into the URL of a new page.
+            st.session_state[key] = current if current in options else options[0]
+        if len(options) < 2 and not always:
+            if key in st.query_params and key not in st.session_state:
+                del st.query_params[key]
+            return options[0]
+        return st.sidebar.selectbox(
+            label, options, key=key, bind="query-params", format_func=lambda option: shown.get(option, option)
+        )
+
+    def many(self, key: str, label: str, options: Sequence[str]) -> list[str]:
+        """Return the chosen ones of `options`; none chosen means all."""
+        self._drop_from_url(key, options)
+        if key in st.session_state:
+            current = list(st.session_state[key] or [])
+            self._note(key, [value for value in current if value not in options])
+            st.session_state[key] = [value for value in current if value in options]
+        chosen = st.sidebar.multiselect(label, options, key=key, bind="query-params", placeholder="All")
+        return chosen or list(options)
+
+    def slice(
+        self, frame: pd.DataFrame, key: str, label: str, column: str, *, always: bool = False,
+        order: Callable | None = None,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Return the rows of `frame` whose `column` (as text) is the chosen value, one of those that occur."""
+        values = frame[column].map(text)
+        options = sorted(set(values), key=order or natural)
+        chosen = self.one(key, label, options, always=always)
+        return pd.DataFrame(frame[values == chosen])
+
+    def _drop_from_url(self, key: str, options: Sequence[str]) -> None:
+        """Note what the URL asks for in vain; only where the widget isn't up yet, for later it owns its key."""
+        if key not in st.session_state:
+            self._note(key, [value for value in st.query_params.get_all(key) if value and value not in options])
+
+    def _note(self, key: str, values: list[str]) -> None:
+        for value in values:
+            self.notes.append(f"{NAMES.get(key, key)} = `{_short(value)}` does not exist here and was dropped.")
+
+
+def _short(value: str) -> str:
+    """Return text from a URL so that it can stand in Markdown's code signs, on one line."""
+    clean = " ".join(value.replace("`", "'").split())
+    return clean if len(clean) <= LONGEST_VALUE else clean[:LONGEST_VALUE] + " …"
+
+
+def text(value: object) -> str:
+    """Return a cell as the text that filters show: whole numbers without a point, nothing as `none`."""
+    if value is None or value != value:
+        return "none"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def natural(value: str) -> tuple[int, float, str]:
+    """Sort key: numbers by value, before words by letter."""
+    try:
+        return (0, float(value), value)
+    except ValueError:
+        return (1, 0.0, value)
+
+
+def ordered(*first: str) -> Callable[[str], tuple]:
+    """Return a sort key that puts these values first, in this order, and the rest behind them."""
+    return lambda value: (first.index(value) if value in first else len(first), natural(value))

@@ -1,0 +1,1 @@
+"""Figures: pure functions from DataFrame to plotly figure, shared by dashboard, report and command line."""

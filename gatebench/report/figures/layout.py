@@ -1,0 +1,46 @@
+"""The look that all figures share: transparent ground, grey grid, legend above the data, room for labels."""
+
+import plotly.graph_objects as go
+
+GRID = "rgba(128,128,128,0.25)"
+LINE = "rgba(128,128,128,0.8)"
+MUTED = "#8C8C8C"
+MOST_MARKS = 5000
+
+
+def dress(figure: go.Figure, height: int, legend_title: str = "") -> go.Figure:
+    """Set ground, margins, legend and hover of a finished figure; returns the same figure."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 12, "r": 16, "t": 56, "b": 12},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"align": "left"},
+        # In the container's frame, not the plot's: it keeps clear of titles and data at every width.
+        legend={
+            "orientation": "h", "xref": "container", "yref": "container", "x": 0, "y": 1, "xanchor": "left", "yanchor": "top",
+            "title": {"text": legend_title},
+        },
+    )  # fmt: skip
+    axis = {"gridcolor": GRID, "linecolor": LINE, "zeroline": False, "automargin": True, "title": {"standoff": 12}}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
+    return figure
+
+
+def empty(text: str, height: int = 200) -> go.Figure:
+    """Return a figure that says in words why it shows nothing."""
+    figure = go.Figure()
+    figure.add_annotation(text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 15})
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.update_layout(height=height, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
+    return figure
+
+
+def thin(count: int, most: int) -> list[int]:
+    """Return at most `most` indices spread evenly over range(count), both ends kept."""
+    if count <= most:
+        return list(range(count))
+    step = (count - 1) / (most - 1)
+    return sorted({round(index * step) for index in range(most)})

@@ -1,0 +1,297 @@
+"""Stability figures: gradient norm by lag beside its bound, half-lives and Lyapunov exponents, saturated letters."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from gatebench.report.colours import series_colours, translucent
+from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, thin
+from gatebench.report.quantities import is_missing, power_of_ten, significant
+
+DASHES = ("solid", "dash", "dashdot", "longdash")
+SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
+PATTERNS = {"below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x"}
+BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
+MOST_GATES = 8
+LN10 = math.log(10)
+HATCH = "rgba(255,255,255,0.9)"
+
+
+def norm_figure(curves: pd.DataFrame) -> go.Figure:
+    """Draw gradient norms relative to the last step's, a panel per gate; needs the columns of `norm_curves`.
+
+    Solid and dashed lines are medians over seeds, ribbons run from the lowest lower to the highest upper decile,
+    dotted lines are the bound. A cross ends a curve whose gradient is exactly 0 or not finite from there on. At most
+    5,000 marks (lags are thinned evenly) and eight gates.
+    """
+    if curves.empty:
+        return empty("No gradient norm here; the table below says why.")
+    gates = list(dict.fromkeys(curves["gate"]))[:MOST_GATES]
+    drawn = curves[curves["gate"].isin(gates)]
+    columns = 1 if len(gates) == 1 else 2
+    rows = -(-len(gates) // columns)
+    figure = make_subplots(
+        rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
+        vertical_spacing=_gap(rows),
+    )  # fmt: skip
+    keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
+    most = max(20, MOST_MARKS // (4 * max(1, drawn.groupby(keys).ngroups)))
+    colours, dashes = _styles(drawn)
+    for key, line in drawn.groupby(keys, sort=False):
+        position = gates.index(key[0])
+        cell = {"row": position // columns + 1, "col": position % columns + 1}
+        _add_curve(figure, line.iloc[thin(len(line), most)], colours[key[1]], dashes[key[2]], cell)
+        figure.update_xaxes(title_text=BACK[line["kind"].iloc[0]], **cell)
+    _add_keys(figure, colours, dashes, bound=drawn["bound"].notna().any())
+    dress(figure, 60 + 340 * rows)
+    _set_norm_axes(figure, drawn)
+    figure.update_layout(margin_t=92)
+    return figure
+
+
+def _gap(rows: int) -> float:
+    """Return the space between rows of panels, as a share of the height: room for an axis title and a panel title."""
+    return 0.0 if rows == 1 else 0.3 / rows
+
+
+def _styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a colour per init and a dash per dtype, both in alphabetical order (float32 before bfloat16)."""
+    inits, dtypes = sorted(set(rows["init"]), key=lambda name: (name != "torch", name)), _by_width(rows["dtype"])
+    return series_colours(inits), {name: DASHES[number % len(DASHES)] for number, name in enumerate(dtypes)}
+
+
+def _by_width(dtypes: pd.Series) -> list[str]:
+    order = ("float64", "float32", "bfloat16", "float16")
+    return sorted(set(dtypes), key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def _add_curve(figure: go.Figure, line: pd.DataFrame, colour: str, dash: str, cell: dict) -> None:
+    # Decades, not norms: e^-1000 is no float, but its logarithm is.
+    norm, low, high = (line[name].to_numpy(dtype=float) / LN10 for name in ("norm", "low", "high"))
+    back = line["back"].to_numpy(dtype=float)
+    inside = np.isfinite(low) & np.isfinite(high)
+    if inside.any():
+        figure.add_scatter(
+            x=[*back[inside], *back[inside][::-1]], y=[*high[inside], *low[inside][::-1]], fill="toself", mode="lines",
+            line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
+        )  # fmt: skip
+    text = [_curve_hover(row) for row in line.itertuples()]
+    figure.add_scatter(
+        x=back, y=np.where(np.isfinite(norm), norm, np.nan), mode="lines", line={"color": colour, "width": 2, "dash": dash},
+        customdata=text, hovertemplate="%{customdata}<extra></extra>", showlegend=False, **cell,
+    )  # fmt: skip
+    bound = line["bound"].to_numpy(dtype=float) / LN10
+    if np.isfinite(bound).any():
+        figure.add_scatter(
+            x=back, y=np.where(np.isfinite(bound), bound, np.nan), mode="lines", hoverinfo="skip", showlegend=False,
+            line={"color": colour, "width": 1.5, "dash": "dot"}, **cell,
+        )  # fmt: skip
+    _add_end(figure, back, norm, colour, cell)
+
+
+def _add_end(figure: go.Figure, back: np.ndarray, norm: np.ndarray, colour: str, cell: dict) -> None:
+    finite, gone = np.flatnonzero(np.isfinite(norm)), np.flatnonzero(~np.isfinite(norm))
+    if not len(gone):
+        return
+    what = "is exactly 0" if norm[gone[0]] < 0 else "is not finite"
+    at = finite[finite < gone[0]][-1:] if len(finite) else gone[:1]
+    figure.add_scatter(
+        x=back[at], y=np.where(np.isfinite(norm[at]), norm[at], 0.0), mode="markers", showlegend=False,
+        marker={"symbol": "x", "size": 10, "color": colour},
+        hovertemplate=f"a gradient {what} from {int(back[gone[0]])} back on<extra></extra>", **cell,
+    )  # fmt: skip
+
+
+def _curve_hover(row) -> str:
+    where = f"T = {int(row.seq_len)}, H = {int(row.hidden_size)}"
+    bound = "" if is_missing(row.bound) else f"<br>bound {_decades(row.bound)}"
+    return (
+        f"<b>{row.gate}</b>, {row.init}, {row.dtype}, {where}<br>{int(row.back)} back: {_decades(row.norm)}"
+        f"<br>deciles {_decades(row.low)} to {_decades(row.high)}{bound}<br>n = {row.seeds} seeds"
+    )
+
+
+def _decades(nats: float) -> str:
+    if is_missing(nats):
+        return "not stored"
+    return f"10^{nats / LN10:.2f}" if math.isfinite(nats) else ("0" if nats < 0 else "not finite")
+
+
+def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str], bound: bool) -> None:
+    """Add legend entries that stand for no data of their own: colour = init, dash = dtype, dotted = bound."""
+    entries = [(init, {"color": colour, "width": 3}) for init, colour in colours.items()]
+    entries += [(dtype, {"color": MUTED, "dash": dash, "width": 2}) for dtype, dash in dashes.items()]
+    if bound:
+        entries.append(("bound (Jacobians)", {"color": MUTED, "dash": "dot", "width": 2}))
+    for name, line in entries:
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
+
+
+def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame) -> None:
+    values = curves[["norm", "low", "high", "bound"]].to_numpy(dtype=float) / LN10
+    values = values[np.isfinite(values)]
+    low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**6) if (high - low) / step <= 8)
+    ticks = list(range(low // step * step, high + step, step))
+    figure.update_yaxes(
+        tickvals=ticks, ticktext=[power_of_ten(value) for value in ticks], range=[low - 0.5, high + 0.5]
+    )
+    figure.update_yaxes(title_text="gradient norm / last step's", col=1)
+
+
+def summary_figure(summary: pd.DataFrame) -> go.Figure:
+    """Draw half-lives (left, steps, deciles) and largest Lyapunov exponents (right, nats/step, 95 % intervals).
+
+    Needs the columns of `case_summary`. Colour is the init, symbol the dtype, as in `norm_figure`. A half-life of
+    infinity (the gradient does not shrink) stands at the right edge, named. At most 1,000 cases.
+    """
+    gated = summary.dropna(subset=["half_life", "lyapunov"], how="all").head(1000)
+    if gated.empty:
+        return empty("No half-life and no Lyapunov exponent here.")
+    gates = list(dict.fromkeys(gated["gate"]))[::-1]  # the first on top
+    colours, dashes = _styles(gated)
+    symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dashes)}
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    offsets = _offsets(gated, list(colours), list(dashes))
+    edge = _edge(gated["half_life"])
+    for number, row in enumerate(gated.itertuples()):
+        y = gates.index(row.gate) + offsets[number]
+        marker = {
+            "color": colours[row.init],
+            "symbol": symbols[row.dtype],
+            "size": 9,
+            "line": {"width": 2, "color": colours[row.init]},
+        }
+        _add_dot(figure, 1, row, y, marker, ("half_life", "half_life_low", "half_life_high"), edge)
+        _add_dot(figure, 2, row, y, marker, ("lyapunov", "lyapunov_low", "lyapunov_high"), None)
+    for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
+        (dtype, {"color": MUTED, "symbol": symbol}) for dtype, symbol in symbols.items()
+    ]:
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker={**marker, "size": 10}, name=name, row=1, col=1)
+    figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=2)
+    dress(figure, 170 + max(70, 22 * len(colours) * len(dashes)) * len(gates))
+    figure.update_yaxes(
+        tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
+    )
+    _set_half_life_axis(figure, gated, edge)
+    figure.update_xaxes(title_text="half-life (steps)", row=1, col=1)
+    figure.update_xaxes(title_text="Lyapunov exponent (nats/step)", row=1, col=2)
+    return figure
+
+
+def _offsets(rows: pd.DataFrame, inits: list[str], dtypes: list[str]) -> list[float]:
+    """Spread the cases of one gate over its lane, in the order of the legend, top down."""
+    lane = 0.7
+    slots = len(inits) * len(dtypes)
+    numbers = [inits.index(row.init) * len(dtypes) + dtypes.index(row.dtype) for row in rows.itertuples()]
+    return [lane / 2 - lane * (number + 0.5) / slots for number in numbers]
+
+
+def _edge(half_lives: pd.Series) -> float:
+    """Return where infinite half-lives are drawn: well beyond the largest finite one."""
+    finite = half_lives[np.isfinite(half_lives.astype(float))]
+    return float(finite.max()) * 4 if len(finite) else 1e3
+
+
+def _add_dot(
+    figure: go.Figure, col: int, row, y: float, marker: dict, names: tuple[str, str, str], edge: float | None
+) -> None:
+    value, low, high = (float(getattr(row, name)) for name in names)
+    if math.isnan(value) or (edge is None and not math.isfinite(value)):
+        return
+    at = value if edge is None else min(value, edge)
+    reach = [0.0 if math.isnan(end) else abs(min(end, edge or end) - at) for end in (low, high)]
+    unit = "steps" if edge is not None else "nats/step"
+    what = "does not shrink" if math.isinf(value) else f"{significant(value)} {unit}"
+    between = "no interval" if math.isnan(low) else f"{significant(low)} to {significant(high)} {unit}"
+    kind = "deciles" if edge is not None else "95 %"
+    figure.add_scatter(
+        x=[at], y=[y], mode="markers", marker=marker, showlegend=False, row=1, col=col,
+        error_x={
+            "type": "data", "symmetric": False, "array": [reach[1]], "arrayminus": [reach[0]], "thickness": 2,
+            "width": 5, "color": marker["color"],
+        },
+        hovertemplate=(
+            f"<b>{row.gate}</b>, {row.init}, {row.dtype}, T = {row.seq_len}<br>{what}<br>{kind}: {between}"
+            f"<br>n = {row.seeds} seeds<extra></extra>"
+        ),
+    )  # fmt: skip
+
+
+def _set_half_life_axis(figure: go.Figure, rows: pd.DataFrame, edge: float) -> None:
+    values = rows[["half_life", "half_life_low", "half_life_high"]].to_numpy(dtype=float)
+    finite = values[np.isfinite(values) & (values > 0)]
+    low, high = (finite.min() / 1.5, finite.max() * 1.5) if len(finite) else (1.0, 1e3)
+    ticks = [step * 10.0**power for power in range(-1, 7) for step in (1, 2, 5) if low <= step * 10.0**power <= high]
+    labels = [f"{tick:g}" for tick in ticks]
+    if np.isinf(values[:, [0, 2]]).any():
+        ticks, labels, high = [*ticks, edge], [*labels, "never"], edge * 1.3
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=labels, range=list(np.log10([low, high])), row=1, col=1)
+
+
+def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
+    """Draw the saturated share of each gate letter, a panel per gate; needs the columns of `saturation_table`.
+
+    Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters, beyond ±0.99 (crossed) of tanh
+    letters; one bar per init and dtype. At most eight gates.
+    """
+    if saturation.empty:
+        return empty("No saturation here.")
+    gates = list(dict.fromkeys(saturation["gate"]))[:MOST_GATES]
+    columns = 1 if len(gates) == 1 else 2
+    rows = -(-len(gates) // columns)
+    figure = make_subplots(
+        rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
+        vertical_spacing=_gap(rows),
+    )  # fmt: skip
+    colours, dashes = _styles(saturation)
+    for (gate, init, dtype, side), bars in saturation.groupby(["gate", "init", "dtype", "side"], sort=False):
+        if gate not in gates:
+            continue
+        position = gates.index(gate)
+        faint = 1.0 if list(dashes).index(dtype) == 0 else 0.55
+        figure.add_bar(
+            x=bars["letter"], y=bars["share"], offsetgroup=f"{init} {dtype}", showlegend=False,
+            marker={
+                "color": translucent(colours[init], faint), "line": {"width": 1, "color": colours[init]},
+                "pattern": {"shape": PATTERNS[side], "fillmode": "overlay", "fgcolor": HATCH, "size": 6, "solidity": 0.3},
+            },
+            customdata=[f"<b>{gate}</b>, letter {row.letter}, {init}, {dtype}<br>{side}: {row.share:.1%}"
+                        f"<br>n = {row.seeds} seeds" for row in bars.itertuples()],
+            hovertemplate="%{customdata}<extra></extra>", row=position // columns + 1, col=position % columns + 1,
+        )  # fmt: skip
+    _add_saturation_keys(figure, colours, list(dashes), list(dict.fromkeys(saturation["side"])))
+    dress(figure, 60 + 280 * rows)
+    figure.update_layout(barmode="stack", legend_traceorder="normal", margin_t=92)
+    highest = saturation.groupby(["gate", "init", "dtype", "letter"])["share"].sum().max()
+    figure.update_yaxes(tickformat=".0%", range=[0, min(1.0, max(0.02, float(highest)) * 1.1)])
+    figure.update_yaxes(title_text="saturated share", col=1)
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def _add_saturation_keys(figure: go.Figure, colours: dict[str, str], dtypes: list[str], sides: list[str]) -> None:
+    entries = [(init, {"color": colour}) for init, colour in colours.items()]
+    entries += [(f"{dtype}{' (paler)' if number else ''}", {"color": translucent(MUTED, 0.55 if number else 1.0)})
+                for number, dtype in enumerate(dtypes)] if len(dtypes) > 1 else []  # fmt: skip
+    entries += [
+        (
+            side,
+            {
+                "color": MUTED,
+                "pattern": {
+                    "shape": PATTERNS[side],
+                    "fillmode": "overlay",
+                    "fgcolor": HATCH,
+                    "size": 6,
+                    "solidity": 0.3,
+                },
+            },
+        )
+        for side in sides
+    ]
+    for name, marker in entries:
+        figure.add_bar(x=[None], y=[None], name=name, marker=marker, row=1, col=1)

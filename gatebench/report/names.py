@@ -1,0 +1,70 @@
+"""Names that people read, from the columns of a store: competitors, devices, runs, fixed sizes."""
+
+import json
+from datetime import datetime
+
+import pandas as pd
+
+from gatebench.report.quantities import is_missing
+
+
+def options_label(text: str | None) -> str:
+    """Return JSON options as `name=value, ...`, an empty string where all are at their defaults."""
+    if is_missing(text):
+        return ""
+    try:
+        options = json.loads(text)
+    except ValueError:
+        return text
+    return ", ".join(f"{name}={value}" for name, value in sorted(options.items())) if options else ""
+
+
+def competitors(measurements: pd.DataFrame) -> pd.Series:
+    """Name each row's competitor: the implementation, and its options where they differ from the default.
+
+    Columns: implementation, implementation_options.
+    """
+    pairs = zip(measurements["implementation"], measurements["implementation_options"], strict=True)
+    names = [f"{name} ({label})" if (label := options_label(text)) else name for name, text in pairs]
+    return pd.Series(names, index=measurements.index, dtype=object)
+
+
+def devices(measurements: pd.DataFrame) -> pd.Series:
+    """Name each row's device: `cpu, 2 threads` or `cuda`. Columns: device, threads."""
+    names = [
+        f"cpu, {int(threads)} thread{'s' if threads != 1 else ''}"
+        if device == "cpu" and not is_missing(threads)
+        else str(device)
+        for device, threads in zip(measurements["device"], measurements["threads"], strict=True)
+    ]
+    return pd.Series(names, index=measurements.index, dtype=object)
+
+
+def inputs(measurements: pd.DataFrame) -> pd.Series:
+    """Say how the input size goes with the hidden size: `I = H`, or `I = 64`. Columns: input_size, hidden_size."""
+    pairs = zip(measurements["input_size"], measurements["hidden_size"], strict=True)
+    return pd.Series(["I = H" if i == h else f"I = {i}" for i, h in pairs], index=measurements.index, dtype=object)
+
+
+def run_label(run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs") -> str:
+    """Return a run's name for people, unique by the end of its id, e.g. `2026-11-20 23:15 quick 4f1c`.
+
+    A committed run says so first: `reference 2026-11-20 23:15 quick 4f1c`.
+    """
+    words = [
+        "reference" if folder == "reference" else "",
+        date_label(created_utc) or run_id,
+        "" if is_missing(suite) else str(suite),
+        run_id.rpartition("-")[2],
+    ]
+    return " ".join(word for word in words if word)
+
+
+def date_label(created_utc: str | None) -> str:
+    """Return an ISO time as `2026-11-20 23:15`; unreadable text as it is, nothing for nothing."""
+    if is_missing(created_utc):
+        return ""
+    try:
+        return f"{datetime.fromisoformat(str(created_utc)):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return str(created_utc)

@@ -1,0 +1,90 @@
+"""Numbers as text for people: times with a fitting unit, intervals, sizes, and ticks of logarithmic axes."""
+
+import math
+from typing import Any
+
+Cell = Any  # a float; None, NaN or NA where nothing was measured
+
+_TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a cell of a DataFrame holds nothing: None, NaN or NA."""
+    return value is None or value != value or type(value).__name__ == "NAType"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with this many significant digits and no exponent, e.g. 1.84, 12.3, 456."""
+    if not math.isfinite(value) or value == 0:
+        return {math.inf: "∞", -math.inf: "-∞"}.get(value, "0" if value == 0 else "nan")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{decimals}f}"
+
+
+def time_unit(time_ns: float) -> tuple[float, str]:
+    """Return (ns per unit, unit) in which a time reads best."""
+    return next(((scale, unit) for scale, unit in _TIME_UNITS if time_ns >= scale), _TIME_UNITS[-1])
+
+
+def time_text(time_ns: Cell) -> str:
+    """Return a time with its unit, e.g. `1.84 ms`; a dash where there is none."""
+    if is_missing(time_ns):
+        return "–"
+    scale, unit = time_unit(time_ns)
+    return f"{significant(time_ns / scale)} {unit}"
+
+
+def interval_text(low: Cell, high: Cell, n: object = None) -> str:
+    """Return a time interval, e.g. `1.80 to 1.89 ms`; where there is none, say why (one block gives none)."""
+    if is_missing(low) or is_missing(high):
+        return "no interval (one block)" if n == 1 else "no interval"
+    scale, unit = time_unit(low)
+    return f"{significant(low / scale)} to {significant(high / scale)} {unit}"
+
+
+def estimate_text(value: Cell, low: Cell, high: Cell) -> str:
+    """Return a time with its interval in the same unit, e.g. `1.84 ms (1.80 to 1.89)`; a dash where there is none."""
+    if is_missing(value):
+        return "–"
+    if is_missing(low) or is_missing(high):
+        return f"{time_text(value)} (no interval)"
+    scale, _ = time_unit(value)
+    return f"{time_text(value)} ({significant(low / scale)} to {significant(high / scale)})"
+
+
+def times_text(value: Cell, low: Cell = None, high: Cell = None) -> str:
+    """Return a speed-up with its interval, e.g. `1.42× (1.38 to 1.46)`."""
+    if is_missing(value):
+        return "–"
+    if is_missing(low) or is_missing(high):
+        return f"{significant(value)}×"
+    return f"{significant(value)}× ({significant(low)} to {significant(high)})"
+
+
+def power_of_ten(exponent: int) -> str:
+    """Return e.g. 10⁻⁵; 1 for exponent 0."""
+    return "1" if exponent == 0 else "10" + str(exponent).translate(_SUPERSCRIPT)
+
+
+def time_ticks(low_ns: float, high_ns: float) -> tuple[list[float], list[str]]:
+    """Return (values in ns, labels) for a logarithmic time axis: 1, 2, 5 on short ranges, else whole decades."""
+    first, last = math.floor(math.log10(low_ns)), math.ceil(math.log10(high_ns))
+    steps = (1, 2, 5) if math.log10(high_ns / low_ns) < 2.2 else (1,)
+    values = [step * 10.0**exponent for exponent in range(first, last + 1) for step in steps]
+    return values, [_round_time(value) for value in values]
+
+
+def size_ticks(values: list[int], most: int = 12) -> list[int]:
+    """Return the measured sizes to label: all of them, or evenly thinned to `most`, ends kept."""
+    values = sorted(set(values))
+    if len(values) <= most:
+        return values
+    step = (len(values) - 1) / (most - 1)
+    return sorted({values[round(index * step)] for index in range(most)})
+
+
+def _round_time(time_ns: float) -> str:
+    # A hair is added so that 1000 ns, held as 999.9999, reads 1 µs.
+    scale, unit = time_unit(time_ns * 1.0001)
+    return f"{time_ns / scale:.3g} {unit}"

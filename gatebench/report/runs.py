@@ -1,0 +1,99 @@
+"""Runs as small tables: what each holds, what failed and why, what is new since the run before."""
+
+import pandas as pd
+
+from gatebench.report.names import date_label, run_label
+from gatebench.report.quantities import is_missing
+
+FAILED = ("wrong", "failed", "timeout", "out_of_memory")
+CASE = ["case_id", "side"]
+COUNTS = ["cases", "ok", *FAILED, "unsupported", "unavailable"]
+
+
+def run_table(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per run, newest first, with its rows counted by status.
+
+    runs: columns run_id, folder, created_utc, status, suite, environment_class, device_name. measurements: run_id,
+    status. Columns added: label (for people), date, cases, and one count per status.
+    """
+    counts = pd.crosstab(measurements["run_id"], measurements["status"]) if len(measurements) else pd.DataFrame()
+    counts = counts.reindex(index=runs["run_id"], columns=COUNTS[1:], fill_value=0).fillna(0).astype(int)
+    table = runs.set_index("run_id").join(counts).reset_index()
+    table["cases"] = counts.sum(axis=1).to_numpy()
+    table["date"] = [date_label(text) for text in table["created_utc"]]
+    table["label"] = [
+        run_label(row.run_id, row.suite, row.created_utc, row.folder)
+        for row in table[["run_id", "suite", "created_utc", "folder"]].itertuples()
+    ]
+    return table.sort_values("run_id", ascending=False, ignore_index=True)
+
+
+def machine_labels(runs: pd.DataFrame) -> pd.Series:
+    """Name each run's machine; the environment class tells two of one device name apart.
+
+    Columns: device_name, environment_class. Times of different classes are never comparable.
+    """
+    names = runs["device_name"].fillna("unknown machine")
+    several = runs.assign(name=names).groupby("name")["environment_class"].transform("nunique") > 1
+    short = runs["environment_class"].fillna("").str[:6]
+    return names.where(~several, names + " · " + short)
+
+
+def failures(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Return the failed rows, one per status, implementation and reason: cases (how many), gates, modes, dtypes."""
+    failed = measurements[measurements["status"].isin(FAILED)]
+    gathered = failed.assign(reason=failed["reason"].fillna("no reason given")).groupby(
+        ["status", "implementation", "reason"], sort=False
+    )
+    table = gathered.agg(
+        cases=("case_id", "size"), gates=("gate", _listed), modes=("mode", _listed), dtypes=("dtype", _listed)
+    ).reset_index()
+    order = table["status"].map(FAILED.index)
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join(dict.fromkeys(values))
+
+
+def news(runs: pd.DataFrame, measurements: pd.DataFrame, run_id: str) -> list[str]:
+    """Say what a run holds that no earlier run of its environment class held, one sentence each.
+
+    New gates and implementations, cases that failed now and were ok in the latest run that had them, and cases that
+    are ok again. Empty where nothing is new; the first run of a machine says so.
+    """
+    ids = runs.set_index("run_id")["environment_class"]
+    before_ids = [other for other in ids.index if other < run_id and ids[other] == ids[run_id]]
+    now = measurements[measurements["run_id"] == run_id]
+    before = measurements[measurements["run_id"].isin(before_ids)]
+    if not before_ids:
+        return ["First run of this machine: there is nothing to compare it with."]
+    found = []
+    for column, word in (("gate", "gate"), ("implementation", "implementation")):
+        fresh = sorted(set(now[column]) - set(before[column]))
+        if fresh:
+            found.append(f"New {word}{'s' if len(fresh) > 1 else ''}: {', '.join(fresh)}.")
+    return found + _changes(now, before)
+
+
+def _changes(now: pd.DataFrame, before: pd.DataFrame) -> list[str]:
+    latest = before.sort_values("run_id").drop_duplicates(CASE, keep="last")
+    both = now.merge(latest[[*CASE, "status"]], on=CASE, suffixes=("", "_before"))
+    broken = both[both["status"].isin(FAILED) & (both["status_before"] == "ok")]
+    mended = both[(both["status"] == "ok") & both["status_before"].isin(FAILED)]
+    added = now[~now.set_index(CASE).index.isin(latest.set_index(CASE).index)]
+    groups = (
+        (broken, "Wrong or failed now, ok before"),
+        (mended, "Ok again"),
+        (added, "Never measured on this machine before"),
+    )
+    return [f"{words}: {_count(rows)} ({_who(rows)})." for rows, words in groups if len(rows)]
+
+
+def _count(rows: pd.DataFrame) -> str:
+    return f"{len(rows)} case{'s' if len(rows) > 1 else ''}"
+
+
+def _who(rows: pd.DataFrame) -> str:
+    pairs = sorted({f"{row.gate} by {row.implementation}" for row in rows.itertuples() if not is_missing(row.gate)})
+    return ", ".join(pairs[:4]) + (f" and {len(pairs) - 4} more" if len(pairs) > 4 else "")

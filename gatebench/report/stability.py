@@ -1,0 +1,149 @@
+"""Stability as small tables: curves by lag or by layer, and one line per case; from the long format of a store.
+
+Metric names as in the column `metric` of stability.parquet; a case is what SERIES and sizes name.
+"""
+
+import numpy as np
+import pandas as pd
+
+from gatebench.analyze.statistics import mean_interval
+from gatebench.report.names import options_label
+
+# Most severe first; a case's class is the most severe of its seeds.
+CLASSES = ("nonfinite", "underflow", "exploding", "vanished", "vanishing", "marginal", "stable")
+CASE = ["gate", "options", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch"]
+CURVES = {
+    "lag": ("log_gradient_norm", "log_norm_bound"),
+    "layer": ("log_depth_gradient_norm", None),
+}
+SATURATION = {
+    "saturation_low": "below 0.1",
+    "saturation_high": "above 0.9",
+    "saturation_tanh": "beyond ±0.99 (tanh)",
+}
+
+
+def norm_curves(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return gradient norms by lag (gates with time) and by layer (stacks), in nats relative to the end.
+
+    Columns needed: those of stability.parquet. Columns returned: gate, init, dtype, seq_len, hidden_size, kind (lag,
+    layer), back (steps or layers back from the end), norm (median over seeds of the batch mean), low and high (lowest
+    lower decile and highest upper decile of the batch over seeds), bound (median over seeds; NaN: none), seeds.
+    """
+    ok = _measured(stability)
+    whole = ok[ok["part"].fillna("") == ""]
+    parts = [_curve(whole, kind, norm, bound) for kind, (norm, bound) in CURVES.items()]
+    curves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return curves.sort_values(["gate", "init", "dtype", "seq_len", "hidden_size", "back"], ignore_index=True)
+
+
+def _curve(rows: pd.DataFrame, kind: str, norm: str, bound: str | None) -> pd.DataFrame:
+    keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
+    wanted = rows[rows["metric"].isin([norm, f"{norm}_p10", f"{norm}_p90", bound])]
+    back = wanted["lag"].astype(float)
+    if kind == "layer":
+        last = wanted.groupby(keys)["index"].transform("max")
+        back = (last - wanted["index"]).astype(float)
+    wanted = wanted.assign(back=back).dropna(subset=["back"])
+    groups = wanted.groupby([*keys, "back", "metric"])["value"]
+    how = {norm: "median", f"{norm}_p10": "min", f"{norm}_p90": "max", bound: "median"}
+    names = {norm: "norm", f"{norm}_p10": "low", f"{norm}_p90": "high", bound: "bound"}
+    columns = {
+        names[metric]: getattr(groups, way)().xs(metric, level="metric")
+        for metric, way in how.items()
+        if metric in set(wanted["metric"])
+    }
+    table = pd.DataFrame(columns).reset_index() if columns else pd.DataFrame(columns=pd.Index([*keys, "back"]))
+    seeds = wanted[wanted["metric"] == norm].groupby(keys)["seed"].nunique().rename("seeds").reset_index()
+    table = table.merge(seeds, on=keys, how="left").assign(kind=kind)
+    return table.reindex(columns=[*keys, "kind", "back", "norm", "low", "high", "bound", "seeds"])
+
+
+def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per case: gate, options, init, inputs, dtype, sizes, and what its gradients do.
+
+    label (class, the most severe over seeds), half_life, half_life_low, _high (steps: median, lower and upper decile
+    over seeds and batch rows; inf: does not shrink), reach (steps, median), lyapunov, lyapunov_low, _high (nats/step:
+    mean over seeds with its 95 % interval, Student's t; one seed: two standard errors), seeds, rows (seeds x batch
+    rows behind the half-life).
+    """
+    ok = _measured(stability)
+    rows = [
+        {**dict(zip(CASE, key, strict=True)), **_summary(case)}
+        for key, case in ok.groupby(CASE, dropna=False, sort=True)
+    ]
+    columns = [
+        *CASE, "label", "half_life", "half_life_low", "half_life_high", "reach", "lyapunov", "lyapunov_low",
+        "lyapunov_high", "seeds", "rows",
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _summary(case: pd.DataFrame) -> dict:
+    metrics = dict(list(case.groupby("metric")))
+    half_lives = _values(metrics.get("half_life"))
+    low, middle, high = _quantiles(half_lives)
+    mean, mean_low, mean_high = _lyapunov(metrics.get("largest_lyapunov"))
+    labels = set(metrics["class"]["label"].dropna()) if "class" in metrics else set()
+    return {
+        "label": next((name for name in CLASSES if name in labels), None),
+        "half_life": middle, "half_life_low": low, "half_life_high": high,
+        "reach": _quantiles(_values(metrics.get("reach")))[1],
+        "lyapunov": mean, "lyapunov_low": mean_low, "lyapunov_high": mean_high,
+        "seeds": case["seed"].nunique(), "rows": len(half_lives),
+    }  # fmt: skip
+
+
+def _values(rows: pd.DataFrame | None) -> np.ndarray:
+    """Return the values of single batch rows; where only their median is stored (index null), those."""
+    if rows is None:
+        return np.array([])
+    single = rows[rows["index"].notna()]
+    return (single if len(single) else rows)["value"].dropna().to_numpy(dtype=float)
+
+
+def _quantiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Return lower decile, median and upper decile, observed values all, so that inf never becomes NaN."""
+    if not len(values):
+        return (np.nan, np.nan, np.nan)
+    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], method="inverted_cdf")
+    return float(low), float(middle), float(high)
+
+
+def _lyapunov(rows: pd.DataFrame | None) -> tuple[float, float, float]:
+    if rows is None:
+        return (np.nan, np.nan, np.nan)
+    values = rows["value"].to_numpy(dtype=float)
+    if len(values) == 1:
+        error = 2 * float(rows["standard_error"].iloc[0] or np.nan)
+        return float(values[0]), float(values[0]) - error, float(values[0]) + error
+    if not np.isfinite(values).all():
+        return float(np.median(values)), np.nan, np.nan
+    return mean_interval(values)
+
+
+def saturation_table(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return mean saturated shares per gate letter: gate, init, dtype, letter, side (words), share (0 to 1), seeds."""
+    ok = _measured(stability)
+    rows = ok[ok["metric"].isin(list(SATURATION))]
+    keys = ["gate", "init", "dtype", "part", "metric"]
+    table = rows.groupby(keys, sort=False).agg(share=("value", "mean"), seeds=("seed", "nunique")).reset_index()
+    return table.rename(columns={"part": "letter"}).assign(side=table["metric"].map(SATURATION))
+
+
+def not_ok(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases without values and why: gate, init, dtype, seq_len, hidden_size, status, reason."""
+    rows = stability[stability["status"] != "ok"]
+    columns = ["gate", "init", "dtype", "seq_len", "hidden_size", "status", "reason"]
+    return rows[columns].drop_duplicates(ignore_index=True)
+
+
+def gate_names(stability: pd.DataFrame) -> pd.Series:
+    """Name each row's gate with its options, e.g. `swiglu_ffn (beta=2.0)`. Columns: gate, options."""
+    pairs = zip(stability["gate"], stability["options"], strict=True)
+    names = [f"{gate} ({label})" if (label := options_label(text)) else gate for gate, text in pairs]
+    return pd.Series(names, index=stability.index, dtype=object)
+
+
+def _measured(stability: pd.DataFrame) -> pd.DataFrame:
+    return stability[stability["status"] == "ok"]

@@ -1,0 +1,48 @@
+"""Stores for the dashboard's tests, written once per session; the repository's root on the path for `tests.synthetic`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path above)
+
+SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128, 256), hidden_sizes=(64, 128, 256))
+
+
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory):
+    """A store with one run: two gates, five implementations, failures with reasons, stability."""
+    store = tmp_path_factory.mktemp("one") / "results"
+    write_store(store, SMALL)
+    return store
+
+
+@pytest.fixture(scope="session")
+def three_runs(tmp_path_factory):
+    """A store with three runs on two machines, the newest interrupted, and a committed one."""
+    store = tmp_path_factory.mktemp("three") / "results"
+    write_store(
+        store,
+        Plan(runs=3, partial=True, machines=("EPYC", "M3"), seq_lens=(64, 128), hidden_sizes=(64, 128), gates=("gru",)),
+    )
+    write_store(store, Plan(seq_lens=(64,), hidden_sizes=(64, 128), seed=7), folder="reference")
+    return store
+
+
+@pytest.fixture
+def broken_run(one_run, tmp_path):
+    """A store with one good run, one with a truncated parquet, one with a foreign manifest, and a stray folder."""
+    store = tmp_path / "results"
+    shutil.copytree(one_run, store)
+    ids = write_store(store, Plan(runs=2, seq_lens=(64,), hidden_sizes=(64,), seed=3))
+    cut, foreign = (store / "runs" / run_id for run_id in ids)
+    (cut / "measurements.parquet").write_bytes((cut / "measurements.parquet").read_bytes()[:100])
+    (foreign / "manifest.json").write_text('{"schema_version": 99, "run_id": "x", "files": {}}')
+    (store / "runs" / "stray").mkdir()
+    return store

@@ -1,0 +1,79 @@
+"""What the pages rest on: foreign and damaged parquet files become one line each, comparisons pair blocks."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gatebench.analyze.compare import compare
+from gatebench.store.read import load
+from gatebench.store.schema import VERSION_KEY
+from tests.synthetic import Plan, write_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    write_store(tmp_path / "results", Plan(seq_lens=(64,), hidden_sizes=(64,), gates=("gru",), failures=False))
+    return tmp_path / "results"
+
+
+def rewrite(store, change, version=b"1"):
+    """Write the run's accuracy.parquet anew, changed, with this schema version."""
+    path = next((store / "runs").iterdir()) / "accuracy.parquet"
+    table = change(pq.ParquetFile(path).read())
+    pq.write_table(table.replace_schema_metadata({VERSION_KEY: version}), path)
+
+
+def test_a_column_of_another_type_is_a_problem_and_not_a_crash(store):
+    rewrite(store, lambda table: table.set_column(0, "run_id", pa.array([[1, 2]] * table.num_rows)))
+    results = load(store)
+    assert results.accuracy.empty
+    assert len(results.problems) == 1
+    assert "column run_id holds list" in results.problems[0]
+    assert len(results.measurements) > 0
+
+
+def test_a_schema_version_that_is_no_number_is_a_foreign_file(store):
+    rewrite(store, lambda table: table, version=b"one")
+    results = load(store)
+    assert results.accuracy.empty
+    assert "was not written by GateBench" in results.problems[0]
+
+
+def test_the_same_seed_writes_the_same_store(tmp_path):
+    plan = Plan(runs=2, seq_lens=(64,), hidden_sizes=(64, 128), gates=("gru",))
+    ids = [write_store(tmp_path / name, plan) for name in ("a", "b")]
+    assert ids[0] == ids[1]
+    first, second = (load(tmp_path / name) for name in ("a", "b"))
+    pd.testing.assert_frame_equal(first.measurements, second.measurements)
+    pd.testing.assert_frame_equal(first.samples, second.samples)
+    pd.testing.assert_frame_equal(first.stability, second.stability)
+
+
+def test_speed_ups_pair_the_blocks_of_two_cases():
+    # Both drift by the same factor in each block: the ratio has no spread at all.
+    drift = {0: 1.0, 1: 1.3, 2: 0.8}
+    names = {"eager": 6e6, "numba": 2e6, "failed": None}
+    rows = [
+        {"run_id": "r", "case_id": name, "problem_id": "p", "side": "run", "implementation": name,
+         "implementation_options": "{}", "time_ns": time_ns}
+        for name, time_ns in names.items()
+    ]  # fmt: skip
+    samples = [
+        {"run_id": "r", "case_id": name, "side": "run", "quantity": "time", "block": block, "dropped": False,
+         "wall_ns": time_ns * factor}
+        for name, time_ns in names.items() if time_ns for block, factor in drift.items()
+    ]  # fmt: skip
+    measurements = pd.DataFrame(rows, index=[7, 3, 9])
+    compared = compare(measurements, pd.DataFrame(samples))
+    assert list(compared.index) == [7, 3, 9]
+    numba = compared.loc[3]
+    assert (numba["baseline"], numba["rank"], numba["tied"]) == ("eager", 1, False)
+    assert [numba[name] for name in ("speedup", "speedup_low", "speedup_high")] == pytest.approx([3.0] * 3)
+    failed = compared.loc[9]
+    assert failed["rank"] == 0
+    assert math.isnan(failed["speedup"])
+    assert failed["baseline"] is None or np.isnan(failed["baseline"])
