@@ -1,5 +1,6 @@
 """What a worker answers: one method per verb of the protocol, over one implementation and the case at hand."""
 
+import dataclasses
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from gatebench.cases import Case
 from gatebench.contract import Failure, Implementation, Unavailable
-from gatebench.measure import catalogue, profiler, sampling, threads, verify
+from gatebench.measure import catalogue, graphs, profiler, sampling, threads, verify
 from gatebench.measure import subject as subjects
 from gatebench.measure.caches import flush_buffer
 from gatebench.measure.reference import ReferenceCache
@@ -37,6 +38,7 @@ class Service:
         self.references = ReferenceCache()
         self.subject: Subject | None = None
         self.counters: CompileCounters | None = None
+        self.graphs: dict[object, int] = {}  # per compiled function and grad mode, which several cases may share
 
     def greeting(self) -> Answer:
         """Return what the worker says of itself."""
@@ -70,7 +72,9 @@ class Service:
         answer: Answer = {"prepare_ns": self.subject.prepare_ns, "first_call_ns": first_call_ns}
         if counters is not None:
             self.counters = compile_counters()
-            answer |= _compile_facts(self.counters - counters, first_call_ns)
+            found = self.counters - counters
+            self.graphs[self._compiled_key()] = found.graphs or self.graphs.get(self._compiled_key(), 0)
+            answer |= _compile_facts(found, self.graphs[self._compiled_key()], first_call_ns)
         return answer
 
     def verify(self, error_limit: float | None = None) -> Answer:
@@ -79,7 +83,10 @@ class Service:
 
     def warm(self, warmup_s: float, sample_ms: float, loops: int | None = None, limit_s: float | None = None) -> Answer:
         """Warm up; find the calls per sample where they are not given."""
-        return asdict(sampling.warm(self._prepared(), warmup_s, sample_ms, loops, limit_s))
+        subject = self._prepared()
+        if subject.case.launch == "graph" and not subject.graphs:
+            graphs.capture(subject)
+        return asdict(sampling.warm(subject, warmup_s, sample_ms, loops, limit_s))
 
     def sample(self, loops: int) -> Answer:
         """Take one sample; a recompile inside it fails the case."""
@@ -94,8 +101,8 @@ class Service:
         subject = self._prepared()
         found = asdict(profiler.profile(subject))
         if self.counters is not None:
-            graphs, chunk = self.counters.graphs, found["detail"].get("chunk")
-            found["kernel"] = f"inductor: {graphs} graph{'s' if graphs != 1 else ''}" + (
+            count, chunk = self.graphs[self._compiled_key()], found["detail"].get("chunk")
+            found["kernel"] = f"inductor: {count} graph{'s' if count != 1 else ''}" + (
                 f", chunk {chunk}" if chunk else ""
             )
         return found
@@ -125,6 +132,10 @@ class Service:
             raise Failure("failed", "no case is prepared")
         return self.subject
 
+    def _compiled_key(self) -> object:
+        subject = self._prepared()
+        return (dataclasses.replace(subject.case, mode="forward", seed=0), subject.differentiates)
+
     def _entry(self, case: Case) -> Implementation:
         entry = self.registry.implementation(case.implementation, case.gate)
         if entry is None:
@@ -143,9 +154,9 @@ def _accuracy(errors: list[TensorError]) -> Answer:
     return {"accuracy": [error.to_json() for error in errors], "wrong": verify.wrong_reason(errors)}
 
 
-def _compile_facts(found: CompileCounters, first_call_ns: int) -> Answer:
+def _compile_facts(found: CompileCounters, graphs: int, first_call_ns: int) -> Answer:
     """Say what the first call compiled; nothing new (another mode compiled it) gives neither cold nor warm."""
-    facts: Answer = {"graphs": found.graphs, "graph_breaks": found.graph_breaks, "recompiles": 0}
+    facts: Answer = {"graphs": graphs, "graph_breaks": found.graph_breaks, "recompiles": 0}
     if found.graphs:
         facts["compile_cold_ns" if found.cache_misses else "compile_warm_ns"] = first_call_ns
     return facts

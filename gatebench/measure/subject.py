@@ -32,6 +32,7 @@ class Subject:
     prepare_ns: int
     cotangents: Tensors = field(default_factory=dict)
     targets: list[list[Tensor]] = field(default_factory=list)  # per buffer: what the backward differentiates
+    graphs: "list[tuple[torch.cuda.CUDAGraph, Tensors]]" = field(default_factory=list)  # launch = graph: one per buffer
     calls_made: int = 0
     kept: tuple[int, Tensors] | None = None  # buffer and outputs of a random timed call
     kept_of: int = 0  # timed calls that could have been kept so far
@@ -159,7 +160,11 @@ def backward(subject: Subject, index: int, outputs: Mapping[str, Tensor]) -> tup
 
 
 def call(subject: Subject, index: int) -> Mapping[str, Tensor]:
-    """Make one whole call in the case's mode on buffer `index` and return its outputs."""
+    """Make one whole call in the case's mode on buffer `index` and return its outputs; a captured one is replayed."""
+    if subject.graphs:
+        graph, outputs = subject.graphs[index]
+        graph.replay()
+        return outputs
     if not subject.differentiates:
         with torch.no_grad():
             return forward(subject, index)
