@@ -1,0 +1,39 @@
+"""Take pictures of the dashboard's pages over the committed runs: `make screenshots`, into docs/images."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from playwright.sync_api import sync_playwright  # noqa: E402 (needs the path above)
+from test_browser import ARGUMENTS, BROWSERS, server  # noqa: E402
+
+PAGES = {"overview": "/", "scaling": "/scaling", "winner_map": "/winner_map", "stability": "/stability"}
+SIZE = {"width": 1400, "height": 1000}
+
+
+def main(target: Path, store: Path) -> None:
+    """Write <page>.png for every page of a store into `target`."""
+    target.mkdir(parents=True, exist_ok=True)
+    executable = next(path for name in BROWSERS if (path := shutil.which(name)))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        server(store, Path(scratch) / "log") as address,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        page = browser.new_page(viewport=SIZE)
+        for name, path in PAGES.items():
+            page.goto(address + path)
+            page.wait_for_selector("h1")
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(2500)  # charts fade in
+            page.screenshot(path=target / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "results")
