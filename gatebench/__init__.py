@@ -4,7 +4,20 @@ Public names are imported when first used, so that `import gatebench` loads neit
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatebench.contract import CONTRACT as CONTRACT
+    from gatebench.contract import Prepared as Prepared
+    from gatebench.contract import Unavailable as Unavailable
+    from gatebench.contract import Unsupported as Unsupported
+    from gatebench.contract import gate as gate
+    from gatebench.contract import implementation as implementation
+    from gatebench.contract import prepared_implementation as prepared_implementation
+    from gatebench.run.inline import measure_inline as measure_inline
+    from gatebench.shape import Shape as Shape
+    from gatebench.store.read import Results as Results
+    from gatebench.store.read import load as load
 
 __version__ = "0.1.0"
 
@@ -22,7 +35,7 @@ _PUBLIC = {
     "measure_inline": "gatebench.run.inline",
 }
 
-__all__ = [  # noqa: F822 - imported when first used
+__all__ = [
     "CONTRACT",
     "Prepared",
     "Results",
@@ -35,7 +48,7 @@ __all__ = [  # noqa: F822 - imported when first used
     "load",
     "measure_inline",
     "prepared_implementation",
-]  # pyright: ignore[reportUnsupportedDunderAll]
+]
 
 
 def __getattr__(name: str) -> Any:

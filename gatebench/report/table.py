@@ -23,7 +23,8 @@ class Block:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    numbers: bool = True  # columns after the first are numbers, aligned right; else words
 
 
 def blocks(
@@ -83,10 +84,11 @@ def _shape_label(shape: Any) -> str:
 
 
 def _cell(row: pd.Series, baseline: str | None) -> str:
-    """Return what one implementation did at one shape: time or speed-up, `*` fastest, `=` tied, or words."""
+    """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
     if row["status"] != "ok":
         return str(row["status"]).replace("_", " ")
     mark = " *" if row["rank"] == 1 else (" =" if row["tied"] else "")
+    mark += "?" if mark and row["blocks"] == 1 else ""  # one block has no interval, so ties cannot be told
     mark += " ~" if row["unsteady"] is True else ""
     if row["competitor"] == baseline or is_missing(row["speedup"]):
         return time_text(row["time_ns"]) + mark

@@ -55,7 +55,9 @@ def print_block(block: Block) -> None:
         out.print(Text(block.title, style="bold"))
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for number, name in enumerate(block.header):
-        table.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold", no_wrap=number == 0)
+        table.add_column(
+            Text(name), justify="right" if block.numbers and number else "left", overflow="fold", no_wrap=number == 0
+        )
     for row in block.rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
@@ -121,7 +123,10 @@ def _print_footer(results: Results, measurements: pd.DataFrame) -> None:
     counts = measurements["status"].value_counts()
     words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
     out = console()
-    out.print(Text("* fastest   = tied with the fastest   ~ never settled   [ ] 95 % interval over blocks"))
+    legend = "* fastest   = tied with it   ~ never settled   [ ] 95 % interval over blocks"
+    if (measurements["blocks"] == 1).any():
+        legend += "   ? one block: ties unknown"
+    out.print(Text(legend))
     out.print(
         Text(
             f"run {run.run_id}: {words or 'no cases'}"
@@ -240,14 +245,19 @@ def print_catalogue(catalogue: Any, what: str, as_json: bool) -> None:
             (gate["name"], gate["family"], _options_text(gate["options"]), gate["source"])
             for gate in catalogue.gates.values()
         )
-        print_block(Block("Gates", ("gate", "family", "options", "source"), rows, ()))
+        print_block(Block("Gates", ("gate", "family", "options", "source"), rows, numbers=False))
     if what in ("all", "implementations"):
         rows = tuple((name, *_implementation_cells(entry)) for name, entry in catalogue.implementations.items())
         print_block(
-            Block("Implementations", ("implementation", "gates", "dtypes", "devices", "unavailable here"), rows, ())
+            Block(
+                "Implementations",
+                ("implementation", "gates", "dtypes", "devices", "unavailable here"),
+                rows,
+                numbers=False,
+            )
         )
     if what in ("all", "suites"):
-        print_block(Block("Suites", ("suite", "why"), tuple(suites.items()), ()))
+        print_block(Block("Suites", ("suite", "why"), tuple(suites.items()), numbers=False))
 
 
 def _options_text(options: Mapping[str, Mapping[str, Any]]) -> str:
@@ -258,7 +268,9 @@ def _implementation_cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]
     def union(key: str) -> str:
         return ", ".join(dict.fromkeys(value for part in entry["entries"] for value in part[key]))
 
-    missing = "; ".join(f"{device}: {reason}" for device, reason in entry["unavailable"].items())
+    claimed = {device for part in entry["entries"] for device in part["devices"]} or set(entry["unavailable"])
+    reasons = {device: reason for device, reason in entry["unavailable"].items() if device in claimed}
+    missing = "; ".join(f"{device}: {reason}" for device, reason in reasons.items())
     gates = union("gates").replace("*", "all")
     return gates, union("dtypes"), union("devices"), missing
 
@@ -283,7 +295,7 @@ def print_environment(environment: Mapping[str, Any], as_json: bool) -> None:
         ("system", f"{environment['system']}, {environment['machine']}"),
         ("versions", ", ".join(f"{name} {text}" for name, text in environment["versions"].items())),
     )
-    print_block(Block("Environment", ("what", "value"), rows, ()))
+    print_block(Block("Environment", ("what", "value"), rows, numbers=False))
 
 
 def _capacity(size: Any) -> str:

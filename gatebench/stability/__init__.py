@@ -46,7 +46,25 @@ _PUBLIC = {
     "unroll": "trajectory",
 }
 
-__all__ = list(_PUBLIC)
+__all__ = [
+    "LetterSaturation",
+    "LyapunovSpectrum",
+    "PrecisionError",
+    "Profile",
+    "StabilityError",
+    "Trajectory",
+    "classify",
+    "depth_profile",
+    "gradient_norms",
+    "gradient_profile",
+    "lyapunov_of_products",
+    "lyapunov_spectrum",
+    "most_severe",
+    "norm_bound",
+    "precision",
+    "saturation",
+    "unroll",
+]
 
 
 def __getattr__(name: str) -> Any:
