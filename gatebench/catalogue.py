@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gatebench.cases import Case
-from gatebench.errors import PluginError
+from gatebench.errors import PluginError, SuiteError, UserError, unknown
 from gatebench.options import Option, OptionValue, bind_options
 
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str}
-_NAMES_IN_SOURCE = re.compile(r"""implementation\(\s*["']([^"']+)["']""")
+_IMPLEMENTATIONS_IN_SOURCE = re.compile(r"""implementation\(\s*["']([^"']+)["']""")
+_GATES_IN_SOURCE = re.compile(r"""gate\(\s*["']([^"']+)["']""")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Catalogue:
     implementations: Mapping[str, Mapping[str, Any]]
     environment: Mapping[str, Any]
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    broken: Mapping[Path, str] = field(default_factory=dict)  # plugin files that cannot be imported, and why
+    broken_gates: Mapping[str, Path] = field(default_factory=dict)  # names of gates that such files would give
 
     @property
     def cores(self) -> int:
@@ -45,7 +48,18 @@ class Catalogue:
         self, where: str, name: str, given: Mapping[str, Any]
     ) -> tuple[tuple[str, OptionValue], ...]:
         """Return the implementation's options that differ from their defaults."""
-        return _changed(f"{where}: {name}", self.implementations[name].get("options", {}), given)
+        described = self.implementations[name]
+        if "options" not in described:  # it cannot be imported here, so its options are not known
+            return tuple(sorted(given.items()))
+        return _changed(f"{where}: {name}", described["options"], given)
+
+    def unknown(self, where: str, kind: str, name: str) -> UserError:
+        """Build the error for a gate or implementation that does not exist, or that a broken plugin would give."""
+        path = self.broken_gates.get(name) if kind == "gate" else None
+        if path is not None:
+            what = f"gate {name!r} comes from plugin {path.name}, which cannot be used: {self.broken[path]}"
+            return SuiteError(where, what, "a plugin that can be imported is accepted", "mend it")
+        return unknown(where, kind, name, self.gates if kind == "gate" else self.implementations, SuiteError)
 
     def refusal(self, case: Case) -> tuple[str, str] | None:
         """Return (status, reason) where a case cannot run: unavailable or unsupported; None where it may."""
@@ -79,16 +93,24 @@ class Catalogue:
         files = dict(self.files)
         for name in (*added, *gates):
             files[name] = (*files.get(name, ()), path)
-        return Catalogue({**self.gates, **gates}, {**self.implementations, **added}, self.environment, files)
+        implementations = {**self.implementations, **added}
+        return replace(self, gates={**self.gates, **gates}, implementations=implementations, files=files)
 
     def with_broken_plugin(self, path: Path, reason: str) -> "Catalogue":
         """Return the catalogue with a plugin that cannot be imported: its names, as its text has them, are unavailable."""
         text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        names = [name for name in _NAMES_IN_SOURCE.findall(text) if name not in self.implementations]
+        names = [name for name in _IMPLEMENTATIONS_IN_SOURCE.findall(text) if name not in self.implementations]
+        gates = [name for name in _GATES_IN_SOURCE.findall(text) if name not in self.gates]
         broken = {"builtin": False, "entries": [], "unavailable": dict.fromkeys(("cpu", "cuda"), reason)}
         names = names or [f"file:{path.name}"]
         files = {**self.files, **dict.fromkeys(names, (path,))}
-        return Catalogue(self.gates, {**self.implementations, **dict.fromkeys(names, broken)}, self.environment, files)
+        return replace(
+            self,
+            implementations={**self.implementations, **dict.fromkeys(names, broken)},
+            files=files,
+            broken={**self.broken, path: reason},
+            broken_gates={**self.broken_gates, **dict.fromkeys(gates, path)},
+        )
 
     def plugin_files(self, case: Case) -> tuple[Path, ...]:
         """Return the plugin files that a worker needs for a case."""

@@ -1,7 +1,9 @@
 """`gatebench`: registers the verbs and turns user errors into one line and an exit code."""
 
+import itertools
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MORE = "More"
+INTERRUPTED = 130
 
 
 def _version(wanted: bool) -> None:
@@ -36,6 +39,32 @@ def _options(
 
 def main() -> None:
     """Run the command line; user errors are one line on stderr, never a traceback."""
+    _register()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was measured is kept
+    try:
+        code = app(args=_with_latest(sys.argv[1:]), prog_name="gatebench", standalone_mode=False)
+        if code == INTERRUPTED:
+            print("gatebench: interrupted", file=sys.stderr)
+        sys.exit(code or 0)
+    except UserError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("gatebench: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout (head, less) is gone: nothing to say to anyone
+        sys.exit(0)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        _complain(_usage_text(error))  # a usage error of typer's own
+        sys.exit(2)
+
+
+def _register() -> None:
+    if app.registered_commands:
+        return
     from gatebench.cli import compare, dashboard, environment, listing, run, stability, verify
 
     for verb, module in (
@@ -44,17 +73,28 @@ def main() -> None:
         app.command(verb)(module.command)
     for verb, module in (("stability", stability), ("environment", environment)):
         app.command(verb, rich_help_panel=MORE)(module.command)
-    try:
-        app()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("gatebench: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of stdout (head, less) is gone: nothing to say to anyone
-        sys.exit(0)
+
+
+def _with_latest(arguments: list[str]) -> list[str]:
+    """Let `--resume` stand alone: without a run id it means the newest run."""
+    found = []
+    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
+        found.append(argument)
+        if argument == "--resume" and (following is None or following.startswith("-")):
+            found.append("latest")
+    return found
+
+
+def _usage_text(error: Any) -> str:
+    """Return a usage error of typer as `<where>: <what>; <accepted>; <next step>`."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "gatebench"
+    where = command.removeprefix("gatebench ")
+    return f"{where}: {error.format_message().rstrip('.')}; see what is accepted; `{command} --help`"
+
+
+def _complain(text: str) -> None:
+    print(" ".join(text.split()), file=sys.stderr)
 
 
 if __name__ == "__main__":

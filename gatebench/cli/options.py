@@ -1,12 +1,13 @@
 """Options that several verbs share, and how their text is read."""
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gatebench.errors import UserError
+from gatebench.errors import UserError, unknown
 
 Gates = Annotated[str, typer.Option("--gate", "-g", help="Gates, comma-separated, or family:<name>.")]
 Implementations = Annotated[str, typer.Option("--implementation", "-i", help="Implementations, comma-separated.")]
@@ -43,11 +44,37 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def known_names(flag: str, kind: str, text: str, choices: Iterable[str]) -> tuple[str, ...]:
+    """Split a comma-separated list of names; raises UserError for one that is not among `choices`."""
+    choices = tuple(choices)
+    for name in names(text):
+        if name not in choices:
+            raise unknown(flag, kind, name, choices)
+    return names(text)
+
+
+def check_baseline(baseline: str | None, implementations: Iterable[str]) -> None:
+    """Raise UserError for a baseline that will not be measured: better now than after the run."""
+    choices = set(implementations)
+    if baseline is not None and baseline not in choices:
+        raise unknown("--baseline", "implementation", baseline, choices)
+
+
+def goes_alone(flag: str, others: Mapping[str, Any]) -> None:
+    """Raise UserError where one of the other options is given too."""
+    for name, value in others.items():
+        if value:
+            raise UserError(
+                flag, f"given together with {name}", "it goes with --store, --plugin and what chooses the table",
+                f"drop {name}: the run knows what it was asked for",
+            )  # fmt: skip
+
+
 def sizes(flag: str, text: str) -> tuple[int, ...]:
     """Split a comma-separated list of sizes; raises UserError for anything but positive integers."""
     found = []
     for part in names(text):
-        if not part.isdigit() or int(part) < 1:
+        if not (part.isascii() and part.isdigit()) or int(part) < 1:
             raise UserError(
                 flag, f"{part!r} is no size", "positive integers, comma-separated, are accepted", f"e.g. {flag} 128,512"
             )

@@ -34,7 +34,7 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
             found = type(found)(
                 **{**found.__dict__, "measure": type(found.measure)(**{**found.measure.__dict__, **measure})}
             )
-        return Request(found, narrowing, tuple(plugins))
+        return Request(found, narrowing, tuple(plugins), read["implementations"])
     if not read["gates"]:
         raise UserError(
             "run",
@@ -62,7 +62,7 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
         group["implementation_options"] = options
     data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": [group], "measure": measure}
     parsed = suite_from_data(data, as_toml(data), "command line", Path())
-    return Request(parsed, Narrowing(glob=flags["glob"]), tuple(plugins))
+    return Request(parsed, Narrowing(glob=flags["glob"]), tuple(plugins), read["implementations"])
 
 
 def as_toml(data: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """`gatebench run`: measure a suite, or what the flags name, into a run folder, and print the table."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,16 +46,24 @@ def command(
     """
     from gatebench.cli.request import build_request
     from gatebench.report.exit_code import exit_code
+    from gatebench.report.table import METRICS
     from gatebench.report.terminal import print_dry_run, print_run
     from gatebench.run import execute
     from gatebench.run.discover import discover
     from gatebench.run.progress import for_terminal
+    from gatebench.run.resume import resume as resume_run
 
     where = store_path(store)
+    columns = options.known_names("--metrics", "metric", metrics, METRICS)
     if resume is not None:
-        outcome = execute.resume(where, None if resume == "latest" else resume, for_terminal())
+        options.goes_alone("--resume", {
+            "SUITE": suite, "-g": gate, "-i": implementation, "-m": mode, "-k": glob, "--dtype": dtype, "--batch": batch,
+            "--seq-len": seq_len, "--hidden-size": hidden_size, "--input-size": input_size, "--device": device,
+            "--threads": threads, "-o": option, "--blocks": blocks, "--rounds": rounds, "--dry-run": dry_run,
+        })  # fmt: skip
+        outcome = resume_run(where, None if resume == "latest" else resume, for_terminal(), plugin or [])
     else:
-        flags = {
+        flags: dict[str, Any] = {
             "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
             "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
             "implementation_options": options.implementation_options(option),
@@ -63,9 +71,13 @@ def command(
         measure = {key: value for key, value in (("blocks", blocks), ("rounds", rounds)) if value is not None}
         request = build_request(suite, flags, measure, plugin or [])
         catalogue = discover(request.all_plugins(), ceilings=not dry_run)
+        plan = execute.make_plan(request, catalogue)
+        options.check_baseline(baseline, {case.implementation for case in plan.cases})
+        for path, reason in catalogue.broken.items():
+            print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
         if dry_run:
-            print_dry_run(execute.make_plan(request, catalogue), as_json)
+            print_dry_run(plan, as_json)
             return
-        outcome = execute.start(request, where, catalogue, for_terminal())
-    results = print_run(outcome.folder, baseline, long, options.names(metrics), as_json)
-    sys.exit(exit_code(results.measurements, options.names(implementation), outcome.interrupted))
+        outcome = execute.start(request, where, plan, for_terminal())
+    results = print_run(outcome.folder, baseline, long, columns, as_json)
+    sys.exit(exit_code(results.measurements, outcome.named, outcome.interrupted))

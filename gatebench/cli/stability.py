@@ -45,6 +45,7 @@ def command(
     }
     data = {"schema": SCHEMA, "name": "command-line", "measure": {}, "cases": [], "stability": [group]}
     request = execute.Request(suite_from_data(data, as_toml(data), "command line", Path()), plugins=tuple(plugin or []))
-    outcome = execute.start(request, options.store_path(store), discover(request.all_plugins()), for_terminal())
+    plan = execute.make_plan(request, discover(request.all_plugins()))
+    outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
     sys.exit(stability_exit_code(results.stability, outcome.interrupted))

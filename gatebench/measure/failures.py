@@ -22,7 +22,7 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in text for part in _OUT_OF_MEMORY_TEXTS):
         return Failure("out_of_memory", f"{type(error).__name__}: {text[:300]}", place(error))
     if isinstance(error, UserError):
-        return Failure("failed", str(error), place(error))
+        return Failure("failed", str(error))  # it says itself where
     return Failure("failed", f"{type(error).__name__}: {text[:600]}", place(error))
 
 

@@ -1,7 +1,7 @@
 """Ask short-lived worker processes what there is: gates, implementations, environment. A plugin that crashes one
 of them costs its own names only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ from gatebench.catalogue import Catalogue
 from gatebench.contract import Failure
 from gatebench.errors import PluginError, UserError
 from gatebench.run.environment import shared_memory_bytes
-from gatebench.run.process import WorkerProcess, WorkerSettings
+from gatebench.run.fleet import start_worker
+from gatebench.run.process import WorkerSettings
 from gatebench.run.scrub import scrub
 
 _TIMEOUT_S = 120.0
@@ -21,7 +22,7 @@ def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
     Raises UserError where torch cannot be imported, PluginError for a plugin that breaks the rules or is missing.
     """
     try:
-        described, _ = _describe((), ceilings)
+        described = _describe((), ceilings)
     except Failure as failure:
         raise UserError(
             "gatebench", f"a worker cannot start: {scrub(failure.reason)}", "", "check the installation of torch"
@@ -36,23 +37,15 @@ def _with_plugin(catalogue: Catalogue, path: Path) -> Catalogue:
     if not path.is_file():
         raise PluginError(f"plugin {path.name}", "no such file", "a Python file is accepted", "check the path")
     try:
-        described, availability = _describe((str(path),), False)
+        return catalogue.with_plugin(path, _describe((str(path),), False))
     except Failure as failure:
-        return catalogue.with_broken_plugin(path, scrub(failure.reason))
-    if availability.get("status", "ok") == "ok":
-        return catalogue.with_plugin(path, described)
-    reason, where = scrub(availability["reason"]), scrub(availability.get("where", ""))
-    if availability.get("usage"):
-        raise PluginError(*reason.split(": ", 1))
-    return catalogue.with_broken_plugin(path, f"{reason} ({where})" if where else reason)
+        where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
+        return catalogue.with_broken_plugin(path, scrub(failure.reason) + where)
 
 
-def _describe(plugins: tuple[str, ...], ceilings: bool) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    worker = WorkerProcess(WorkerSettings("", plugins, 1, shared_memory_bytes()), _TIMEOUT_S)
+def _describe(plugins: tuple[str, ...], ceilings: bool) -> dict[str, Any]:
+    worker = start_worker(WorkerSettings("", plugins, 1, shared_memory_bytes()), _TIMEOUT_S)
     try:
-        availability = worker.greeting.get("availability", {})
-        if availability.get("status", "ok") != "ok":
-            return {}, availability
-        return worker.request("describe", _TIMEOUT_S, names=[], ceilings=ceilings), availability
+        return worker.request("describe", _TIMEOUT_S, names=[], ceilings=ceilings)
     finally:
         worker.close()

@@ -1,4 +1,4 @@
-"""One run from suite to folder: plan, measure into the journal, publish; resume what was interrupted."""
+"""One run from suite to folder: plan, measure into the journal, publish."""
 
 import secrets
 import signal
@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gatebench.catalogue import Catalogue
-from gatebench.errors import StoreError, UserError
-from gatebench.run.discover import discover
+from gatebench.errors import SuiteError
 from gatebench.run.environment import environment_class, git_state, shared_memory_bytes
+from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
 from gatebench.run.publish import describe_plugin, publish
-from gatebench.run.republish import recall_into
-from gatebench.run.runner import Plan, Runner
-from gatebench.store.journal import Journal, staged_runs
-from gatebench.store.read import Run, find_run
-from gatebench.suites import Measure, Narrowing, Suite, expand, expand_stability, suite_from_text
+from gatebench.run.runner import Runner
+from gatebench.store.journal import Journal
+from gatebench.suites import Narrowing, Suite, expand, expand_stability
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Request:
     suite: Suite
     narrowing: Narrowing = field(default_factory=Narrowing)
     plugins: tuple[Path, ...] = ()
+    named: tuple[str, ...] = ()  # implementations asked for by name, whose refusal is a failure
 
     def all_plugins(self) -> tuple[Path, ...]:
         """Return the suite's plugins and those of the command line."""
@@ -41,6 +40,7 @@ class Outcome:
 
     folder: Path
     interrupted: bool
+    named: tuple[str, ...] = ()
 
 
 def make_plan(request: Request, catalogue: Catalogue) -> Plan:
@@ -48,6 +48,8 @@ def make_plan(request: Request, catalogue: Catalogue) -> Plan:
     cases = expand(request.suite, catalogue, request.narrowing)
     stability = expand_stability(request.suite, catalogue, request.narrowing)
     suite = request.suite
+    if not cases and not stability:
+        raise SuiteError(suite.file, "leaves nothing to measure", "at least one case is needed", "widen -g")
     return Plan(tuple(cases), tuple(stability), suite.measure, catalogue, shared_memory_bytes(), suite.seed)
 
 
@@ -56,50 +58,29 @@ def new_run_id(now: datetime | None = None) -> str:
     return (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(2)
 
 
-def start(request: Request, store: Path, catalogue: Catalogue, progress: Progress) -> Outcome:
-    """Measure a request into a new run folder."""
-    plan = make_plan(request, catalogue)
+def start(request: Request, store: Path, plan: Plan, progress: Progress) -> Outcome:
+    """Measure a planned request into a new run folder."""
     journal = Journal(store, new_run_id())
     header = make_header(request, plan)
     journal.write_header(header)
-    return _measure(store, journal, plan, header, progress)
+    return measure(store, journal, plan, header, progress)
 
 
-def resume(store: Path, name: str | None, progress: Progress) -> Outcome:
-    """Go on with a run: one left in staging (SIGKILL, full disk), or a published partial one, as a new folder.
-
-    Raises UserError where there is nothing to resume, the environment class or a plugin differs.
-    """
-    staged = [run_id for run_id in staged_runs(store) if name is None or name in run_id]
-    if staged:
-        journal = Journal(store, staged[-1])
-        header = journal.header()
-    else:
-        run = _partial_run(store, name)
-        journal = Journal(store, new_run_id())
-        header = _header_of(run)
-        recall_into(journal, run)
-        journal.write_header(header)
-    request = _request_of(header)
-    catalogue = discover(request.all_plugins())
-    _check_same(header, catalogue, request)
-    return _measure(store, journal, make_plan(request, catalogue), header, progress)
-
-
-def _measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any], progress: Progress) -> Outcome:
+def measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any], progress: Progress) -> Outcome:
     """Run and publish; Ctrl-C and SIGTERM publish what there is as partial."""
     interrupted = False
     try:
-        with _terminations_interrupt():
-            Runner(plan, journal, progress).run()
-    except KeyboardInterrupt:
-        interrupted = True
+        try:
+            with _terminations_interrupt():
+                Runner(plan, journal, progress).run()
+        except KeyboardInterrupt:
+            interrupted = True
+        with _no_interrupts():
+            folder = publish(store, journal, "partial" if interrupted else "complete", header)
     except BaseException:
         journal.close()  # what was measured stays in staging, for `--resume`
         raise
-    with _no_interrupts():
-        folder = publish(store, journal, "partial" if interrupted else "complete", header)
-    return Outcome(folder, interrupted)
+    return Outcome(folder, interrupted, tuple(header["request"]["named"]))
 
 
 @contextmanager
@@ -137,9 +118,14 @@ def make_header(request: Request, plan: Plan) -> dict[str, Any]:
     return {
         "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "suite": {"name": suite.name, "file": suite.file, "sha256": suite.sha256, "text": suite.text},
-        "request": {"narrowing": asdict(request.narrowing)},
-        "directory": str(suite.plugins[0].parent) if suite.plugins else ".",
-        "extra_plugins": [str(path.resolve()) for path in request.plugins],
+        # What was asked for as it was read, so that resuming needs no file of the suite again.
+        "request": {
+            "narrowing": asdict(request.narrowing),
+            "named": list(request.named),
+            "why": suite.why,
+            "cases": list(suite.cases),
+            "stability": list(suite.stability),
+        },
         "git": git_state(Path(__file__).resolve().parents[2]),
         "plugins": [describe_plugin(_names(catalogue, path) or path.stem, path) for path in files],
         "environment": dict(catalogue.environment),
@@ -153,50 +139,3 @@ def make_header(request: Request, plan: Plan) -> dict[str, Any]:
 
 def _names(catalogue: Catalogue, path: Path) -> str:
     return ", ".join(name for name, files in catalogue.files.items() if path in files)
-
-
-# --- resuming
-
-
-def _partial_run(store: Path, name: str | None) -> Run:
-    run = find_run(store, name or "latest")
-    if run.manifest["status"] != "partial":
-        raise StoreError(f"run {run.run_id}", "is complete", "a partial run, or one left in staging", "start a new run")
-    return run
-
-
-def _header_of(run: Run) -> dict[str, Any]:
-    manifest = run.manifest
-    keep = ("created_utc", "suite", "request", "git", "plugins", "environment", "environment_class", "seed", "measure")
-    gates = run.gates()
-    return {
-        **{name: manifest[name] for name in keep},
-        "resumes": run.run_id,
-        "directory": ".",
-        "extra_plugins": [],
-        "gates": gates,
-        "gates_by_name": {gate["name"]: {"family": gate["family"]} for gate in gates},
-    }
-
-
-def _request_of(header: Mapping[str, Any]) -> Request:
-    suite = header["suite"]
-    parsed = suite_from_text(suite["text"], suite["file"], Path(header["directory"]))
-    narrowing: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in header["request"]["narrowing"].items()
-    }
-    parsed = Suite(**{**parsed.__dict__, "measure": Measure(**header["measure"])})
-    return Request(parsed, Narrowing(**narrowing), tuple(Path(path) for path in header["extra_plugins"]))
-
-
-def _check_same(header: Mapping[str, Any], catalogue: Catalogue, request: Request) -> None:
-    """Refuse to mix machines or versions of a plugin in one run."""
-    found = environment_class(catalogue.environment)
-    if found != header["environment_class"]:
-        raise UserError("--resume", f"environment class {found} is not the run's {header['environment_class']}",
-                        "the machine and libraries that began it are accepted", "start a new run")  # fmt: skip
-    known = {plugin["file"]: plugin["sha256"] for plugin in header["plugins"]}
-    for path in request.all_plugins():
-        now = describe_plugin("", path)["sha256"] if path.is_file() else "missing"
-        if known.get(path.name) != now:
-            raise UserError("--resume", f"plugin {path.name} has changed since the run began", "", "start a new run")

@@ -12,7 +12,7 @@ from gatebench.run.process import WorkerProcess, WorkerSettings
 Key = tuple[Any, ...]
 Start = Callable[[WorkerSettings, float], WorkerProcess]
 
-_MAX_STARTS = 20  # of one worker within a block: a worker that dies in case after case is given up in the end
+_MAX_DEATHS = 20  # of one worker within a block: a worker that dies in case after case is given up in the end
 
 
 class Fleet:
@@ -25,7 +25,8 @@ class Fleet:
         self._timeout_s = timeout_s
         self._start = start
         self._workers: dict[Key, WorkerProcess] = {}
-        self._starts: dict[Key, int] = {}
+        self._deaths: dict[Key, int] = {}
+        self._refused: dict[Key, Failure] = {}
         self._numbers: dict[int, int] = {}
         self._count = itertools.count()
 
@@ -70,14 +71,17 @@ class Fleet:
         if worker is not None and worker.alive:
             return worker
         self._forget(case)
-        self._starts[key] = self._starts.get(key, 0) + 1
-        if self._starts[key] > _MAX_STARTS:
-            raise Failure("failed", f"the worker of {case.implementation} died {_MAX_STARTS} times in this block")
-        worker = self._start(self._settings_of(case), self._timeout_s)
-        availability = worker.greeting.get("availability", {})
-        if availability.get("status", "ok") != "ok":
-            worker.close()
-            raise Failure(availability["status"], availability.get("reason", ""), availability.get("where", ""))
+        if key in self._refused:
+            raise self._refused[key]
+        if self._deaths.get(key, 0) >= _MAX_DEATHS:
+            raise Failure("failed", f"the worker of {case.implementation} died {_MAX_DEATHS} times in this block")
+        try:
+            worker = start_worker(self._settings_of(case), self._timeout_s, self._start)
+        except Failure as failure:
+            self._deaths[key] = self._deaths.get(key, 0) + 1
+            if failure.status == "unavailable":
+                self._refused[key] = failure
+            raise
         self._workers[key] = worker
         self._numbers[id(worker)] = next(self._count)
         return worker
@@ -85,4 +89,15 @@ class Fleet:
     def _forget(self, case: Case) -> None:
         worker = self._workers.pop(self.key(case), None)
         if worker is not None:
+            self._deaths[self.key(case)] = self._deaths.get(self.key(case), 0) + 1
             worker.close()
+
+
+def start_worker(settings: WorkerSettings, timeout_s: float, start: Start = WorkerProcess) -> WorkerProcess:
+    """Start a worker; raises Failure where it dies, or greets with a reason why it cannot work."""
+    worker = start(settings, timeout_s)
+    availability = worker.greeting.get("availability", {})
+    if availability.get("status", "ok") != "ok":
+        worker.close()
+        raise Failure(availability["status"], availability.get("reason", ""), availability.get("where", ""))
+    return worker

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from gatebench.contract import Failure
 from gatebench.run import protocol
 from gatebench.run.protocol import ProtocolError
-from gatebench.run.warden import EXIT_OUT_OF_MEMORY
+from gatebench.run.warden import EXIT_OUT_OF_MEMORY, descendants
 
 _STDERR_TAIL_BYTES = 4096  # enough for the last lines of a traceback or of a crash report
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -49,8 +49,9 @@ class WorkerProcess:
     def __init__(self, settings: WorkerSettings, timeout_s: float) -> None:
         self.settings = settings
         self.stopped = False
+        self._escaped: list[int] = []
         self._next_id = 0
-        self._buffer = b""
+        self._buffer = bytearray()
         self._stderr = b""
         self._alive: int | None = None
         started = time.perf_counter_ns()
@@ -60,8 +61,9 @@ class WorkerProcess:
         self.pid: int | None = None
         self.greeting = self._read(time.monotonic() + timeout_s, "starting")
         self.import_ns = time.perf_counter_ns() - started
-        self.pid = int(self.greeting["pid"])
-        if self.greeting.get("protocol") != protocol.PROTOCOL:
+        if isinstance(self.greeting.get("pid"), int):
+            self.pid = self.greeting["pid"]
+        if self.pid is None or self.greeting.get("protocol") != protocol.PROTOCOL:
             self._end("failed", f"speaks protocol {self.greeting.get('protocol')}, not {protocol.PROTOCOL}")
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -88,6 +90,7 @@ class WorkerProcess:
             json.dumps(arguments),
         ]
         inherited = (request_read, answer_write, alive_read)
+        os.set_blocking(self._requests, False)  # a worker that does not read must not hold the runner
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -114,23 +117,28 @@ class WorkerProcess:
         except BrokenPipeError:
             self._end("failed", f"the worker ended before {verb}")
         answer = self._read(deadline, verb)
-        if answer.get("id") != self._next_id or ("ok" not in answer and "error" not in answer):
+        kind = "error" if "error" in answer else "ok"
+        if answer.get("id") != self._next_id or not isinstance(answer.get(kind), dict):
             self._end("failed", f"broke the protocol: answered {str(answer)[:80]} to {verb}")
-        if "error" in answer:
+        if kind == "error":
             error: Mapping[str, Any] = answer["error"]
             raise Failure(error.get("status", "failed"), error.get("reason", "no reason given"), error.get("where", ""))
         return answer["ok"]
 
     def stop(self) -> None:
-        """Stop the process group: idle is idle, even where a thread pool would spin."""
+        """Stop the worker and all it started: idle is idle, even where a thread pool would spin."""
         if self.pid is not None and not self.stopped:
-            self._signal(signal.SIGSTOP)
+            self._signal_group(signal.SIGSTOP)
+            # Its children with a session of their own; orphans are below the warden.
+            self._escaped = [pid for pid in descendants(self._process.pid) if _group(pid) not in (None, self.pid)]
+            self._signal_escaped(signal.SIGSTOP)
             self.stopped = True
 
     def resume(self) -> None:
-        """Let the process group go on."""
+        """Let the worker and all it started go on."""
         if self.pid is not None and self.stopped:
-            self._signal(signal.SIGCONT)
+            self._signal_group(signal.SIGCONT)
+            self._signal_escaped(signal.SIGCONT)
             self.stopped = False
 
     def close(self) -> None:
@@ -153,24 +161,35 @@ class WorkerProcess:
         """Say whether the worker can still be asked."""
         return self._alive is not None and self._process.poll() is None
 
-    def _signal(self, number: int) -> None:
+    def _signal_group(self, number: int) -> None:
         try:
             os.killpg(int(self.pid or 0), number)
         except ProcessLookupError:
             return  # it died; the next request says so
 
+    def _signal_escaped(self, number: int) -> None:
+        for pid in self._escaped:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue  # it ended meanwhile
+
     def _read(self, deadline: float, verb: str) -> dict[str, Any]:
-        while b"\n" not in self._buffer:
+        end = self._buffer.find(b"\n")
+        while end < 0:
             remaining = deadline - time.monotonic()
             if remaining <= 0 or not select.select([self._answers], [], [], remaining)[0]:
                 self._end("timeout", f"no answer to {verb} in time")
             chunk = os.read(self._answers, 1 << 20)
             if not chunk:
                 self._end("failed", "")
+            found = chunk.find(b"\n")
+            end = len(self._buffer) + found if found >= 0 else -1
             self._buffer += chunk
-            if len(self._buffer) > protocol.MAX_LINE_BYTES:
+            if (end if end >= 0 else len(self._buffer)) > protocol.MAX_LINE_BYTES:
                 self._end("failed", "broke the protocol: a line over 64 MiB")
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         try:
             return protocol.decode(line)
         except ProtocolError as error:
@@ -210,3 +229,10 @@ class WorkerProcess:
         while chunk := os.read(stream.fileno(), 65536):
             self._stderr = (self._stderr + chunk)[-_STDERR_TAIL_BYTES:]
         stream.close()
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None  # it ended meanwhile

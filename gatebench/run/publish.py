@@ -14,13 +14,16 @@ from gatebench import __version__
 from gatebench.analyze.statistics import estimate
 from gatebench.cases import Case, options_text
 from gatebench.run.protocol import finite, number
-from gatebench.run.scrub import scrub
+from gatebench.run.scrub import scrub, scrub_all
 from gatebench.store.journal import Journal
 from gatebench.store.schema import TABLES
 from gatebench.store.write import write_run
 
 # What beats the ceiling of its cache level by more than this did not do the work, or the clock is wrong.
 CEILING_TOLERANCE = 1.05
+# Reasons that follow from a case's samples, so that more samples may still take them back.
+DROPPED = "every sample was dropped: other processes used the machine"
+TOO_FAST = "faster than the machine's ceiling"
 _SMALL_PLUGIN_BYTES = 64 * 1024  # plugins up to this size are kept with the run
 _ONCE_PER_BLOCK = {
     "import_ns": "import", "prepare_ns": "prepare", "first_call_ns": "first_call",
@@ -46,7 +49,7 @@ def publish(store: Path, journal: Journal, status: str, header: Mapping[str, Any
         "stability": stability_rows(run_id, journal.entries("stability")),
     }
     destination = store / "runs" / run_id
-    write_run(journal.folder, destination, manifest(run_id, status, header), header["gates"], tables)
+    write_run(journal.folder, destination, manifest(run_id, status, header), scrub_all(header["gates"]), tables)
     journal.remove()
     return destination
 
@@ -54,7 +57,7 @@ def publish(store: Path, journal: Journal, status: str, header: Mapping[str, Any
 def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, Any]:
     """Return what identifies a run; nothing in it names a path, a user or a host."""
     plugins = [{key: value for key, value in plugin.items() if key != "path"} for plugin in header["plugins"]]
-    return {
+    return scrub_all({
         "run_id": run_id,
         "created_utc": header["created_utc"],
         "status": status,
@@ -68,7 +71,7 @@ def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, A
         "environment_class": header["environment_class"],
         "seed": header["seed"],
         "measure": header["measure"],
-    }
+    })  # fmt: skip
 
 
 def describe_plugin(name: str, path: Path) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def describe_plugin(name: str, path: Path) -> dict[str, Any]:
         "sha256": hashlib.sha256(data).hexdigest(),
         "package": None,
         "version": None,
-        "text": scrub(data.decode("utf-8", "replace")) if small else None,
+        "text": data.decode("utf-8", "replace") if small else None,
     }
 
 
@@ -164,7 +167,7 @@ def _measurement(
         if too_fast:
             status, reason = "failed", too_fast
     if status == "ok" and times["time_ns"] is None:
-        status, reason = "failed", "every sample was dropped: other processes used the machine"
+        status, reason = "failed", DROPPED
     if status != "ok":
         times |= dict.fromkeys(("time_ns", "ci_low_ns", "ci_high_ns", "min_ns"))
     return {
@@ -203,7 +206,8 @@ def _facts(blocks: list[Mapping[str, Any]]) -> dict[str, Any]:
     steady = [facts["unsteady"] for facts in all_facts if facts.get("unsteady") is not None]
     merged["unsteady"] = any(steady) if steady else None
     detail = next((facts["detail"] for facts in all_facts if facts.get("detail")), None)
-    merged["detail"] = json.dumps(detail, sort_keys=True) if detail else None
+    merged["detail"] = json.dumps(scrub_all(detail), sort_keys=True) if detail else None
+    merged["kernel"] = scrub(merged["kernel"]) if merged["kernel"] else merged["kernel"]
     return merged
 
 
@@ -218,7 +222,7 @@ def _faster_than_ceiling(
     speed = bytes_min / time_ns * 1e9
     if ceiling is None or speed <= CEILING_TOLERANCE * ceiling:
         return None
-    return f"faster than the machine's ceiling: {speed / 1e9:.0f} GB/s, and {ceiling / 1e9:.0f} GB/s is possible"
+    return f"{TOO_FAST}: {speed / 1e9:.0f} GB/s, and {ceiling / 1e9:.0f} GB/s is possible"
 
 
 def _device_name(case: Case, environment: Mapping[str, Any]) -> str:
@@ -231,7 +235,8 @@ def stability_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[di
     for entry in sorted(entries, key=lambda entry: entry["order"]):
         for row in entry["rows"]:
             numbers = {key: number(row.get(key)) for key in ("value", "standard_error")}
-            rows.append({**row, **numbers, "run_id": run_id})
+            reason = scrub(row["reason"]) if row.get("reason") else None
+            rows.append({**row, **numbers, "reason": reason, "run_id": run_id})
     return rows
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from gatebench.cases import Case
 from gatebench.run.protocol import finite
+from gatebench.run.publish import DROPPED, TOO_FAST
 from gatebench.run.stability_rows import request_key
 from gatebench.shape import Shape
 from gatebench.store.journal import Journal
@@ -31,6 +32,8 @@ def recall_into(journal: Journal, run: Run) -> None:
         by_unit[row["case_id"], int(row["block"])].append(row)
     for order, row in enumerate(_records(results.measurements)):
         case = _case(row)
+        if row["status"] == "failed" and (row["reason"] or "").startswith((DROPPED, TOO_FAST)):
+            row |= {"status": "ok", "reason": None}  # said of all samples at the end; there will be more of them
         blocks = sorted(block for case_id, block in by_unit if case_id == row["case_id"]) or [0]
         for block in blocks:
             rows = by_unit[row["case_id"], block]

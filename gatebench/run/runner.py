@@ -5,75 +5,25 @@ It computes nothing. Everything measured comes from workers; everything derived 
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gatebench.cases import Case
-from gatebench.catalogue import Catalogue
 from gatebench.contract import Failure
 from gatebench.run.fleet import Fleet, Start
+from gatebench.run.plan import COMPILE_S, Entry, Plan
 from gatebench.run.process import WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress, Silent
-from gatebench.run.protocol import finite
 from gatebench.run.schedule import round_orders
-from gatebench.run.scrub import scrub
-from gatebench.run.stability_rows import failed_row, request_key
+from gatebench.run.stability_rows import StabilityRunner
 from gatebench.store.journal import Journal
-from gatebench.suites import Measure
 
-FOREIGN_LIMIT = 0.10  # share of the machine that others may take from a sample before its whole round is dropped
-_STARTING_S = 120.0  # a worker that has not greeted by then never will
-_COMPILE_S, _START_S, _CASE_S = 4.0, 1.5, 0.4  # expected cost of a compile, a start, a case's verify and warm-up
+__all__ = ["Entry", "Plan", "Runner", "disturbed"]
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is to measure, all names and options checked."""
-
-    cases: tuple[Case, ...]
-    stability: tuple[Mapping[str, Any], ...]
-    measure: Measure
-    catalogue: Catalogue
-    memory_bytes: int  # for all workers together
-    seed: int = 0
-
-    def expected_seconds(self) -> float:
-        """Return roughly how long measuring takes, compile caches warm."""
-        measurable = [case for case in self.cases if self.catalogue.refusal(case) is None]
-        sample_s = max(self.measure.sample_ms, 1.0) / 1e3
-        per_case = _CASE_S + self.measure.warmup_s + 1.2 * self.measure.rounds * sample_s
-        compiled = sum(1 for case in measurable if self.compiles(case))
-        workers = len({Fleet.key(case) for case in measurable})
-        block = len(measurable) * per_case + workers * _START_S + compiled * _COMPILE_S
-        return self.measure.blocks * block + 1.0 * len(self.stability)
-
-    def compiles(self, case: Case) -> bool:
-        """Say whether a case's first call compiles."""
-        return bool(self.catalogue.implementations[case.implementation].get("compiles"))
-
-
-@dataclass
-class Entry:
-    """What one block found for one case. Mutable while the block runs."""
-
-    case: Case
-    block: int
-    order: int
-    status: str = "ok"
-    reason: str | None = None
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    accuracy: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def fail(self, failure: Failure) -> None:
-        """Note why the case came to nothing; the first reason stays."""
-        if self.status == "ok":
-            where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
-            self.status, self.reason = failure.status, scrub(failure.reason) + where
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the journal's entry."""
-        return finite({**self.__dict__, "case": self.case.to_json(), "case_id": self.case.case_id})
+# Share of the machine's CPU time that may go elsewhere during a sample before its whole round is dropped.
+STEAL_LIMIT = 0.10  # to the hypervisor: it takes the very core that measures
+FOREIGN_LIMIT = 0.25  # to other processes: they take an idle core first
+_REPEATS = 0.5  # dropped rounds are taken again, at most this share of the rounds: a busier machine will not do
+STARTING_S = 120.0  # a worker that has not greeted by then never will
 
 
 class Runner:
@@ -102,7 +52,7 @@ class Runner:
             measurable = [case for case in self.plan.cases if self.plan.catalogue.refusal(case) is None]
             for block in range(self.plan.measure.blocks):
                 self._block(block, measurable)
-            self._stability()
+            StabilityRunner(self.plan, self.journal, self.progress, self._start).run()
         finally:
             self.progress.stop()
 
@@ -158,7 +108,7 @@ class Runner:
         def settings(case: Case) -> WorkerSettings:
             return WorkerSettings(case.implementation, plugins[Fleet.key(case)], case.threads, limit)
 
-        return Fleet(settings, min(_STARTING_S, self.plan.measure.timeout_s), self._start)
+        return Fleet(settings, STARTING_S, self._start)
 
     def _compile(self, cases: Iterable[Case], block: int, fleet: Fleet) -> dict[str, dict[str, Any]]:
         """Make the first call of all cases that compile, before anything is timed; returns facts by case."""
@@ -174,7 +124,7 @@ class Runner:
                 entry = Entry(case, block, self._order[case.case_id])
                 entry.fail(failure)
                 self._finish(entry)
-            self.progress.advance(_COMPILE_S)
+            self.progress.advance(COMPILE_S)
         return facts
 
     # --- one problem
@@ -214,11 +164,7 @@ class Runner:
             self._attempt(
                 fleet, entries[case.case_id], lambda worker, entry: self._make_ready(worker, entry, fleet, compiled)
             )
-        orders = round_orders(
-            cases, self.plan.measure.rounds, f"{self.plan.seed}/{block}/{cases[0].problem_id if cases else ''}"
-        )
-        for number, order in enumerate(orders):
-            self._round(number, order, fleet, entries)
+        self._rounds(cases, block, fleet, entries)
         for case in cases:
             self._attempt(fleet, entries[case.case_id], self._wrap_up)
         return entries
@@ -257,6 +203,16 @@ class Runner:
         self._warm_s.setdefault(case.case_id, warmed["seconds"])
         entry.facts |= {"loops": warmed["loops"], "unsteady": warmed["unsteady"] if entry.block == 0 else None}
 
+    def _rounds(self, cases: list[Case], block: int, fleet: Fleet, entries: Mapping[str, Entry]) -> None:
+        """Take shuffled rounds until enough are kept; those that something foreign disturbed are taken again."""
+        wanted = self.plan.measure.rounds
+        most = wanted + max(1, int(_REPEATS * wanted))
+        seed = f"{self.plan.seed}/{block}/{cases[0].problem_id if cases else ''}"
+        kept = 0
+        for number, order in enumerate(round_orders(cases, most, seed)):
+            if kept < wanted:
+                kept += self._round(number, order, fleet, entries)
+
     def _round(self, number: int, order: list[Case], fleet: Fleet, entries: Mapping[str, Entry]) -> bool:
         """Take one sample of each case in this order; returns whether the round was kept."""
         taken: list[dict[str, Any]] = []
@@ -292,45 +248,13 @@ class Runner:
         self.journal.write("case", f"{entry.case.case_id} block {entry.block}", record)
         self._done[entry.case.case_id, entry.block] = record
 
-    # --- stability
-
-    def _stability(self) -> None:
-        done = {entry["key"] for entry in self.journal.entries("stability")}
-        worker: WorkerProcess | None = None
-        try:
-            for order, request in enumerate(self.plan.stability):
-                key = request_key(request)
-                if key in done:
-                    continue
-                self.progress.say(
-                    f"stability of {request['gate']}, {request['init']}, T={request['seq_len']}, {request['dtype']}"
-                )
-                rows, worker = self._measure_stability(worker, request)
-                self.journal.write("stability", key, finite({"order": order, "rows": rows}))
-                self.progress.advance(1.0)
-        finally:
-            if worker is not None:
-                worker.close()
-
-    def _measure_stability(
-        self, worker: WorkerProcess | None, request: Mapping[str, Any]
-    ) -> tuple[list[dict[str, Any]], WorkerProcess | None]:
-        """Return the rows of one request and the worker to go on with, None where it died."""
-        try:
-            if worker is None or not worker.alive:
-                files = tuple(str(file) for file in self.plan.catalogue.files.get(request["gate"], ()))
-                settings = WorkerSettings("eager", files, self.plan.catalogue.cores, self.plan.memory_bytes)
-                worker = self._start(settings, _STARTING_S)
-            return worker.request("stability", self.plan.measure.timeout_s, request=dict(request))["rows"], worker
-        except Failure as failure:
-            return [failed_row(request, failure.status, scrub(failure.reason))], worker
-
 
 def disturbed(taken: list[dict[str, Any]]) -> str | None:
     """Say what foreign cause disturbed a round: steal, or other processes; never the samples' own times."""
-    for column, cause in (("steal_ratio", "steal"), ("foreign_ratio", "other processes")):
+    causes = (("steal_ratio", "steal", STEAL_LIMIT), ("foreign_ratio", "other processes", FOREIGN_LIMIT))
+    for column, cause, limit in causes:
         worst = max((row.get(column) or 0.0 for row in taken), default=0.0)
-        if worst > FOREIGN_LIMIT:
+        if worst > limit:
             return f"{cause}: {100 * worst:.0f} % of the machine's CPU time"
     return None
 

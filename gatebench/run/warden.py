@@ -11,7 +11,9 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterable
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_MS = 200  # how often memory is looked at; a look costs about 0.1 ms
 EXIT_OUT_OF_MEMORY = 99  # the warden's exit status when it killed the tree for its memory
@@ -24,9 +26,11 @@ def fork_under_warden(alive: int, memory_bytes: int) -> None:
     alive: file descriptor that reads end-of-file when the runner is gone. memory_bytes: resident limit of the tree.
     The warden's exit status is the worker's, 128 + signal where one ended it, or EXIT_OUT_OF_MEMORY.
     """
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     worker = os.fork()
     if worker == 0:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a worker that kills its warden goes with it
         os.close(alive)
         os.setsid()  # a process group of its own, so that the runner can stop and continue it whole
         return
@@ -61,7 +65,7 @@ def _watch(worker: int, alive: int, memory_bytes: int) -> int:
             break
         if descriptor in ready:
             break
-        if sum(_resident_bytes(pid) for pid in (worker, *descendants(worker))) > memory_bytes:
+        if _holds_more(memory_bytes, (worker, *descendants(os.getpid()))):
             status = EXIT_OUT_OF_MEMORY
             break
     ended = _kill_tree(worker)
@@ -99,6 +103,21 @@ def descendants(pid: int) -> list[int]:
             found += children
             queue += children
     return found
+
+
+def _holds_more(limit: int, pids: Iterable[int]) -> bool:
+    """Say whether processes hold more than `limit` together; pages that they share count once."""
+    known = set(pids)
+    if sum(_resident_bytes(pid) for pid in known) <= limit:
+        return False
+    return sum(_proportional_bytes(pid) for pid in known) > limit
+
+
+def _proportional_bytes(pid: int) -> int:
+    for line in _text(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return _resident_bytes(pid)
 
 
 def _resident_bytes(pid: int) -> int:

@@ -20,6 +20,7 @@ class Journal:
     def __init__(self, store: Path, run_id: str) -> None:
         """Create or open `<store>/_staging/<run_id>`; raises StoreError where it is locked or cannot be written."""
         self.run_id = run_id
+        self._where = f"store {store.name}/"
         self.folder = store / "_staging" / run_id
         self.entries_folder = self.folder / "journal"
         try:
@@ -30,11 +31,16 @@ class Journal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self._lock.close()
             raise StoreError(f"run {run_id}", "another process is measuring it", "", "wait for it to end") from error
 
     def write_header(self, header: Mapping[str, Any]) -> None:
-        """Store what the run was asked for; a resume reads it."""
-        self._write(self.folder / HEADER, header)
+        """Store what the run was asked for; a resume reads it. Where that fails, nothing is left in staging."""
+        try:
+            write_json(self.folder / HEADER, header)
+        except OSError as error:
+            self.remove()
+            raise refused(self._where, error) from error
 
     def header(self) -> dict[str, Any]:
         """Return what the run was asked for; raises StoreError where it is missing or broken."""
@@ -48,13 +54,20 @@ class Journal:
     def write(self, kind: str, key: str, entry: Mapping[str, Any]) -> None:
         """Store one finished unit durably; kind is `case` or `stability`, key names the unit."""
         digest = hashlib.sha256(key.encode()).hexdigest()[:24]
-        self._write(self.entries_folder / f"{kind}-{digest}.json", {"kind": kind, "key": key, **entry})
+        try:
+            write_json(self.entries_folder / f"{kind}-{digest}.json", {"kind": kind, "key": key, **entry})
+        except OSError as error:
+            raise refused(self._where, error, self.run_id) from error
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
-        """Return the finished units of a kind; files that a crash left half-written do not exist, by rename."""
-        return [
-            json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.entries_folder.glob(f"{kind}-*.json"))
-        ]
+        """Return the finished units of a kind; one that the disk damaged counts as not measured."""
+        found = []
+        for path in sorted(self.entries_folder.glob(f"{kind}-*.json")):
+            try:
+                found.append(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                continue  # never half-written, by rename; the unit is measured again
+        return found
 
     def remove(self) -> None:
         """Delete the staging folder of a run that was published."""
@@ -64,12 +77,6 @@ class Journal:
     def close(self) -> None:
         """Give up the lock; the folder stays."""
         self._lock.close()
-
-    def _write(self, path: Path, value: Mapping[str, Any]) -> None:
-        try:
-            write_json(path, value)
-        except OSError as error:
-            raise refused(f"store {path.parents[2].name}/", error, self.run_id) from error
 
 
 def staged_runs(store: Path) -> list[str]:

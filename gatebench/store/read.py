@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from gatebench.errors import StoreError, suggest
 from gatebench.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, arrow_schema
 
 FOLDERS = ("runs", "reference")
+_READERS = 4  # threads that read parquets; decoding lets other threads run
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,11 @@ class Results:
         return self._read("verdicts")
 
     def _read(self, table: str) -> pd.DataFrame:
-        parts = []
-        for run in self.folders:
-            path = run.path / f"{table}.parquet"
-            if path.name not in run.manifest["files"]:
-                continue
-            try:
-                parts.append(read_table(path, table))
-            except StoreError as error:
-                self.problems.append(str(error))
+        paths = [run.path / f"{table}.parquet" for run in self.folders if f"{table}.parquet" in run.manifest["files"]]
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = list(readers.map(lambda path: _table_or_problem(path, table), paths))
+        parts = [entry for entry in found if isinstance(entry, pa.Table)]
+        self.problems.extend(entry for entry in found if isinstance(entry, str))
         empty = arrow_schema(table).empty_table()
         return pa.concat_tables([empty.replace_schema_metadata(), *parts]).to_pandas()
 
@@ -134,7 +132,7 @@ def load(path: str | Path = "results") -> Results:
             runs.append(read_run(folder))
         except StoreError as error:
             problems.append(str(error))
-    resumed = {run.manifest.get("resumes") for run in runs}
+    resumed = {str(run.manifest.get("resumes")) for run in runs}
     kept = sorted((run for run in runs if run.run_id not in resumed), key=lambda run: run.run_id)
     return Results(tuple(kept), problems)
 
@@ -159,15 +157,15 @@ def find_run(store: Path, name: str) -> Run:
         )
     folders = run_folders(store)
     if name == "latest":
-        matches = sorted(folders, key=lambda folder: folder.name)[-1:]
+        matches = sorted((f for f in folders if (f / "manifest.json").exists()), key=lambda folder: folder.name)[-1:]
     else:
         matches = [folder for folder in folders if name in folder.name]
     if len(matches) != 1:
         what = f"no run {name!r}" if not matches else f"{len(matches)} runs match {name!r}"
         newest = ", ".join(folder.name for folder in folders[-3:]) or "none"
-        raise StoreError(
-            f"store {store}", what, f"runs there, newest last: {newest}", suggest(name, [f.name for f in folders])
-        )
+        close = suggest(name, [f.name for f in folders])
+        next_step = close or ("give more of the id" if matches else "run `gatebench run quick`")
+        raise StoreError(f"store {store}", what, f"runs there, newest last: {newest}", next_step)
     return read_run(matches[0])
 
 
@@ -176,7 +174,8 @@ def read_run(folder: Path) -> Run:
     where = f"run {folder.name}"
     manifest = _json(folder / "manifest.json", where)
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-    if not isinstance(version, int) or not isinstance(manifest.get("files"), dict) or "run_id" not in manifest:
+    known = isinstance(version, int) and isinstance(manifest.get("files"), dict)
+    if version is None or not known or not isinstance(manifest.get("run_id"), str):
         raise StoreError(where, "manifest.json is not of a GateBench run", "", "move the folder out of the store")
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -189,9 +188,10 @@ def read_table(path: Path, table: str) -> pa.Table:
     """Read one parquet of a run, columns as this version knows them; raises StoreError where it cannot."""
     where = f"run {path.parent.name}"
     try:
-        found = pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            found = file.read(use_threads=False)  # small files: handing columns to threads takes longer
     except (OSError, pa.ArrowException) as error:
-        first_line = str(error).strip().splitlines()[0]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StoreError(
             where, f"{path.name} cannot be read: {first_line}", "", "restore or remove the folder"
         ) from error
@@ -201,8 +201,12 @@ def read_table(path: Path, table: str) -> pa.Table:
     if int(version) > SCHEMA_VERSION:
         raise StoreError(where, f"{path.name} has schema version {int(version)}", f"up to {SCHEMA_VERSION} is accepted")
     schema = arrow_schema(table).remove_metadata()
+    if found.schema.equals(schema):
+        return found.replace_schema_metadata()
     columns = []
     for name in schema.names:
+        if found.schema.names.count(name) > 1:
+            raise StoreError(where, f"{path.name}: column {name} comes twice", "", "move the folder out of the store")
         known = found.column(name) if name in found.schema.names else pa.nulls(found.num_rows)
         try:
             columns.append(known.cast(schema.field(name).type))
@@ -211,6 +215,13 @@ def read_table(path: Path, table: str) -> pa.Table:
             raise StoreError(where, what, "", "move the folder out of the store") from error
     assert len(columns) == len(TABLES[table])
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _table_or_problem(path: Path, table: str) -> pa.Table | str:
+    try:
+        return read_table(path, table)
+    except StoreError as error:
+        return str(error)
 
 
 def _json(path: Path, where: str) -> Any:

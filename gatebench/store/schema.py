@@ -3,6 +3,7 @@
 Null, never 0, where something was not measured. Options and detail are JSON text.
 """
 
+import functools
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -176,6 +177,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 RUN_TABLES = ("measurements", "samples", "accuracy", "stability")
 
 
+@functools.cache
 def arrow_schema(table: str) -> pa.Schema:
     """Return a table's Arrow schema, the schema version in its metadata."""
     fields = [pa.field(column.name, _ARROW[column.type]) for column in TABLES[table]]

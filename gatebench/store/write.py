@@ -60,11 +60,15 @@ def refused(where: str, error: OSError, run_id: str | None = None) -> StoreError
 def write_json(path: Path, value: Any) -> None:
     """Write JSON durably: to a temporary file, fsynced, then renamed over `path`."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            json.dump(value, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # on a full disk even this half would be missed
+        raise
     _fsync(path.parent)
 
 

@@ -1,0 +1,66 @@
+"""What a run is to measure, and what one block found for one case."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gatebench.cases import Case
+from gatebench.catalogue import Catalogue
+from gatebench.contract import Failure
+from gatebench.run.fleet import Fleet
+from gatebench.run.protocol import finite
+from gatebench.run.scrub import scrub
+from gatebench.suites import Measure
+
+COMPILE_S = 4.0  # expected cost of a compile, its cache warm
+_START_S, _CASE_S = 1.5, 0.4  # expected cost of starting a worker, and of a case's verify and warm-up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to measure, all names and options checked."""
+
+    cases: tuple[Case, ...]
+    stability: tuple[Mapping[str, Any], ...]
+    measure: Measure
+    catalogue: Catalogue
+    memory_bytes: int  # for all workers together
+    seed: int = 0
+
+    def expected_seconds(self) -> float:
+        """Return roughly how long measuring takes, compile caches warm."""
+        measurable = [case for case in self.cases if self.catalogue.refusal(case) is None]
+        sample_s = max(self.measure.sample_ms, 1.0) / 1e3
+        per_case = _CASE_S + self.measure.warmup_s + 1.2 * self.measure.rounds * sample_s
+        compiled = sum(1 for case in measurable if self.compiles(case))
+        workers = len({Fleet.key(case) for case in measurable})
+        block = len(measurable) * per_case + workers * _START_S + compiled * COMPILE_S
+        return self.measure.blocks * block + 1.0 * len(self.stability)
+
+    def compiles(self, case: Case) -> bool:
+        """Say whether a case's first call compiles."""
+        return bool(self.catalogue.implementations[case.implementation].get("compiles"))
+
+
+@dataclass
+class Entry:
+    """What one block found for one case. Mutable while the block runs."""
+
+    case: Case
+    block: int
+    order: int
+    status: str = "ok"
+    reason: str | None = None
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def fail(self, failure: Failure) -> None:
+        """Note why the case came to nothing; the first reason stays."""
+        if self.status == "ok":
+            where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
+            self.status, self.reason = failure.status, scrub(failure.reason) + where
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the journal's entry."""
+        return finite({**self.__dict__, "case": self.case.to_json(), "case_id": self.case.case_id})

@@ -1,0 +1,128 @@
+"""Resume a run that was interrupted: from staging after SIGKILL or a full disk, or a published partial one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gatebench.errors import StoreError, UserError
+from gatebench.run.discover import discover
+from gatebench.run.environment import environment_class
+from gatebench.run.execute import Outcome, Request, make_plan, measure, new_run_id
+from gatebench.run.plan import Plan
+from gatebench.run.progress import Progress
+from gatebench.run.publish import describe_plugin
+from gatebench.run.republish import recall_into
+from gatebench.store.journal import Journal, staged_runs
+from gatebench.store.read import Run, find_run, load
+from gatebench.suites import Measure, Narrowing, Suite
+
+
+def resume(store: Path, name: str | None, progress: Progress, plugins: Sequence[Path] = ()) -> Outcome:
+    """Go on with a run: one left in staging (SIGKILL, full disk), or a published partial one, as a new folder.
+
+    name: a run id or part of it; None takes the newest run that can be resumed. plugins: where plugin files lie, if not
+    beside the suite or here. Raises UserError where there is nothing to resume, the environment class or a plugin differs.
+    """
+    staged, published = resumable(store, name)
+    if published is None:
+        journal = Journal(store, staged)
+        try:
+            header = journal.header()
+            plan = _plan_again(header, plugins)
+        except BaseException:
+            journal.close()
+            raise
+    else:
+        header = _header_of(published, plugins)
+        plan = _plan_again(header, plugins)
+        journal = Journal(store, new_run_id())
+        recall_into(journal, published)
+        journal.write_header(header)
+    return measure(store, journal, plan, header, progress)
+
+
+def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
+    """Return (run id, None) for the newest staged run that matches, or (run id, run) for a published partial one."""
+    staged = [run_id for run_id in staged_runs(store) if name is None or name in run_id]
+    staged = [run_id for run_id in staged if not _published_already(store, run_id)]
+    if name is not None:
+        if staged:
+            return staged[-1], None
+        run = find_run(store, name)
+        if run.manifest["status"] != "partial":
+            raise StoreError(
+                f"run {run.run_id}", "is complete", "a partial run, or one left in staging", "start a new run"
+            )
+        return run.run_id, run
+    partial = []
+    if store.is_dir():
+        partial = [run for run in load(store).folders if run.manifest["status"] == "partial" and run.folder == "runs"]
+    if not staged and not partial:
+        raise StoreError(
+            f"store {store}", "no run to resume", "a partial run, or one left in staging", "start a new run"
+        )
+    if partial and (not staged or partial[-1].run_id > staged[-1]):
+        return partial[-1].run_id, partial[-1]
+    return staged[-1], None
+
+
+def _published_already(store: Path, run_id: str) -> bool:
+    """Say whether a staged run was killed after its folder appeared, and remove what is left of it in staging."""
+    if not (store / "runs" / run_id / "manifest.json").is_file():
+        return False
+    Journal(store, run_id).remove()
+    return True
+
+
+def _header_of(run: Run, plugins: Sequence[Path]) -> dict[str, Any]:
+    """Return a journal's header for a published run, from its manifest."""
+    manifest = run.manifest
+    keep = ("created_utc", "suite", "request", "git", "plugins", "environment", "environment_class", "seed", "measure")
+    missing = [name for name in keep if name not in manifest]
+    if missing or "cases" not in manifest["request"]:
+        what = f"manifest.json does not say what was asked for ({', '.join(missing) or 'request.cases'})"
+        raise StoreError(f"run {run.run_id}", what, "a run that `gatebench run` wrote", "start a new run")
+    gates = run.gates()
+    return {
+        **{name: manifest[name] for name in keep},
+        "plugins": [{**plugin, "path": str(_plugin_again(plugin, plugins))} for plugin in manifest["plugins"]],
+        "resumes": run.run_id,
+        "gates": gates,
+        "gates_by_name": {gate["name"]: {"family": gate["family"]} for gate in gates},
+    }
+
+
+def _plan_again(header: Mapping[str, Any], plugins: Sequence[Path]) -> Plan:
+    """Plan what a header asks for; raises UserError where the machine or a plugin is another one."""
+    suite, request = header["suite"], header["request"]
+    files = [_plugin_again(plugin, plugins) for plugin in header["plugins"]]
+    catalogue = discover(files)
+    found = environment_class(catalogue.environment)
+    if found != header["environment_class"]:
+        raise UserError("--resume", f"environment class {found} is not the run's {header['environment_class']}",
+                        "the machine and libraries that began it are accepted", "start a new run")  # fmt: skip
+    parsed = Suite(
+        suite["name"], request["why"], header["seed"], Measure(**header["measure"]), tuple(request["cases"]),
+        tuple(request["stability"]), (), suite["text"], suite["file"],
+    )  # fmt: skip
+    narrowing: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in request["narrowing"].items()
+    }
+    return make_plan(Request(parsed, Narrowing(**narrowing), tuple(files)), catalogue)
+
+
+def _plugin_again(plugin: Mapping[str, Any], given: Sequence[Path]) -> Path:
+    """Return the file of a plugin, unchanged: as given, where it was, or in this folder."""
+    name = plugin["file"]
+    places = [*(path for path in given if path.name == name), Path(plugin.get("path") or name), Path(name)]
+    found = [path for path in places if path.is_file()]
+    if not found:
+        raise UserError(
+            "--resume", f"plugin {name} is not here", "the file that the run began with", f"--plugin {name}"
+        )
+    for path in found:
+        if describe_plugin("", path)["sha256"] == plugin["sha256"]:
+            return path.resolve()
+    raise UserError(
+        "--resume", f"plugin {name} has changed since the run began", "the file that it began with", "start a new run"
+    )
