@@ -9,6 +9,7 @@ import pandas as pd
 from gatebench.analyze.compare import choose_baseline, compare, geometric_means
 from gatebench.report.names import competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
+from gatebench.report.runs import FAILED
 from gatebench.report.stability import case_summary
 
 GROUP = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
@@ -124,8 +125,10 @@ def _summary_notes(
     kernels = compared[compared["kernel"].notna()].groupby("competitor", sort=False)["kernel"].unique()
     if len(kernels):
         notes.append("ran: " + "; ".join(f"{name} {' | '.join(kernels[name])}" for name in columns if name in kernels))
-    broken = compared[compared["status"].isin(("wrong", "failed", "timeout", "out_of_memory"))]
-    notes += [f"{row.case_id}: {row.status.replace('_', ' ')}: {row.reason}" for row in broken.itertuples()]
+    broken = compared[compared["status"].isin(FAILED)]
+    for (name, status, reason), rows in broken.groupby(["competitor", "status", "reason"], sort=False, dropna=False):
+        shapes = ", ".join(_shape_label(row) for row in rows.itertuples())
+        notes.append(f"{name} at {shapes}: {str(status).replace('_', ' ')}: {reason}")
     refused = compared[compared["competitor"].isin(columns) & compared["status"].isin(("unsupported", "unavailable"))]
     notes += [
         f"{name}: {reason}"

@@ -123,7 +123,7 @@ def _print_footer(results: Results, measurements: pd.DataFrame) -> None:
     counts = measurements["status"].value_counts()
     words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
     out = console()
-    legend = "* fastest   = tied with it   ~ never settled   [ ] 95 % interval over blocks"
+    legend = "* fastest   = tied with it   ~ never settled, or the machine was busy   [ ] 95 % interval over blocks"
     if (measurements["blocks"] == 1).any():
         legend += "   ? one block: ties unknown"
     out.print(Text(legend))

@@ -22,6 +22,8 @@ __all__ = ["Entry", "Plan", "Runner", "disturbed"]
 # Share of the machine's CPU time that may go elsewhere during a sample before its whole round is dropped.
 STEAL_LIMIT = 0.10  # to the hypervisor: it takes the very core that measures
 FOREIGN_LIMIT = 0.25  # to other processes: they take an idle core first
+# Where fewer than this share of the rounds was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
+_QUIET_ENOUGH = 0.5
 _REPEATS = 0.5  # dropped rounds are taken again, at most this share of the rounds: a busier machine will not do
 STARTING_S = 120.0  # a worker that has not greeted by then never will
 
@@ -212,6 +214,8 @@ class Runner:
         for number, order in enumerate(round_orders(cases, most, seed)):
             if kept < wanted:
                 kept += self._round(number, order, fleet, entries)
+        if kept < _QUIET_ENOUGH * wanted:
+            _keep_disturbed(entries.values())
 
     def _round(self, number: int, order: list[Case], fleet: Fleet, entries: Mapping[str, Entry]) -> bool:
         """Take one sample of each case in this order; returns whether the round was kept."""
@@ -247,6 +251,14 @@ class Runner:
         record = entry.to_json()
         self.journal.write("case", f"{entry.case.case_id} block {entry.block}", record)
         self._done[entry.case.case_id, entry.block] = record
+
+
+def _keep_disturbed(entries: Iterable[Entry]) -> None:
+    """Take back the drops of a block on a busy machine; the samples keep their reason, the cases are unsteady."""
+    for entry in entries:
+        entry.facts["unsteady"] = True
+        for row in entry.samples:
+            row["dropped"] = False
 
 
 def disturbed(taken: list[dict[str, Any]]) -> str | None:

@@ -241,6 +241,14 @@ def test_dropped_rounds_are_repeated_at_most_half_as_often_again(tmp_path):
     assert {len(entry["samples"]) for entry in entries} == {6}
 
 
+def test_on_a_busy_machine_all_rounds_stay_and_the_cases_are_unsteady(tmp_path):
+    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(*range(100)), rounds=4)
+    for entry in entries:
+        assert entry["facts"]["unsteady"] is True
+        assert [row["dropped"] for row in entry["samples"]] == [False] * 6
+        assert all("other processes" in row["reason"] for row in entry["samples"])
+
+
 def test_a_small_disturbance_drops_nothing(tmp_path):
     _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1, value=0.2), rounds=4)
     assert {len(entry["samples"]) for entry in entries} == {4}
