@@ -18,7 +18,7 @@ from gatebench.gates import Gate
 from gatebench.options import Option
 
 OPTIONS = {
-    "chunk": Option(16, int, (1, 4096), "steps per compiled graph of a gate with time"),
+    "chunk": Option(8, int, (1, 4096), "steps per compiled graph of a gate with time"),
     "mode": Option(
         "default",
         str,

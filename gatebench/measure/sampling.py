@@ -34,7 +34,10 @@ class Warm:
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Collect before, freeze what is left, and keep the collector out of the timed part."""
+    """Collect before, freeze what is left, and keep the collector out of the timed part.
+
+    What is frozen stays so: collecting torch's half a million objects anew takes 0.1 s, five times a sample.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -42,7 +45,6 @@ def no_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
 
 
 def warm(subject: Subject, warmup_s: float, sample_ms: float, loops: int | None, limit_s: float | None) -> Warm:

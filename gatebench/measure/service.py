@@ -1,6 +1,7 @@
 """What a worker answers: one method per verb of the protocol, over one implementation and the case at hand."""
 
 import dataclasses
+import gc
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from gatebench.registry import Registry, check_available, default_registry
 from gatebench.torch_private import CompileCounters, compile_counters
 
 Answer = dict[str, Any]
+_THAW_EVERY = 16  # cases; the next collection after it takes 0.1 s
 
 
 class Service:
@@ -37,6 +39,7 @@ class Service:
             self.registry.implementations(implementation)
         self.references = ReferenceCache()
         self.subject: Subject | None = None
+        self.prepared_cases = 0
         self.counters: CompileCounters | None = None
         self.graphs: dict[object, int] = {}  # per compiled function and grad mode, which several cases may share
 
@@ -64,6 +67,9 @@ class Service:
     def prepare(self, case: Mapping[str, Any]) -> Answer:
         """Draw the case's numbers, let the implementation prepare, make the first call."""
         self.subject = None
+        self.prepared_cases += 1
+        if self.prepared_cases % _THAW_EVERY == 0:
+            gc.unfreeze()  # cycles that earlier cases left can be collected again
         wanted = Case.from_json(case)
         entry = self._entry(wanted)
         counters = compile_counters() if wanted.implementation == "compile" else None

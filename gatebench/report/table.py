@@ -48,9 +48,7 @@ def _block(group: pd.DataFrame, samples: pd.DataFrame, gradient: list[str], want
     shapes = compared[["seq_len", "batch", "input_size", "hidden_size"]].drop_duplicates()
     rows = []
     for shape in shapes.itertuples(index=False):
-        here = compared[(compared[list(shapes.columns)] == tuple(shape)).all(axis=1)].set_index(
-            "competitor", drop=False
-        )
+        here = compared[(compared[list(shapes.columns)] == list(shape)).all(axis=1)].set_index("competitor", drop=False)
         cells = [_cell(here.loc[name], baseline) if name in here.index else "not measured" for name in columns]
         rows.append((_shape_label(shape), *cells))
     options = options_label(first["gate_options"])

@@ -74,7 +74,7 @@ def print_run(
 
     results = load(folder)
     measurements = _filtered(results.measurements, **filters)
-    samples = results.samples
+    samples, stability_rows = results.samples, results.stability
     if results.problems:
         raise UserError(*results.problems[0].split(": ", 1))
     if baseline is not None and baseline not in set(measurements["implementation"]):
@@ -93,7 +93,7 @@ def print_run(
     if long or metrics:
         print_block(long_table(measurements, samples, metrics, baseline))
     else:
-        for block in blocks(measurements, samples, results.stability, baseline):
+        for block in blocks(measurements, samples, stability_rows, baseline):
             print_block(block)
         if not len(measurements):
             _print_stability_table(results.stability)

@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -69,12 +70,16 @@ def start(request: Request, store: Path, plan: Plan, progress: Progress) -> Outc
 def measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any], progress: Progress) -> Outcome:
     """Run and publish; Ctrl-C and SIGTERM publish what there is as partial."""
     interrupted = False
+    started = time.monotonic()
+    runner = Runner(plan, journal, progress)
     try:
         try:
             with _terminations_interrupt():
-                Runner(plan, journal, progress).run()
+                runner.run()
         except KeyboardInterrupt:
             interrupted = True
+        elapsed = {"total_s": time.monotonic() - started, "compile_s": runner.compile_s}
+        header = {**header, "elapsed": elapsed}
         with _no_interrupts():
             folder = publish(store, journal, "partial" if interrupted else "complete", header)
     except BaseException:

@@ -4,6 +4,7 @@ It computes nothing. Everything measured comes from workers; everything derived 
 """
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -44,6 +45,7 @@ class Runner:
         self._loops: dict[str, int] = {}
         self._warm_s: dict[str, float] = {}
         self._alone: set[str] = set()
+        self.compile_s = 0.0  # spent before anything was timed: starting what compiles, and first calls
 
     def run(self) -> None:
         """Measure what the journal does not hold yet; raises KeyboardInterrupt through, with all workers ended."""
@@ -115,6 +117,7 @@ class Runner:
     def _compile(self, cases: Iterable[Case], block: int, fleet: Fleet) -> dict[str, dict[str, Any]]:
         """Make the first call of all cases that compile, before anything is timed; returns facts by case."""
         facts: dict[str, dict[str, Any]] = {}
+        started = time.monotonic()
         for case in cases:
             if not self.plan.compiles(case) or case.case_id in self._failed or case.case_id in self._alone:
                 continue
@@ -127,6 +130,7 @@ class Runner:
                 entry.fail(failure)
                 self._finish(entry)
             self.progress.advance(COMPILE_S)
+        self.compile_s += time.monotonic() - started
         return facts
 
     # --- one problem
