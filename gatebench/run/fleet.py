@@ -32,8 +32,8 @@ class Fleet:
 
     @staticmethod
     def key(case: Case) -> Key:
-        """Return which worker a case belongs to: one per implementation, its options, and thread count."""
-        return (case.implementation, case.implementation_options, case.threads)
+        """Return which worker a case belongs to: one per implementation, its options, device and thread count."""
+        return (case.implementation, case.implementation_options, case.device, case.threads)
 
     @contextmanager
     def turn(self, case: Case) -> Iterator[WorkerProcess]:

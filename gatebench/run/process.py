@@ -30,6 +30,7 @@ class WorkerSettings:
     plugins: tuple[str, ...] = ()
     threads: int = 1
     memory_bytes: int = 1 << 40
+    device: str = "cpu"
     python: str = sys.executable
 
 
@@ -75,6 +76,7 @@ class WorkerProcess:
             "plugins": self.settings.plugins,
             "threads": self.settings.threads,
             "memory_bytes": self.settings.memory_bytes,
+            "device": self.settings.device,
             "requests": request_read,
             "answers": answer_write,
             "alive": alive_read,

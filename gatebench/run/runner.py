@@ -110,7 +110,7 @@ class Runner:
             plugins[Fleet.key(case)] = tuple(dict.fromkeys((*plugins.get(Fleet.key(case), ()), *files)))
 
         def settings(case: Case) -> WorkerSettings:
-            return WorkerSettings(case.implementation, plugins[Fleet.key(case)], case.threads, limit)
+            return WorkerSettings(case.implementation, plugins[Fleet.key(case)], case.threads, limit, case.device)
 
         return Fleet(settings, STARTING_S, self._start)
 

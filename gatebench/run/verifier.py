@@ -22,7 +22,7 @@ def verify_plan(plan: Plan, progress: Progress) -> pd.DataFrame:
 
     def settings(case: Any) -> WorkerSettings:
         files = tuple(str(file) for file in plan.catalogue.plugin_files(case))
-        return WorkerSettings(case.implementation, files, case.threads, plan.memory_bytes)
+        return WorkerSettings(case.implementation, files, case.threads, plan.memory_bytes, case.device)
 
     rows = []
     progress.start(len(plan.cases))

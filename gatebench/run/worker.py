@@ -22,7 +22,7 @@ def main() -> None:
     """Fork under a warden, limit memory, greet, and answer until `stop` or end of file."""
     settings = json.loads(sys.argv[1])
     fork_under_warden(settings["alive"], settings["memory_bytes"])
-    _limit_memory(settings["memory_bytes"])
+    _limit_memory(settings["memory_bytes"], settings["device"])
     requests = os.fdopen(settings["requests"], "rb")
     answers = os.fdopen(settings["answers"], "wb", buffering=0)
     from gatebench.measure.service import Service  # imports torch: after the limits
@@ -71,10 +71,11 @@ def _failure(error: BaseException) -> Failure:
     return classify(error)
 
 
-def _limit_memory(memory_bytes: int) -> None:
+def _limit_memory(memory_bytes: int, device: str) -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    if device == "cpu":  # CUDA maps far more than it uses: there the warden alone watches
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
