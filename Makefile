@@ -13,7 +13,7 @@ GPU_RUN_S := 330
 
 bench: .venv/dashboard.installed
 	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
-	echo; echo "Open the dashboard:  make dashboard"; exit $$status
+	echo; echo "Open the dashboard:  make dashboard$(if $(filter-out results,$(STORE)), STORE=$(STORE))"; exit $$status
 
 dashboard: .venv/dashboard.installed
 	@$(BIN)/gatebench dashboard --store $(STORE)
@@ -37,8 +37,9 @@ overhead: .venv/dev.installed browser
 
 # With the interpreter in PYTHON, installing nothing, without a network; one run folder under OUT/runs.
 gpu:
-	PYTHONPATH=. timeout $(GPU_CHECK_S) $(PYTHON) -m pytest tests/cuda -o addopts= -p no:cacheprovider -q
-	PYTHONPATH=. timeout --preserve-status --signal=TERM $(GPU_RUN_S) $(PYTHON) -m gatebench.cli.main run gpu --store $(OUT)
+	@PYTHONPATH=. timeout $(GPU_CHECK_S) $(PYTHON) -m pytest tests/cuda -o addopts= -p no:cacheprovider -q; checks=$$?; \
+	PYTHONPATH=. timeout --preserve-status --signal=TERM $(GPU_RUN_S) $(PYTHON) -m gatebench.cli.main run gpu --store $(OUT); \
+	run=$$?; [ $$run = 130 ] && run=0; [ $$checks = 0 ] || exit $$checks; exit $$run
 
 screenshots: .venv/dev.installed browser
 	$(BIN)/python tests/dashboard/screenshots.py docs/images

@@ -24,7 +24,7 @@ def command(
             "dashboard",
             "streamlit or plotly is not installed",
             "the extra [dashboard] has them",
-            "pip install 'gatebench[dashboard]'",
+            "in the checkout: pip install '.[dashboard]'",
         )
     where = options.store_path(store)
     print(f"dashboard over {where}: http://{address}:{port}  (Ctrl-C ends it)", flush=True)

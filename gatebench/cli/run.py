@@ -42,10 +42,11 @@ def command(
 ) -> None:
     """Verify and time implementations, store a run folder, print the table.
 
-    Exit codes: 0 all well, 2 bad usage, 3 a case was wrong or failed, 130 interrupted (what was measured is kept).
+    Exit codes: 0 all well, 2 bad usage, 3 a case was wrong or failed, or an
+    implementation named with -i cannot run, 130 interrupted (what was measured is kept).
     """
     from gatebench.cli.request import build_request
-    from gatebench.report.exit_code import exit_code
+    from gatebench.report.exit_code import exit_code, stability_exit_code
     from gatebench.report.table import METRICS
     from gatebench.report.terminal import print_dry_run, print_run
     from gatebench.run import execute
@@ -80,4 +81,5 @@ def command(
             return
         outcome = execute.start(request, where, plan, for_terminal())
     results = print_run(outcome.folder, baseline, long, columns, as_json)
-    sys.exit(exit_code(results.measurements, outcome.named, outcome.interrupted))
+    code = exit_code(results.measurements, outcome.named, outcome.interrupted)
+    sys.exit(code or stability_exit_code(results.stability, outcome.interrupted))

@@ -83,11 +83,11 @@ class GLU(PointwiseGLU):
 
 
 class SwiGLU(PointwiseGLU):
-    """Swish-gated linear unit: output = value ⊙ Swish_β(gate), Swish_β(u) = u σ(βu). Shazeer 2020, eq. 6."""
+    """Swish-gated linear unit: output = value ⊙ Swish_β(gate), Swish_β(u) = u σ(βu). Shazeer 2020, eq. 5."""
 
     name = "swiglu"
     equation = r"y = \mathrm{value} \odot \mathrm{Swish}_\beta(\mathrm{gate}),\quad \mathrm{Swish}_\beta(u) = u\,\sigma(\beta u)"
-    source = "Shazeer 2020, arXiv 2002.05202, eq. 6; Swish: Ramachandran et al. 2017"
+    source = "Shazeer 2020, arXiv 2002.05202, eq. 5; Swish: Ramachandran et al. 2017"
     options: ClassVar[Mapping[str, Option]] = {"packed": PACKED, "beta": BETA}
     activation_flops = 1
     backward_flops = 7

@@ -33,7 +33,7 @@ Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tenso
 def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Compile gate.forward for the case's shape; nothing is compiled before the first call."""
     options = {name: option.default for name, option in OPTIONS.items()} | dict(case.implementation_options)
-    compiled = compiled_forward(gate, case.shape, case.dtype, case.device, str(options["mode"]))
+    compiled = compiled_forward(gate, case.shape, case.dtype, case.device, str(options["mode"]), int(options["chunk"]))
     if not gate.state(case.shape):
         return Prepared(compiled, params, detail=lambda: {"mode": options["mode"]})
     chunk = int(options["chunk"])
@@ -51,8 +51,8 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
 
 
 @functools.cache
-def compiled_forward(gate: Gate, shape: Any, dtype: str, device: str, mode: str) -> Forward:
-    """Return torch.compile of gate.forward, one per shape and dtype, shared by the modes of a case.
+def compiled_forward(gate: Gate, shape: Any, dtype: str, device: str, mode: str, chunk: int) -> Forward:
+    """Return torch.compile of gate.forward, one per shape, dtype and chunk, shared by the modes of a case.
 
     Dynamo keeps its graphs by code object and gives up after a few of them; a code object of its own per shape keeps
     shapes from using up each other's.

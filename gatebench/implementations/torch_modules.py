@@ -28,7 +28,7 @@ def prepare_module(
     with torch.no_grad():
         for name, leaf in leaves.items():
             leaf.copy_(params[name])
-    module.train()  # cuDNN keeps what its backward needs only in training
+    module.train(case.mode != "forward")  # in training cuDNN also keeps what its backward needs
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with guard():

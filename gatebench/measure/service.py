@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gatebench.cases import Case
 from gatebench.contract import Failure, Implementation, Unavailable
 from gatebench.measure import catalogue, graphs, profiler, sampling, threads, verify
@@ -31,6 +33,9 @@ class Service:
         self, implementation: str, plugins: list[str], thread_count: int, registry: Registry | None = None
     ) -> None:
         threads.set_threads(thread_count)
+        # float32 means float32, in the backward too, which runs outside an implementation's own calls.
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
         self.implementation = implementation
         self.registry = registry or default_registry()
         for plugin in plugins:

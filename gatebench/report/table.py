@@ -36,7 +36,9 @@ def blocks(
     lines = gradient_lines(stability)
     found = []
     for _, group in measurements.groupby(GROUP, sort=False, dropna=False):
-        found.append(_block(group, samples, lines.get(group["gate"].iloc[0], []), baseline))
+        found.append(
+            _block(group, samples, lines.get((group["gate"].iloc[0], group["gate_options"].iloc[0]), []), baseline)
+        )
     return found
 
 
@@ -88,7 +90,7 @@ def _cell(row: pd.Series, baseline: str | None) -> str:
         return str(row["status"]).replace("_", " ")
     mark = " *" if row["rank"] == 1 else (" =" if row["tied"] else "")
     mark += "?" if mark and row["blocks"] == 1 else ""  # one block has no interval, so ties cannot be told
-    mark += " ~" if row["unsteady"] is True else ""
+    mark += " ~" if not is_missing(row["unsteady"]) and bool(row["unsteady"]) else ""
     if row["competitor"] == baseline or is_missing(row["speedup"]):
         return time_text(row["time_ns"]) + mark
     return speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"]) + mark
@@ -148,21 +150,21 @@ def _compile_notes(compared: pd.DataFrame) -> list[str]:
     return notes
 
 
-def gradient_lines(stability: pd.DataFrame) -> dict[str, list[str]]:
-    """Return each gate's gradient line: `halves every 1.6 steps, reach 16 steps, vanished [torch init, T=128, 8 seeds]`.
+def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Return the gradient lines by (gate, options): `halves every 1.6 steps, reach 16 steps, vanished [torch init, T=128, 8 seeds]`.
 
     One line per init, at the finest dtype and the longest T of the run.
     """
     if not len(stability):
         return {}
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     summary = case_summary(stability)
     summary = summary[summary["half_life"].notna() & summary["label"].notna()]
     fineness = {"float64": 0, "float32": 1, "bfloat16": 2}
     ordered = summary.assign(fine=summary["dtype"].map(fineness)).sort_values(
         ["fine", "seq_len"], ascending=[True, False]
     )
-    for (gate, _), rows in ordered.groupby(["gate", "init"], sort=False):
+    for (gate, options, _, _), rows in ordered.groupby(["gate", "options", "init", "inputs"], sort=False):
         row = rows.iloc[0]
         seeds = f"{int(row['seeds'])} seed" + ("s" if row["seeds"] != 1 else "")
         halves = (
@@ -173,8 +175,10 @@ def gradient_lines(stability: pd.DataFrame) -> dict[str, list[str]]:
         conditions = (
             f"{row['init']} init, T={int(row['seq_len'])}, H={int(row['hidden_size'])}, {row['dtype']}, {seeds}"
         )
-        found.setdefault(str(gate), []).append(
-            f"gradient: {halves}, reach {row['reach']:.0f} steps, {row['label']} [{conditions}]"
+        steps = f"{row['reach']:.0f} steps"
+        reach = f"at least {steps}" if row["reach"] >= row["seq_len"] else steps  # a longer T might show more
+        found.setdefault((str(gate), str(options)), []).append(
+            f"gradient: {halves}, reach {reach}, {row['label']} [{conditions}]"
         )
     return found
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gatebench.analyze.compare import compare
+from gatebench.errors import unknown
 from gatebench.report.names import options_label
 from gatebench.report.quantities import is_missing, significant
 from gatebench.report.stability import case_summary
@@ -73,6 +74,7 @@ def print_run(
     from gatebench.errors import UserError
 
     results = load(folder)
+    _check_filters(results.measurements, **filters)
     measurements = _filtered(results.measurements, **filters)
     samples, stability_rows = results.samples, results.stability
     if results.problems:
@@ -101,6 +103,25 @@ def print_run(
     return results
 
 
+def _check_filters(
+    measurements: pd.DataFrame,
+    gates: Iterable[str] = (),
+    implementations: Iterable[str] = (),
+    modes: Iterable[str] = (),
+    glob: str = "",
+) -> None:
+    """Raise UserError for a name that the run does not hold."""
+    del glob  # a glob that matches nothing prints nothing
+    for flag, column, wanted in (
+        ("-g", "gate", gates),
+        ("-i", "implementation", implementations),
+        ("-m", "mode", modes),
+    ):
+        for name in wanted:
+            if name not in set(measurements[column]):
+                raise unknown(flag, f"{column} of this run", name, measurements[column].unique())
+
+
 def _filtered(
     measurements: pd.DataFrame,
     gates: Iterable[str] = (),
@@ -123,7 +144,7 @@ def _print_footer(results: Results, measurements: pd.DataFrame) -> None:
     counts = measurements["status"].value_counts()
     words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
     out = console()
-    legend = "* fastest   = tied with it   ~ never settled, or the machine was busy   [ ] 95 % interval over blocks"
+    legend = "* fastest   = tied with it   ~ unsettled, or machine busy   [ ] 95 % interval over blocks"
     if (measurements["blocks"] == 1).any():
         legend += "   ? one block: ties unknown"
     out.print(Text(legend))
