@@ -59,7 +59,11 @@ def _compare_problem(
         return
     name = choose_baseline(timed, wanted)
     # Several cases of one implementation differ by its options: the one at default options is the baseline.
-    base = timed[timed["implementation"] == name].sort_values("implementation_options").index[:1]
+    base = (
+        timed[timed["implementation"] == name]
+        .sort_values("implementation_options", key=lambda text: text.where(text != "{}", ""))
+        .index[:1]
+    )
     fastest = timed.index[0]
     for rank, place in enumerate(timed.index, start=1):
         added["rank"][place] = rank
@@ -97,7 +101,9 @@ def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]
     medians = block_medians(samples).set_index(["run_id", "case_id", "side", "block"])["log_ns"].sort_index()
     rows = []
     timed = compared[compared["speedup"].notna()]
-    base_ids = timed[timed["implementation"] == timed["baseline"]]
+    # Of several variants of the baseline, the one that the others were divided by is exactly 1.
+    exact = (timed[["speedup", "speedup_low", "speedup_high"]] == 1.0).all(axis=1)
+    base_ids = timed[(timed["implementation"] == timed["baseline"]) & exact]
     base_of = {(row.run_id, row.problem_id, row.side): row.case_id for row in base_ids.itertuples()}
     for key, group in timed.groupby([*by, "implementation", "baseline"], sort=False):
         if key[-2] == key[-1]:

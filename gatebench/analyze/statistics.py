@@ -23,7 +23,10 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
 def kept_times(samples: pd.DataFrame) -> pd.DataFrame:
     """Return the timing samples that were not dropped."""
     dropped = samples["dropped"].astype("boolean").fillna(False).to_numpy(dtype=bool)
-    return samples[(samples["quantity"] == "time").to_numpy() & ~dropped]
+    kept = samples[(samples["quantity"] == "time").to_numpy() & ~dropped]
+    if "event_ns" in kept and kept["event_ns"].notna().any():  # CUDA: events are the headline, beside the host clock
+        kept = kept.assign(wall_ns=kept["event_ns"].astype(float).fillna(kept["wall_ns"]))
+    return kept
 
 
 def block_medians(samples: pd.DataFrame) -> pd.DataFrame:

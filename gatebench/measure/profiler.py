@@ -47,7 +47,8 @@ def profile(subject: Subject) -> Profile:
     names = {event.name for event in events}
     kernels = [event for event in events if event.device_type.name == "CUDA"] if cuda else []
     if cuda:
-        peak = torch.cuda.max_memory_allocated() - before
+        # A replayed graph allocates nothing: its memory was taken when it was captured.
+        peak = None if subject.graphs else torch.cuda.max_memory_allocated() - before
     else:
         peak = max(itertools.accumulate(memory_deltas(trace), initial=0))
     return Profile(

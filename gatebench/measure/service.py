@@ -97,7 +97,12 @@ class Service:
         subject = self._prepared()
         if subject.case.launch == "graph" and not subject.graphs:
             graphs.capture(subject)
-        return asdict(sampling.warm(subject, warmup_s, sample_ms, loops, limit_s))
+        found = asdict(sampling.warm(subject, warmup_s, sample_ms, loops, limit_s))
+        if self.counters is not None:
+            now = compile_counters()  # from here on nothing may be compiled
+            found["recompiles"] = (now - self.counters).graphs
+            self.counters = now
+        return found
 
     def sample(self, loops: int) -> Answer:
         """Take one sample; a recompile inside it fails the case."""
@@ -145,7 +150,8 @@ class Service:
 
     def _compiled_key(self) -> object:
         subject = self._prepared()
-        return (dataclasses.replace(subject.case, mode="forward", seed=0), subject.differentiates)
+        case = dataclasses.replace(subject.case, mode="forward", seed=0, cache="hot", launch="eager")
+        return (case, subject.differentiates)
 
     def _entry(self, case: Case) -> Implementation:
         entry = self.registry.implementation(case.implementation, case.gate)
@@ -167,7 +173,7 @@ def _accuracy(errors: list[TensorError]) -> Answer:
 
 def _compile_facts(found: CompileCounters, graphs: int, first_call_ns: int) -> Answer:
     """Say what the first call compiled; nothing new (another mode compiled it) gives neither cold nor warm."""
-    facts: Answer = {"graphs": graphs, "graph_breaks": found.graph_breaks, "recompiles": 0}
+    facts: Answer = {"graphs": graphs, "graph_breaks": found.graph_breaks}
     if found.graphs:
         facts["compile_cold_ns" if found.cache_misses else "compile_warm_ns"] = first_call_ns
     return facts

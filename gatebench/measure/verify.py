@@ -33,6 +33,7 @@ def verify(subject: Subject, references: ReferenceCache, error_limit: float | No
     with poisoned_memory(subject.case.device):
         outputs = _forward(subject)
     _check_outputs(subject, outputs)
+    outputs = {name: outputs[name] for name in ("output", *subject.gate.state(subject.case.shape))}
     cotangents = {name: subject.cotangents[name] for name in outputs} if subject.differentiates else {}
     reference = _reference(subject, references, 0, cotangents)
     gradients = _gradients(subject, outputs) if subject.differentiates else {}

@@ -19,8 +19,13 @@ class Fleet:
     """Workers by competitor. A worker that died is started again when it is next asked for."""
 
     def __init__(
-        self, settings_of: Callable[[Case], WorkerSettings], timeout_s: float, start: Start = WorkerProcess
+        self,
+        settings_of: Callable[[Case], WorkerSettings],
+        timeout_s: float,
+        start: Start = WorkerProcess,
+        numbers: Iterator[int] | None = None,
     ) -> None:
+        """numbers: where the numbers of worker processes come from, so that they are unique within a run."""
         self._settings_of = settings_of
         self._timeout_s = timeout_s
         self._start = start
@@ -28,7 +33,7 @@ class Fleet:
         self._deaths: dict[Key, int] = {}
         self._refused: dict[Key, Failure] = {}
         self._numbers: dict[int, int] = {}
-        self._count = itertools.count()
+        self._count = numbers or itertools.count()
 
     @staticmethod
     def key(case: Case) -> Key:

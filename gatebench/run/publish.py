@@ -226,8 +226,11 @@ def _faster_than_ceiling(
     return f"{TOO_FAST}: {speed / 1e9:.0f} GB/s, and {ceiling / 1e9:.0f} GB/s is possible"
 
 
-def _device_name(case: Case, environment: Mapping[str, Any]) -> str:
-    return environment["cuda"]["device_name"] if case.device == "cuda" else environment["device_name"]
+def _device_name(case: Case, environment: Mapping[str, Any]) -> str | None:
+    """Return the processor's name; null for a CUDA case where there is no such device."""
+    if case.device == "cuda":
+        return (environment.get("cuda") or {}).get("device_name")
+    return environment["device_name"]
 
 
 def stability_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

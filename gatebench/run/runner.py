@@ -23,7 +23,8 @@ __all__ = ["Entry", "Plan", "Runner", "disturbed"]
 # Share of the machine's CPU time that may go elsewhere during a sample before its whole round is dropped.
 STEAL_LIMIT = 0.10  # to the hypervisor: it takes the very core that measures
 FOREIGN_LIMIT = 0.25  # to other processes: they take an idle core first
-# Where fewer than this share of the rounds was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
+_DROPPED_LIMIT = 0.2  # share of dropped rounds above which a case is unsteady
+# Where fewer than this share of the rounds asked for was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
 _QUIET_ENOUGH = 0.5
 _REPEATS = 0.5  # dropped rounds are taken again, at most this share of the rounds: a busier machine will not do
 STARTING_S = 120.0  # a worker that has not greeted by then never will
@@ -45,6 +46,7 @@ class Runner:
         self._loops: dict[str, int] = {}
         self._warm_s: dict[str, float] = {}
         self._alone: set[str] = set()
+        self._processes = itertools.count()  # numbers worker processes over all blocks
         self.compile_s = 0.0  # spent before anything was timed: starting what compiles, and first calls
 
     def run(self) -> None:
@@ -112,7 +114,7 @@ class Runner:
         def settings(case: Case) -> WorkerSettings:
             return WorkerSettings(case.implementation, plugins[Fleet.key(case)], case.threads, limit, case.device)
 
-        return Fleet(settings, STARTING_S, self._start)
+        return Fleet(settings, STARTING_S, self._start, self._processes)
 
     def _compile(self, cases: Iterable[Case], block: int, fleet: Fleet) -> dict[str, dict[str, Any]]:
         """Make the first call of all cases that compile, before anything is timed; returns facts by case."""
@@ -126,9 +128,12 @@ class Runner:
                 with fleet.turn(case) as worker:
                     facts[case.case_id] = worker.request("prepare", self.plan.measure.timeout_s, case=case.to_json())
             except Failure as failure:
-                entry = Entry(case, block, self._order[case.case_id])
-                entry.fail(failure)
-                self._finish(entry)
+                if failure.status == "out_of_memory":
+                    self._alone.add(case.case_id)  # its problem tries it once more, alone
+                else:
+                    entry = Entry(case, block, self._order[case.case_id])
+                    entry.fail(failure)
+                    self._finish(entry)
             self.progress.advance(COMPILE_S)
         self.compile_s += time.monotonic() - started
         return facts
@@ -207,6 +212,8 @@ class Runner:
         )
         self._loops[case.case_id] = warmed["loops"]
         self._warm_s.setdefault(case.case_id, warmed["seconds"])
+        if entry.block == 0:
+            entry.facts["recompiles"] = warmed.get("recompiles")
         entry.facts |= {"loops": warmed["loops"], "unsteady": warmed["unsteady"] if entry.block == 0 else None}
 
     def _rounds(self, cases: list[Case], block: int, fleet: Fleet, entries: Mapping[str, Entry]) -> None:
@@ -214,12 +221,16 @@ class Runner:
         wanted = self.plan.measure.rounds
         most = wanted + max(1, int(_REPEATS * wanted))
         seed = f"{self.plan.seed}/{block}/{cases[0].problem_id if cases else ''}"
-        kept = 0
+        kept = taken = 0
         for number, order in enumerate(round_orders(cases, most, seed)):
             if kept < wanted:
+                taken += 1
                 kept += self._round(number, order, fleet, entries)
         if kept < _QUIET_ENOUGH * wanted:
             _keep_disturbed(entries.values())
+        elif taken - kept > _DROPPED_LIMIT * taken:
+            for entry in entries.values():
+                entry.facts["unsteady"] = True
 
     def _round(self, number: int, order: list[Case], fleet: Fleet, entries: Mapping[str, Entry]) -> bool:
         """Take one sample of each case in this order; returns whether the round was kept."""

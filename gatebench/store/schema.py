@@ -69,7 +69,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ci_low_ns | float | ns | lower end of its 95 % interval, Student's t over blocks
         ci_high_ns | float | ns | upper end
         min_ns | float | ns | fastest kept sample
-        unsteady | bool | | the warm-up never settled
+        unsteady | bool | | the warm-up never settled, or other processes disturbed over a fifth of the rounds
         import_ns | float | ns | starting the worker: importing the libraries and the implementation
         prepare_ns | float | ns | building what the implementation builds once
         first_call_ns | float | ns | the first call, compilation included

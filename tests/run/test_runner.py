@@ -383,3 +383,10 @@ def test_stability_requests_that_are_done_are_not_repeated(tmp_path):
     lab = fakes.Lab()
     assert len(stability_entries(tmp_path, lab, stability_plan(0, 1, 2))) == 3
     assert len(lab.said("stability")) == 1
+
+
+def test_a_case_with_more_than_a_fifth_of_its_rounds_dropped_is_unsteady(tmp_path):
+    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1), rounds=4)
+    for entry in entries:
+        assert entry["facts"]["unsteady"] is True
+        assert sum(not row["dropped"] for row in entry["samples"]) == 4
