@@ -9,6 +9,8 @@ import pandas as pd
 from gatebench.analyze.statistics import block_medians, mean_interval
 
 PREFERRED_BASELINES = ("native", "eager")
+# The columns that cases of one table share: without a wish, they have one baseline.
+TABLE = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
 
 
 def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> str | None:
@@ -24,7 +26,8 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
     """Return `measurements` with what each case's time means beside its competitors'.
 
     Added columns:
-        baseline             implementation that speed-ups are divided by (same problem, run and side)
+        baseline             implementation that speed-ups are divided by; without a wish, one for each TABLE of a run
+        baseline_case_id     its case of the same problem, run and side; null where it has no time there
         speedup              time of baseline / time, from paired block log-ratios; 1 for the baseline itself
         speedup_low, _high   95 % interval, Student's t over blocks; NaN with fewer than two common blocks
         rank                 1 for the fastest of its problem
@@ -33,14 +36,23 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
     """
     blocks = block_logs(samples)
     keys = list(zip(measurements["run_id"], measurements["case_id"], measurements["side"], strict=True))
-    few = measurements[["implementation", "implementation_options", "time_ns"]].reset_index(drop=True)
+    few = measurements[["case_id", "implementation", "implementation_options", "time_ns"]].reset_index(drop=True)
+    few["wanted"] = baseline or _default_baselines(measurements)
     # Plain arrays, filled by place: writing cells of a frame one by one takes seconds for a run of a thousand cases.
     added = {name: np.full(len(few), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
     added |= {"rank": np.zeros(len(few), dtype=int), "tied": np.zeros(len(few), dtype=bool)}
-    names = np.full(len(few), np.nan, dtype=object)
+    added["baseline_case_id"] = np.full(len(few), None, dtype=object)
     for places in measurements.groupby(["run_id", "problem_id", "side"], sort=False).indices.values():
-        _compare_problem(few.iloc[places], [blocks.get(keys[place]) for place in places], baseline, names, added)
-    return measurements.assign(baseline=pd.Series(names, index=measurements.index, dtype=object), **added)
+        _compare_problem(few.iloc[places], [blocks.get(keys[place]) for place in places], added)
+    return measurements.assign(baseline=few["wanted"].to_numpy(), **added)
+
+
+def _default_baselines(measurements: pd.DataFrame) -> np.ndarray:
+    """Return each row's baseline where none is wished for: that of its table in its run."""
+    names = np.full(len(measurements), None, dtype=object)
+    for places in measurements.groupby(["run_id", *TABLE], sort=False, dropna=False).indices.values():
+        names[places] = choose_baseline(measurements.iloc[places])
+    return names
 
 
 def block_logs(samples: pd.DataFrame) -> dict[tuple, pd.Series]:
@@ -49,18 +61,15 @@ def block_logs(samples: pd.DataFrame) -> dict[tuple, pd.Series]:
     return dict(iter(medians.groupby(["run_id", "case_id", "side"])["log_ns"]))
 
 
-def _compare_problem(
-    problem: pd.DataFrame, logs: list[pd.Series | None], wanted: str | None, names: np.ndarray, added: dict
-) -> None:
-    """Fill `names` (the baseline's) and `added` for the rows of one problem, whose index are their places there."""
+def _compare_problem(problem: pd.DataFrame, logs: list[pd.Series | None], added: dict[str, np.ndarray]) -> None:
+    """Fill `added` for the rows of one problem, whose index are their places there."""
     log_of = dict(zip(problem.index, logs, strict=True))
     timed = problem[problem["time_ns"].notna()].sort_values("time_ns")
     if timed.empty:
         return
-    name = choose_baseline(timed, wanted)
     # Several cases of one implementation differ by its options: the one at default options is the baseline.
     base = (
-        timed[timed["implementation"] == name]
+        timed[timed["implementation"] == timed["wanted"]]
         .sort_values("implementation_options", key=lambda text: text.where(text != "{}", ""))
         .index[:1]
     )
@@ -68,7 +77,7 @@ def _compare_problem(
     for rank, place in enumerate(timed.index, start=1):
         added["rank"][place] = rank
         if len(base):
-            names[place] = name
+            added["baseline_case_id"][place] = timed.loc[base[0], "case_id"]
             found = (1.0, 1.0, 1.0) if place == base[0] else ratio(log_of[base[0]], log_of[place])
             for column, value in zip(("speedup", "speedup_low", "speedup_high"), found, strict=True):
                 added[column][place] = value
@@ -92,33 +101,26 @@ def ratio(numerator: pd.Series | None, denominator: pd.Series | None) -> tuple[f
 
 
 def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Summarise speed-ups per group and implementation: geometric mean over problems, wins and losses.
+    """Summarise speed-ups per group and competitor: geometric mean over problems, wins and losses.
 
     The interval is Student's t over blocks of the mean log speed-up of the block: the problems are the ones the
-    suite names, not a sample of others. A win has an interval above 1, a loss below 1.
-    Columns: `by`, implementation, baseline, geometric_mean, low, high, problems, wins, losses.
+    suite names, not a sample of others. A win has an interval above 1, a loss below 1. The cases that others are
+    divided by have no row; an implementation's variants (its options) have one each.
+    Columns: `by`, implementation, implementation_options, baseline, geometric_mean, low, high, problems, wins, losses.
     """
-    medians = block_medians(samples).set_index(["run_id", "case_id", "side", "block"])["log_ns"].sort_index()
+    blocks = block_logs(samples)
     rows = []
-    timed = compared[compared["speedup"].notna()]
-    # Of several variants of the baseline, the one that the others were divided by is exactly 1.
-    exact = (timed[["speedup", "speedup_low", "speedup_high"]] == 1.0).all(axis=1)
-    base_ids = timed[(timed["implementation"] == timed["baseline"]) & exact]
-    base_of = {(row.run_id, row.problem_id, row.side): row.case_id for row in base_ids.itertuples()}
-    for key, group in timed.groupby([*by, "implementation", "baseline"], sort=False):
-        if key[-2] == key[-1]:
-            continue
-        per_block: dict[int, list[float]] = {}
-        for row in group.itertuples():
-            base = medians.get((row.run_id, base_of[row.run_id, row.problem_id, row.side], row.side))
-            own = medians.get((row.run_id, row.case_id, row.side))
-            if base is None or own is None:
-                continue
-            for block, value in (base - own).dropna().items():
-                per_block.setdefault(block, []).append(value)
-        complete = [np.mean(values) for values in per_block.values() if len(values) == len(group)]
-        mean, low, high = np.exp(mean_interval(np.array(complete))) if complete else (np.nan,) * 3
+    others = compared[compared["speedup"].notna() & (compared["case_id"] != compared["baseline_case_id"])]
+    keys = [*by, "implementation", "implementation_options", "baseline"]
+    for key, group in others.groupby(keys, sort=False):
+        differences = [
+            blocks[row.run_id, row.baseline_case_id, row.side] - blocks[row.run_id, row.case_id, row.side]
+            for row in group.itertuples()
+        ]
+        complete = (
+            pd.concat(differences, axis=1).dropna().mean(axis=1)
+        )  # by block; one that lacks a problem is left out
+        mean, low, high = np.exp(mean_interval(complete.to_numpy())) if len(complete) else (np.nan,) * 3
         wins, losses = int((group["speedup_low"] > 1).sum()), int((group["speedup_high"] < 1).sum())
         rows.append((*key, mean, low, high, len(group), wins, losses))
-    columns = [*by, "implementation", "baseline", "geometric_mean", "low", "high", "problems", "wins", "losses"]
-    return pd.DataFrame(rows, columns=pd.Index(columns))
+    return pd.DataFrame(rows, columns=pd.Index([*keys, "geometric_mean", "low", "high", "problems", "wins", "losses"]))

@@ -19,12 +19,13 @@ def command(
     metrics: options.Metrics = "",
     as_json: options.Json = False,
 ) -> None:
-    """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines."""
-    from gatebench.report.terminal import print_run
+    """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines.
+
+    -g, -i, -m and -k choose what is shown; they change no number of what is left.
+    """
+    from gatebench.report.stored_run import View, print_run
     from gatebench.store.read import find_run
 
     found = find_run(options.store_path(store), run)
-    print_run(
-        found.path, baseline, long, options.names(metrics), as_json,
-        gates=options.names(gate), implementations=options.names(implementation), modes=options.names(mode), glob=glob,
-    )  # fmt: skip
+    chosen = options.names(gate), options.names(implementation), options.names(mode)
+    print_run(found.path, View(baseline, *chosen, glob, long, options.names(metrics), as_json))

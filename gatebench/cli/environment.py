@@ -5,7 +5,7 @@ from gatebench.cli import options
 
 def command(as_json: options.Json = False) -> None:
     """Print processor, caches, versions, measured memory ceilings and the environment class."""
-    from gatebench.report.terminal import print_environment
+    from gatebench.report.listings import print_environment
     from gatebench.run.discover import discover
     from gatebench.run.environment import environment_class
 

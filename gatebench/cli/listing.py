@@ -14,7 +14,7 @@ def command(
 ) -> None:
     """List gates, implementations and suites."""
     from gatebench.errors import unknown
-    from gatebench.report.terminal import print_catalogue
+    from gatebench.report.listings import print_catalogue
     from gatebench.run.discover import discover
 
     kinds = ("all", "gates", "implementations", "suites")

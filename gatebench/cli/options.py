@@ -3,11 +3,14 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatebench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from gatebench.run.plan import Plan
 
 Gates = Annotated[str, typer.Option("--gate", "-g", help="Gates, comma-separated, or family:<name>.")]
 Implementations = Annotated[str, typer.Option("--implementation", "-i", help="Implementations, comma-separated.")]
@@ -23,6 +26,9 @@ Threads = Annotated[str, typer.Option("--threads", help="CPU threads, comma-sepa
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A plugin file; may be given several times.")]
 Store = Annotated[
     Path | None, typer.Option("--store", help="Where runs are kept. [default: results, or GATEBENCH_STORE]")
+]
+ImplementationOptions = Annotated[
+    list[str] | None, typer.Option("-o", help="implementation.option=value, e.g. compile.chunk=32.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Baseline = Annotated[
@@ -53,9 +59,9 @@ def known_names(flag: str, kind: str, text: str, choices: Iterable[str]) -> tupl
     return names(text)
 
 
-def check_baseline(baseline: str | None, implementations: Iterable[str]) -> None:
+def check_baseline(baseline: str | None, plan: "Plan") -> None:
     """Raise UserError for a baseline that will not be measured: better now than after the run."""
-    choices = set(implementations)
+    choices = {case.implementation for case in plan.cases if plan.catalogue.refusal(case) is None}
     if baseline is not None and baseline not in choices:
         raise unknown("--baseline", "implementation", baseline, choices)
 
@@ -70,13 +76,16 @@ def goes_alone(flag: str, others: Mapping[str, Any]) -> None:
             )  # fmt: skip
 
 
-def sizes(flag: str, text: str) -> tuple[int, ...]:
-    """Split a comma-separated list of sizes; raises UserError for anything but positive integers."""
+def sizes(flag: str, text: str, least: int = 1) -> tuple[int, ...]:
+    """Split a comma-separated list of sizes; raises UserError for anything but integers from `least`."""
     found = []
     for part in names(text):
-        if not (part.isascii() and part.isdigit()) or int(part) < 1:
+        if not (part.isascii() and part.isdigit()) or int(part) < least:
             raise UserError(
-                flag, f"{part!r} is no size", "positive integers, comma-separated, are accepted", f"e.g. {flag} 128,512"
+                flag,
+                f"{part!r} is no size",
+                f"integers from {least}, comma-separated, are accepted",
+                f"e.g. {flag} 128,512",
             )
         found.append(int(part))
     return tuple(found)

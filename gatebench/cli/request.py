@@ -20,7 +20,7 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
         "batch": sizes("--batch", flags["batch"]),
         "seq_len": sizes("--seq-len", flags["seq_len"]),
         "hidden_size": sizes("--hidden-size", flags["hidden_size"]),
-        "threads": sizes("--threads", flags["threads"]),
+        "threads": sizes("--threads", flags["threads"], least=0),
     }
     options = flags.get("implementation_options", {})
     if suite is not None:

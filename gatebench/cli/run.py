@@ -1,6 +1,7 @@
 """`gatebench run`: measure a suite, or what the flags name, into a run folder, and print the table."""
 
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -25,9 +26,7 @@ def command(
     device: options.Device = "",
     threads: options.Threads = "",
     plugin: options.Plugins = None,
-    option: Annotated[
-        list[str] | None, typer.Option("-o", help="implementation.option=value, e.g. compile.chunk=32.")
-    ] = None,
+    option: options.ImplementationOptions = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="Blocks of fresh processes.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Samples per block.")] = None,
     store: options.Store = None,
@@ -47,8 +46,9 @@ def command(
     """
     from gatebench.cli.request import build_request
     from gatebench.report.exit_code import exit_code, stability_exit_code
+    from gatebench.report.listings import print_dry_run
+    from gatebench.report.stored_run import View, print_run
     from gatebench.report.table import METRICS
-    from gatebench.report.terminal import print_dry_run, print_run
     from gatebench.run import execute
     from gatebench.run.discover import discover
     from gatebench.run.progress import for_terminal
@@ -62,7 +62,10 @@ def command(
             "--seq-len": seq_len, "--hidden-size": hidden_size, "--input-size": input_size, "--device": device,
             "--threads": threads, "-o": option, "--blocks": blocks, "--rounds": rounds, "--dry-run": dry_run,
         })  # fmt: skip
-        outcome = resume_run(where, None if resume == "latest" else resume, for_terminal(), plugin or [])
+        name = None if resume == "latest" else resume
+        outcome = resume_run(
+            where, name, for_terminal(), plugin or [], accept=partial(options.check_baseline, baseline)
+        )
     else:
         flags: dict[str, Any] = {
             "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
@@ -73,13 +76,13 @@ def command(
         request = build_request(suite, flags, measure, plugin or [])
         catalogue = discover(request.all_plugins(), ceilings=not dry_run)
         plan = execute.make_plan(request, catalogue)
-        options.check_baseline(baseline, {case.implementation for case in plan.cases})
+        options.check_baseline(baseline, plan)
         for path, reason in catalogue.broken.items():
             print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
         if dry_run:
             print_dry_run(plan, as_json)
             return
         outcome = execute.start(request, where, plan, for_terminal())
-    results = print_run(outcome.folder, baseline, long, columns, as_json)
+    results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json))
     code = exit_code(results.measurements, outcome.named, outcome.interrupted)
     sys.exit(code or stability_exit_code(results.stability, outcome.interrupted))

@@ -27,7 +27,7 @@ def command(
     """
     from gatebench.cli.request import as_toml
     from gatebench.report.exit_code import stability_exit_code
-    from gatebench.report.terminal import print_stability
+    from gatebench.report.stored_run import print_stability
     from gatebench.run import execute
     from gatebench.run.discover import discover
     from gatebench.run.progress import for_terminal

@@ -24,6 +24,7 @@ def command(
     device: options.Device = "",
     threads: options.Threads = "",
     plugin: options.Plugins = None,
+    option: options.ImplementationOptions = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare outputs and every gradient with the float64 reference and print the largest errors.
@@ -32,7 +33,7 @@ def command(
     """
     from gatebench.cli.request import build_request
     from gatebench.report.exit_code import exit_code
-    from gatebench.report.terminal import print_verified
+    from gatebench.report.listings import print_verified
     from gatebench.run.discover import discover
     from gatebench.run.execute import make_plan
     from gatebench.run.progress import for_terminal
@@ -45,6 +46,7 @@ def command(
     flags = {
         "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
         "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
+        "implementation_options": options.implementation_options(option),
     }  # fmt: skip
     request = build_request(suite, flags, {}, plugin or [])
     plan = make_plan(request, discover(request.all_plugins()))

@@ -1,18 +1,17 @@
 """The table after a run: per gate, dtype and mode, one line per shape, implementations as columns. DataFrames in,
-rows of text out; gatebench.report.terminal prints them."""
+rows of text out; gatebench.report.stored_run prints them."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from gatebench.analyze.compare import choose_baseline, compare, geometric_means
+from gatebench.analyze.compare import TABLE, geometric_means
 from gatebench.report.names import competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.runs import FAILED
 from gatebench.report.stability import case_summary
 
-GROUP = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
 METRICS = ("time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile")
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
 
@@ -28,38 +27,39 @@ class Block:
     numbers: bool = True  # columns after the first are numbers, aligned right; else words
 
 
-def blocks(
-    measurements: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame, baseline: str | None = None
-) -> list[Block]:
-    """Return one Block per gate, dtype, mode and device, in the order of the run."""
-    measurements = measurements.assign(competitor=competitors(measurements), device_label=devices(measurements))
+def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame) -> list[Block]:
+    """Return one Block per gate, dtype, mode and device, in the order of the run.
+
+    compared: the rows to show, from analyze.compare.compare over the whole run: what is hidden changes no number.
+    """
+    compared = compared.assign(competitor=competitors(compared), device_label=devices(compared))
     lines = gradient_lines(stability)
-    found = []
-    for _, group in measurements.groupby(GROUP, sort=False, dropna=False):
-        found.append(
-            _block(group, samples, lines.get((group["gate"].iloc[0], group["gate_options"].iloc[0]), []), baseline)
-        )
-    return found
+    return [
+        _block(group, samples, lines.get((group["gate"].iloc[0], group["gate_options"].iloc[0]), []))
+        for _, group in compared.groupby(TABLE, sort=False, dropna=False)
+    ]
 
 
-def _block(group: pd.DataFrame, samples: pd.DataFrame, gradient: list[str], wanted: str | None) -> Block:
-    first = group.iloc[0]
-    baseline = choose_baseline(group, wanted)
-    compared = compare(group, samples[samples["case_id"].isin(group["case_id"])], baseline)
+def _block(compared: pd.DataFrame, samples: pd.DataFrame, gradient: list[str]) -> Block:
+    first = compared.iloc[0]
+    shown = compared.loc[compared["case_id"] == compared["baseline_case_id"], "competitor"]
+    baseline = shown.iloc[0] if len(shown) else first["baseline"]
     absent, columns = _columns(compared, baseline)
     shapes = compared[["seq_len", "batch", "input_size", "hidden_size"]].drop_duplicates()
     rows = []
     for shape in shapes.itertuples(index=False):
         here = compared[(compared[list(shapes.columns)] == list(shape)).all(axis=1)].set_index("competitor", drop=False)
-        cells = [_cell(here.loc[name], baseline) if name in here.index else "not measured" for name in columns]
+        cells = [_cell(here.loc[name]) if name in here.index else "not measured" for name in columns]
         rows.append((_shape_label(shape), *cells))
     options = options_label(first["gate_options"])
     title = f"{first['gate']}{f' ({options})' if options else ''}, {first['mode']}, {first['dtype']}, {first['device_label']}"
     title += ", cold cache" if first["cache"] == "cold" else ""
     title += ", CUDA graph" if first["launch"] == "graph" else ""
-    if baseline and len(columns) > 1:
-        title += f": time of {baseline}, speed-up of the others over it"
-    notes = [*_summary_notes(compared, samples, columns, baseline), *absent, *gradient]
+    if columns != [baseline] and compared["speedup"].notna().any():
+        title += (
+            f": time of {baseline}, speed-up of the others over it" if len(shown) else f": speed-up over {baseline}"
+        )
+    notes = [*_summary_notes(compared, samples, columns), *absent, *gradient]
     return Block(title, ("shape", *columns), tuple(rows), tuple(notes))
 
 
@@ -84,14 +84,14 @@ def _shape_label(shape: Any) -> str:
     )
 
 
-def _cell(row: pd.Series, baseline: str | None) -> str:
+def _cell(row: pd.Series) -> str:
     """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
     if row["status"] != "ok":
         return str(row["status"]).replace("_", " ")
     mark = " *" if row["rank"] == 1 else (" =" if row["tied"] else "")
     mark += "?" if mark and row["blocks"] == 1 else ""  # one block has no interval, so ties cannot be told
     mark += " ~" if not is_missing(row["unsteady"]) and bool(row["unsteady"]) else ""
-    if row["competitor"] == baseline or is_missing(row["speedup"]):
+    if row["case_id"] == row["baseline_case_id"] or is_missing(row["speedup"]):
         return time_text(row["time_ns"]) + mark
     return speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"]) + mark
 
@@ -103,16 +103,14 @@ def speedup_text(value: float, low: float | None, high: float | None) -> str:
     return f"{significant(value)}× [{significant(float(low), 2)}, {significant(float(high), 2)}]"
 
 
-def _summary_notes(
-    compared: pd.DataFrame, samples: pd.DataFrame, columns: list[str], baseline: str | None
-) -> list[str]:
+def _summary_notes(compared: pd.DataFrame, samples: pd.DataFrame, columns: list[str]) -> list[str]:
     """Return the lines below a table: geometric means, largest error, compile cost, kernels, failures."""
     notes = []
     means = geometric_means(compared, samples, ["gate"])
     if len(means) and means["problems"].max() > 1:
         parts = [
-            f"{row.implementation} {speedup_text(row.geometric_mean, row.low, row.high)}, {row.wins} won {row.losses} lost"
-            for row in means.itertuples()
+            f"{name} {speedup_text(row.geometric_mean, row.low, row.high)}, {row.wins} won {row.losses} lost"
+            for name, row in zip(competitors(means), means.itertuples(), strict=True)
         ]
         notes.append(f"geometric mean over {means['problems'].max()} shapes: " + "; ".join(parts))
     timed = compared[compared["error_ratio"].notna()]
@@ -183,9 +181,7 @@ def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def long_table(
-    measurements: pd.DataFrame, samples: pd.DataFrame, metrics: tuple[str, ...], baseline: str | None
-) -> Block:
+def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
     """Return one row per case with the chosen metrics as columns; raises UserError for an unknown metric."""
     from gatebench.errors import unknown
 
@@ -193,7 +189,6 @@ def long_table(
     for metric in metrics:
         if metric not in METRICS:
             raise unknown("--metrics", "metric", metric, METRICS)
-    compared = compare(measurements, samples, baseline)
     rows = tuple(
         (row["case_id"], str(row["status"]), *(_metric(row, metric) for metric in metrics))
         for _, row in compared.iterrows()

@@ -1,6 +1,6 @@
 """Resume a run that was interrupted: from staging after SIGKILL or a full disk, or a published partial one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,18 @@ from gatebench.store.read import Run, find_run, load
 from gatebench.suites import Measure, Narrowing, Suite
 
 
-def resume(store: Path, name: str | None, progress: Progress, plugins: Sequence[Path] = ()) -> Outcome:
+def _anything(plan: Plan) -> None:
+    """Accept every plan."""
+
+
+def resume(
+    store: Path, name: str | None, progress: Progress, plugins: Sequence[Path] = (),
+    accept: Callable[[Plan], None] = _anything,
+) -> Outcome:  # fmt: skip
     """Go on with a run: one left in staging (SIGKILL, full disk), or a published partial one, as a new folder.
 
     name: a run id or part of it; None takes the newest run that can be resumed. plugins: where plugin files lie, if not
-    beside the suite or here. Raises UserError where there is nothing to resume, the environment class or a plugin differs.
+    beside the suite or here. accept: is shown the plan before anything is measured, and may raise. Raises UserError where there is nothing to resume, the environment class or a plugin differs.
     """
     staged, published = resumable(store, name)
     if published is None:
@@ -29,12 +36,14 @@ def resume(store: Path, name: str | None, progress: Progress, plugins: Sequence[
         try:
             header = journal.header()
             plan = _plan_again(header, plugins)
+            accept(plan)
         except BaseException:
             journal.close()
             raise
     else:
         header = _header_of(published, plugins)
         plan = _plan_again(header, plugins)
+        accept(plan)
         journal = Journal(store, new_run_id())
         recall_into(journal, published)
         journal.write_header(header)

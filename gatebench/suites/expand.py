@@ -263,5 +263,6 @@ def _check_narrowing(narrowing: Narrowing, catalogue: Catalogue) -> Narrowing:
     implementations = () if "*" in narrowing.implementations else narrowing.implementations
     _known("-i", "implementation", implementations, catalogue)
     return replace(
-        narrowing, gates=tuple(_gates_named("-g", narrowing.gates, catalogue)), implementations=implementations
-    )
+        narrowing, gates=tuple(_gates_named("-g", narrowing.gates, catalogue)), implementations=implementations,
+        threads=tuple(count or catalogue.cores for count in narrowing.threads),
+    )  # fmt: skip

@@ -62,6 +62,12 @@ class Narrowing:
     glob: str = ""
     implementation_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def chooses(self) -> bool:
+        """Say whether anything is left out."""
+        wishes = (self.gates, self.implementations, self.modes, self.dtypes, self.batch, self.seq_len, self.hidden_size)
+        return any((*wishes, self.threads, self.glob))
+
     def keeps(self, case: Case) -> bool:
         """Say whether a case is left."""
         shape = case.shape

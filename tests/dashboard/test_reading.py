@@ -1,14 +1,10 @@
-"""What the pages rest on: foreign and damaged parquet files become one line each, comparisons pair blocks."""
+"""What the pages rest on: foreign and damaged parquet files become one line each."""
 
-import math
-
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gatebench.analyze.compare import compare
 from gatebench.store.read import load
 from gatebench.store.schema import VERSION_KEY
 from tests.synthetic import Plan, write_store
@@ -51,29 +47,3 @@ def test_the_same_seed_writes_the_same_store(tmp_path):
     pd.testing.assert_frame_equal(first.measurements, second.measurements)
     pd.testing.assert_frame_equal(first.samples, second.samples)
     pd.testing.assert_frame_equal(first.stability, second.stability)
-
-
-def test_speed_ups_pair_the_blocks_of_two_cases():
-    # Both drift by the same factor in each block: the ratio has no spread at all.
-    drift = {0: 1.0, 1: 1.3, 2: 0.8}
-    names = {"eager": 6e6, "numba": 2e6, "failed": None}
-    rows = [
-        {"run_id": "r", "case_id": name, "problem_id": "p", "side": "run", "implementation": name,
-         "implementation_options": "{}", "time_ns": time_ns}
-        for name, time_ns in names.items()
-    ]  # fmt: skip
-    samples = [
-        {"run_id": "r", "case_id": name, "side": "run", "quantity": "time", "block": block, "dropped": False,
-         "wall_ns": time_ns * factor}
-        for name, time_ns in names.items() if time_ns for block, factor in drift.items()
-    ]  # fmt: skip
-    measurements = pd.DataFrame(rows, index=[7, 3, 9])
-    compared = compare(measurements, pd.DataFrame(samples))
-    assert list(compared.index) == [7, 3, 9]
-    numba = compared.loc[3]
-    assert (numba["baseline"], numba["rank"], numba["tied"]) == ("eager", 1, False)
-    assert [numba[name] for name in ("speedup", "speedup_low", "speedup_high")] == pytest.approx([3.0] * 3)
-    failed = compared.loc[9]
-    assert failed["rank"] == 0
-    assert math.isnan(failed["speedup"])
-    assert failed["baseline"] is None or np.isnan(failed["baseline"])

@@ -1,0 +1,130 @@
+"""Print what is there and what would be measured: catalogue, environment, dry run; and what verify found."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from gatebench.report.names import options_label
+from gatebench.report.table import Block
+from gatebench.report.terminal import print_block, print_json
+
+
+def print_dry_run(plan: Any, as_json: bool) -> None:
+    """Print what a plan would measure: cases, refusals, counts, expected time."""
+    refusals = {case.case_id: plan.catalogue.refusal(case) for case in plan.cases}
+    runnable = [case for case in plan.cases if refusals[case.case_id] is None]
+    seconds = plan.expected_seconds()
+    if as_json:
+        print_json(
+            {
+                "cases": list(refusals),
+                "runnable": len(runnable),
+                "stability": len(plan.stability),
+                "expected_seconds": seconds,
+            }
+        )
+        return
+    for case_id, refused in refusals.items():
+        print(case_id + (f"    {refused[0]}: {refused[1]}" if refused else ""))
+    problems = len({case.problem_id for case in runnable})
+    print(
+        f"{len(plan.cases)} cases of {problems} problems, {len(runnable)} to be measured, {len(plan.stability)} stability requests"
+    )
+    print(f"expected time: about {seconds / 60:.1f} minutes with warm compile caches")
+
+
+def print_verified(measurements: pd.DataFrame, as_json: bool) -> None:
+    """Print the largest error per gate and implementation, and every failure."""
+    if as_json:
+        print_json({"cases": measurements.to_dict("records")})
+        return
+    rows = []
+    for (gate, implementation), group in measurements.groupby(["gate", "implementation"], sort=False):
+        counts = group["status"].value_counts()
+        worst = group.loc[group["error_ratio"].idxmax()] if group["error_ratio"].notna().any() else None
+        error = "–" if worst is None else f"{worst['error_ratio']:.2g} ({worst['tensor']}, {worst['dtype']})"
+        rows.append((gate, implementation, ", ".join(f"{count} {status}" for status, count in counts.items()), error))
+    bad = measurements[measurements["status"] != "ok"].drop_duplicates(["implementation", "status", "reason"])
+    notes = [f"{row.case_id}: {row.status}: {row.reason}" for row in bad.itertuples()]
+    print_block(
+        Block(
+            "Is it right? (against float64)",
+            ("gate", "implementation", "cases", "largest error ratio"),
+            tuple(rows),
+            tuple(notes),
+        )
+    )
+
+
+def print_catalogue(catalogue: Any, what: str, as_json: bool) -> None:
+    """Print gates, implementations and suites."""
+    from gatebench.suites import find_suite, read_suite, shipped_suites
+
+    suites = {name: read_suite(find_suite(name)).why for name in shipped_suites()}
+    parts = {"gates": catalogue.gates, "implementations": catalogue.implementations, "suites": suites}
+    if as_json:
+        print_json({name: value for name, value in parts.items() if what in ("all", name)})
+        return
+    if what in ("all", "gates"):
+        rows = tuple(
+            (gate["name"], gate["family"], _options_text(gate["options"]), gate["source"])
+            for gate in catalogue.gates.values()
+        )
+        print_block(Block("Gates", ("gate", "family", "options", "source"), rows, numbers=False))
+    if what in ("all", "implementations"):
+        rows = tuple((name, *_implementation_cells(entry)) for name, entry in catalogue.implementations.items())
+        print_block(
+            Block(
+                "Implementations",
+                ("implementation", "gates", "dtypes", "devices", "unavailable here"),
+                rows,
+                numbers=False,
+            )
+        )
+    if what in ("all", "suites"):
+        print_block(Block("Suites", ("suite", "why"), tuple(suites.items()), numbers=False))
+
+
+def _options_text(options: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{name}={option['default']}" for name, option in options.items())
+
+
+def _implementation_cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    def union(key: str) -> str:
+        return ", ".join(dict.fromkeys(value for part in entry["entries"] for value in part[key]))
+
+    claimed = {device for part in entry["entries"] for device in part["devices"]} or set(entry["unavailable"])
+    reasons = {device: reason for device, reason in entry["unavailable"].items() if device in claimed}
+    missing = "; ".join(f"{device}: {reason}" for device, reason in reasons.items())
+    gates = union("gates").replace("*", "all")
+    return gates, union("dtypes"), union("devices"), missing
+
+
+def print_environment(environment: Mapping[str, Any], as_json: bool) -> None:
+    """Print what timings on this machine depend on."""
+    if as_json:
+        print_json(environment)
+        return
+    ceilings = [
+        f"{_capacity(level['bytes'])}: {float(level['bytes_per_s']) / 1e9:.0f} GB/s"
+        for level in environment.get("ceilings", [])
+    ]
+    rows = (
+        ("environment class", environment["environment_class"]),
+        ("processor", f"{environment['device_name']}, {environment['cores']} cores, {environment['capability']}"),
+        ("memory", f"{environment['memory_gib']} GiB"),
+        ("caches", ", ".join(f"{name} {size >> 10} KiB" for name, size in environment["caches"].items())),
+        ("memory ceilings", "; ".join(ceilings) or "not measured"),
+        ("CUDA", options_label(json.dumps(environment["cuda"])) if environment.get("cuda") else "no CUDA device"),
+        ("governor", environment.get("governor") or "unknown"),
+        ("system", f"{environment['system']}, {environment['machine']}"),
+        ("versions", ", ".join(f"{name} {text}" for name, text in environment["versions"].items())),
+    )
+    print_block(Block("Environment", ("what", "value"), rows, numbers=False))
+
+
+def _capacity(size: Any) -> str:
+    return "memory" if size in ("inf", math.inf) else f"up to {float(size) / 2**20:.0f} MiB"

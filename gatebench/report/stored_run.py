@@ -1,0 +1,166 @@
+"""Print one stored run: its table, a row per case, its stability; as text or JSON."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pandas as pd
+from rich.text import Text
+
+from gatebench.analyze.compare import compare
+from gatebench.errors import UserError, unknown
+from gatebench.report.names import options_label
+from gatebench.report.quantities import is_missing, significant
+from gatebench.report.stability import case_summary, not_ok
+from gatebench.report.table import Block, blocks, long_table
+from gatebench.report.terminal import console, print_block, print_json
+from gatebench.store.read import Results, load
+
+FAMILY = "family:"
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a run is shown, and how. Hiding rows changes no number of the others."""
+
+    baseline: str | None = None
+    gates: tuple[str, ...] = ()
+    implementations: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    glob: str = ""
+    long: bool = False
+    metrics: tuple[str, ...] = ()
+    as_json: bool = False
+
+
+def print_run(folder: Path, view: View) -> Results:
+    """Print the table of a run folder and return what was read; raises UserError for names that the run lacks."""
+    results = load(folder)
+    measurements, samples, stability = results.measurements, results.samples, results.stability
+    if results.problems:
+        raise UserError(*results.problems[0].split(": ", 1))
+    timed = measurements.loc[measurements["time_ns"].notna(), "implementation"]
+    if view.baseline is not None and view.baseline not in set(timed):
+        raise unknown("--baseline", "timed implementation of this run", view.baseline, timed.unique())
+    gates = _expand(view.gates, results)
+    compared = _chosen(compare(measurements, samples, view.baseline), gates, view)
+    if gates:
+        stability = stability[stability["gate"].isin(gates)]
+    if view.as_json:
+        rows = {"measurements": compared.to_dict("records"), "stability": _stability_records(stability)}
+        print_json({"run_id": results.folders[0].run_id, **rows})
+        return results
+    if view.long or view.metrics:
+        print_block(long_table(compared, view.metrics))
+    else:
+        for block in blocks(compared, samples, stability):
+            print_block(block)
+        if not len(measurements):
+            print_block(_stability_block(stability))
+        elif len(failed := _stability_failures(stability)):
+            print_block(Block("Stability that came to nothing", (), (), failed))
+    _print_footer(results, compared)
+    return results
+
+
+def print_stability(folder: Path, as_json: bool) -> Results:
+    """Print the stability table of a run folder and return what was read."""
+    results = load(folder)
+    if as_json:
+        print_json({"run_id": results.folders[0].run_id, "stability": _stability_records(results.stability)})
+        return results
+    print_block(_stability_block(results.stability))
+    _print_footer(results, results.measurements)
+    return results
+
+
+def _expand(gates: tuple[str, ...], results: Results) -> tuple[str, ...]:
+    """Return the gates' names; `family:<name>` stands for the run's gates of that family."""
+    families = {gate["name"]: gate["family"] for gate in results.folders[0].gates()}
+    found: list[str] = []
+    for name in gates:
+        family = name.removeprefix(FAMILY)
+        if name.startswith(FAMILY) and family in families.values():
+            found += [gate for gate, its in families.items() if its == family]
+        elif name in families:
+            found.append(name)
+        else:
+            choices = [*families, *(f"{FAMILY}{family}" for family in sorted(set(families.values())))]
+            raise unknown("-g", "gate of this run", name, choices)
+    return tuple(found)
+
+
+def _chosen(compared: pd.DataFrame, gates: tuple[str, ...], view: View) -> pd.DataFrame:
+    """Return the rows that the view shows; raises UserError for a name that the run does not hold."""
+    chosen = compared
+    for flag, column, wanted in (("-i", "implementation", view.implementations), ("-m", "mode", view.modes)):
+        for name in wanted:
+            if name not in set(compared[column]):
+                raise unknown(flag, f"{column} of this run", name, compared[column].unique())
+        if wanted:
+            chosen = chosen[chosen[column].isin(wanted)]
+    if gates:
+        chosen = chosen[chosen["gate"].isin(gates)]
+    if view.glob:
+        patterns = (view.glob, f"*{view.glob}*")
+        chosen = chosen[[any(fnmatchcase(case, glob) for glob in patterns) for case in chosen["case_id"]]]
+    return chosen.reset_index(drop=True)
+
+
+def _print_footer(results: Results, shown: pd.DataFrame) -> None:
+    run = results.folders[0]
+    counts = shown["status"].value_counts()
+    words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
+    hidden = len(results.measurements) - len(shown)
+    words = (words or ("no cases" if not hidden else "no case matches")) + (
+        f" ({hidden} more hidden)" if hidden else ""
+    )
+    out = console()
+    if shown["time_ns"].notna().any():
+        legend = "* fastest   = tied with it   ~ unsettled, or machine busy   [ ] 95 % interval over blocks"
+        out.print(Text(legend + ("   ? one block: ties unknown" if (shown["blocks"] == 1).any() else "")))
+    elif len(shown):
+        out.print(Text("Nothing was timed: the reasons are above."))
+    partial = " (partial: interrupted)" if run.manifest["status"] == "partial" else ""
+    out.print(Text(f"run {run.run_id}: {words}{partial}"))
+    out.print(Text(f"stored in {_relative(run.path)}"))
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _stability_records(stability: pd.DataFrame) -> list[dict]:
+    return case_summary(stability).to_dict("records") if len(stability) else []
+
+
+def _stability_failures(stability: pd.DataFrame) -> tuple[str, ...]:
+    """Return a line per gate, init and reason for what has no values."""
+    failed = not_ok(stability).drop_duplicates(["gate", "init", "status", "reason"])
+    return tuple(f"{row.gate}, {row.init} init: {row.status}: {row.reason}" for row in failed.itertuples())
+
+
+def _stability_block(stability: pd.DataFrame) -> Block:
+    rows = []
+    for row in case_summary(stability).to_dict("records"):
+        lyapunov = (
+            "–"
+            if is_missing(row["lyapunov"])
+            else f"{row['lyapunov']:.4f} ({row['lyapunov_low']:.4f} to {row['lyapunov_high']:.4f})"
+        )
+        options = options_label(row["options"])
+        rows.append((
+            row["gate"] + (f" ({options})" if options else ""), str(row["init"]), str(row["dtype"]),
+            f"T{row['seq_len']} B{row['batch']} H{row['hidden_size']}", _steps(row["half_life"]), _steps(row["reach"]),
+            lyapunov, str(row["label"] or "–"), str(row["seeds"]),
+        ))  # fmt: skip
+    header = ("gate", "init", "dtype", "shape", "half-life", "reach", "Lyapunov (nats/step)", "class", "seeds")
+    title = "Do gradients survive? (half-life and reach in steps)"
+    return Block(title, header, tuple(rows), _stability_failures(stability))
+
+
+def _steps(value: float | None) -> str:
+    return "–" if is_missing(value) else significant(float(value), 3)

@@ -1,0 +1,130 @@
+"""Comparing implementations: paired blocks, baselines, ties, geometric means; numbers worked out by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from gatebench.analyze.compare import compare, geometric_means
+
+# Two cases of one block drift by the same factor: their ratio has no spread at all.
+DRIFT = {0: 1.0, 1: 1.3, 2: 0.8}
+TABLE = {
+    "run_id": "r", "side": "run", "gate": "gru", "gate_options": "{}", "dtype": "float32", "mode": "forward",
+    "device": "cpu", "threads": 2, "cache": "hot", "launch": "eager",
+}  # fmt: skip
+
+
+def row(implementation, time_ns, problem="p", options="{}", **other):
+    """Return one measurement."""
+    case_id = f"{implementation}/{problem}/{options}/{sorted(other.items())}"
+    return {
+        **TABLE, "case_id": case_id, "problem_id": problem, "implementation": implementation,
+        "implementation_options": options, "time_ns": time_ns, **other,
+    }  # fmt: skip
+
+
+def samples(rows, spread=None):
+    """Return one sample per block of every timed row; spread: log factor by (implementation, block)."""
+    found = [
+        {
+            "run_id": each["run_id"], "case_id": each["case_id"], "side": "run", "quantity": "time", "block": block,
+            "dropped": False,
+            "wall_ns": each["time_ns"] * factor * math.exp((spread or {}).get((each["implementation"], block), 0.0)),
+        }
+        for each in rows if each["time_ns"] for block, factor in DRIFT.items()
+    ]  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def compared(rows, baseline=None, spread=None):
+    """Compare rows whose samples drift alike."""
+    return compare(pd.DataFrame(rows), samples(rows, spread), baseline)
+
+
+def test_speed_ups_pair_the_blocks_of_two_cases():
+    rows = [row("eager", 6e6), row("numba", 2e6), row("failed", None)]
+    measurements = pd.DataFrame(rows, index=[7, 3, 9])
+    found = compare(measurements, samples(rows))
+    assert list(found.index) == [7, 3, 9]
+    numba = found.loc[3]
+    assert (numba["baseline"], numba["rank"], numba["tied"]) == ("eager", 1, False)
+    assert numba["baseline_case_id"] == rows[0]["case_id"]
+    assert [numba[name] for name in ("speedup", "speedup_low", "speedup_high")] == pytest.approx([3.0] * 3)
+    assert [found.loc[7][name] for name in ("speedup", "speedup_low", "speedup_high")] == [1.0] * 3
+    failed = found.loc[9]
+    assert failed["rank"] == 0
+    assert pd.isna([failed["baseline_case_id"], failed["speedup"]]).all()
+
+
+def test_an_interval_is_students_t_over_blocks():
+    # Log ratios 0.1, 0.2, 0.3: mean 0.2, s = 0.1, t(2, 0.975) = 4.3027; half = 4.3027 * 0.1 / sqrt(3) = 0.24841.
+    spread = {("numba", 0): -0.1, ("numba", 1): -0.2, ("numba", 2): -0.3}
+    found = compared([row("eager", 1e6), row("numba", 1e6)], spread=spread).iloc[1]
+    logs = [math.log(found[name]) for name in ("speedup", "speedup_low", "speedup_high")]
+    assert logs == pytest.approx([0.2, 0.2 - 0.24841, 0.2 + 0.24841], abs=1e-4)
+
+
+def test_as_fast_as_the_fastest_is_tied_and_so_is_the_fastest():
+    spread = {("numba", 0): 0.02, ("numba", 1): -0.03, ("numba", 2): 0.02}
+    found = compared([row("eager", 1e6), row("numba", 1.001e6), row("slow", 5e6)], spread=spread)
+    assert list(found["tied"]) == [True, True, False]
+
+
+def test_native_goes_before_eager_and_a_wish_before_both():
+    rows = [row("eager", 6e6), row("numba", 2e6), row("native", 3e6)]
+    assert list(compared(rows)["baseline"]) == ["native"] * 3
+    assert list(compared(rows, "numba")["speedup"]) == pytest.approx([1 / 3, 1.0, 2 / 3])
+
+
+def test_one_table_has_one_baseline_even_where_it_lacks_a_time():
+    rows = [row("eager", 6e6), row("native", 3e6), row("eager", 8e6, "q"), row("native", None, "q")]
+    found = compared(rows)
+    assert list(found["baseline"]) == ["native"] * 4
+    assert list(found["baseline_case_id"].dropna()) == [rows[1]["case_id"]] * 2
+    assert found["speedup"].isna().tolist() == [False, False, True, True]
+
+
+def test_another_table_has_its_own_baseline():
+    rows = [row("eager", 6e6), row("native", 3e6), row("eager", 8e6, "q", mode="backward")]
+    assert list(compared(rows)["baseline"]) == ["native", "native", "eager"]
+
+
+def test_the_default_options_of_the_baseline_are_the_baseline():
+    rows = [row("eager", 6e6, options='{"a": 1}'), row("eager", 2e6), row("eager", 3e6, options='{"a": 2}')]
+    found = compared(rows)
+    assert set(found["baseline_case_id"]) == {rows[1]["case_id"]}
+    assert list(found["speedup"]) == pytest.approx([1 / 3, 1.0, 2 / 3])
+
+
+def test_geometric_means_count_wins_and_losses():
+    rows = [
+        row("eager", 8e6), row("numba", 2e6), row("slow", 16e6),
+        row("eager", 8e6, "q"), row("numba", 8e6, "q"), row("slow", 32e6, "q"),
+    ]  # fmt: skip
+    means = geometric_means(compared(rows), samples(rows), ["gate"]).set_index("implementation")
+    assert list(means.index) == ["numba", "slow"]
+    assert list(means["geometric_mean"]) == pytest.approx([2.0, math.sqrt(0.5 * 0.25)])
+    assert means.loc["numba", ["low", "high"]].tolist() == pytest.approx([2.0, 2.0])
+    assert means[["problems", "wins", "losses"]].to_numpy().tolist() == [[2, 1, 0], [2, 0, 2]]
+
+
+def test_variants_of_one_implementation_have_a_mean_each():
+    rows = [
+        row("native", 8e6),
+        row("compile", 4e6, options='{"chunk": 8}'),
+        row("compile", 2e6, options='{"chunk": 16}'),
+    ]
+    means = geometric_means(compared(rows), samples(rows), ["gate"])
+    assert list(means["implementation_options"]) == ['{"chunk": 8}', '{"chunk": 16}']
+    assert list(means["geometric_mean"]) == pytest.approx([2.0, 4.0])
+
+
+def test_a_mean_uses_only_blocks_that_hold_all_its_problems():
+    rows = [row("eager", 8e6), row("numba", 2e6), row("eager", 8e6, "q"), row("numba", 1e6, "q")]
+    frame = samples(rows)
+    lost = frame["case_id"].eq(rows[3]["case_id"]) & frame["block"].gt(0)
+    found = compare(pd.DataFrame(rows), frame[~lost])
+    mean = geometric_means(found, frame[~lost], ["gate"]).iloc[0]
+    assert mean["geometric_mean"] == pytest.approx(math.sqrt(4 * 8))
+    assert math.isnan(mean["low"])

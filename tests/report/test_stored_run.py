@@ -1,0 +1,104 @@
+"""The printed run: filters hide rows and change no number, table and JSON agree, failures are in words."""
+
+import json
+import re
+
+import pytest
+
+from gatebench.errors import UserError
+from gatebench.report import stored_run
+from gatebench.report.stored_run import View, print_run
+from gatebench.store.read import load
+from tests.synthetic import Plan, write_store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One synthetic run of two gates."""
+    store = tmp_path_factory.mktemp("results")
+    plan = Plan(gates=("lstm", "glu"), seq_lens=(64, 128), hidden_sizes=(64,), modes=("forward",), failures=False)
+    (run_id,) = write_store(store, plan)
+    return store / "runs" / run_id
+
+
+def printed(capsys, folder, **view):
+    """Return what print_run prints."""
+    print_run(folder, View(**view))
+    return capsys.readouterr().out
+
+
+def records(capsys, folder, **view):
+    """Return the rows of print_run's JSON by case id."""
+    return {row["case_id"]: row for row in json.loads(printed(capsys, folder, as_json=True, **view))["measurements"]}
+
+
+def test_hiding_rows_changes_no_number(capsys, folder):
+    whole = records(capsys, folder)
+    for view in (
+        {"implementations": ("numba",)},
+        {"gates": ("lstm",)},
+        {"glob": "lstm/numba/T128*"},
+        {"gates": ("family:recurrent",), "implementations": ("eager", "numba")},
+    ):
+        part = records(capsys, folder, **view)
+        assert 0 < len(part) < len(whole)
+        assert part == {case_id: whole[case_id] for case_id in part}
+
+
+def test_the_hidden_baseline_is_still_named_in_the_title(capsys, folder):
+    text = printed(capsys, folder, implementations=("numba",), gates=("lstm",))
+    assert "lstm, forward, float32, cpu, 2 threads: speed-up over native" in text
+    cells = re.findall(r"T\d+ B16 H64 .*", printed(capsys, folder, gates=("lstm",)))
+    assert len(cells) == 2
+    speedup = re.search(r"[\d.]+× \[[^]]+\]", text).group()
+    assert any(speedup in cell for cell in cells)
+
+
+def test_the_table_shows_the_numbers_of_the_json(capsys, folder):
+    rows = [row for row in records(capsys, folder).values() if row["gate"] == "lstm" and row["seq_len"] == 64]
+    text = printed(capsys, folder, gates=("lstm",))
+    line = next(line for line in text.splitlines() if line.startswith("T64 "))
+    for row in rows:
+        if row["status"] == "ok" and row["implementation"] != "native":
+            shown = [float(found) for found in re.findall(r"([\d.]+)×", line)]
+            assert any(value == pytest.approx(row["speedup"], rel=6e-3) for value in shown), row["implementation"]
+
+
+def test_families_are_those_of_the_run(capsys, folder):
+    assert {row["gate"] for row in records(capsys, folder, gates=("family:glu",)).values()} == {"glu"}
+    with pytest.raises(UserError, match=r"unknown gate of this run 'family:scan'.*family:glu, family:recurrent"):
+        print_run(folder, View(gates=("family:scan",)))
+
+
+@pytest.mark.parametrize(
+    ("view", "line"),
+    [
+        ({"gates": ("gru",)}, "-g: unknown gate of this run 'gru'"),
+        ({"implementations": ("nunba",)}, "-i: unknown implementation of this run 'nunba'.*did you mean 'numba'"),
+        ({"modes": ("backward",)}, "-m: unknown mode of this run 'backward'"),
+        ({"baseline": "cudnn"}, "--baseline: unknown timed implementation of this run 'cudnn'"),
+    ],
+)
+def test_names_that_the_run_lacks_are_errors(folder, view, line):
+    with pytest.raises(UserError, match=line):
+        print_run(folder, View(**view))
+
+
+def test_a_glob_that_matches_nothing_says_so(capsys, folder):
+    assert "no case matches" in printed(capsys, folder, glob="nothing")
+
+
+def test_stability_of_hidden_gates_is_hidden_in_json_too(capsys, folder):
+    found = json.loads(printed(capsys, folder, as_json=True, gates=("glu",)))
+    assert {row["gate"] for row in found["stability"]} == {"glu"}
+
+
+def test_what_failed_in_stability_is_printed_with_its_reason(capsys, monkeypatch, folder):
+    results = load(folder)
+    stability = results.stability.copy()
+    stability.loc[stability["gate"] == "lstm", ["status", "reason"]] = ["timeout", "no answer to stability in time"]
+    vars(results)["stability"] = stability
+    monkeypatch.setattr(stored_run, "load", lambda path: results)
+    text = printed(capsys, folder)
+    assert "lstm, torch init: timeout: no answer to stability in time" in text
+    assert "gradient: " not in text.split("\nglu, ")[0]
