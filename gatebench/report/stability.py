@@ -9,7 +9,7 @@ import pandas as pd
 from gatebench.analyze.statistics import mean_interval
 from gatebench.report.names import options_label
 
-# Most severe first; a case's class is the most severe of its seeds.
+# Most severe first; a case's class is the most severe of its seeds. Equal to gatebench.stability.metrics (tested).
 CLASSES = ("nonfinite", "underflow", "exploding", "vanished", "vanishing", "marginal", "stable")
 CASE = ["gate", "options", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch"]
 CURVES = {

@@ -24,6 +24,7 @@ def row(implementation="native", seq_len=64, hidden_size=64, time_ns: float | No
     return {
         "run_id": "r", "case_id": f"lstm/{implementation}/T{seq_len}-H{hidden_size}",
         "problem_id": f"lstm/T{seq_len}-H{hidden_size}", "side": "run", "gate": "lstm", "mode": "forward",
+        "gate_options": "{}", "device": "cpu", "threads": 2, "cache": "hot", "launch": "eager",
         "dtype": "float32", "implementation": implementation, "implementation_options": "{}", "batch": 4,
         "seq_len": seq_len, "hidden_size": hidden_size, "time_ns": time_ns, "ci_low_ns": low, "ci_high_ns": high,
         "blocks": 3, "samples": 12, "status": status, "reason": None if time_ns else "it broke", **more,
@@ -228,6 +229,22 @@ def test_depth_profiles_count_layers_back_from_the_output():
     curves = stability_tables.norm_curves(pd.DataFrame(rows))
     assert dict(zip(curves["back"], curves["norm"], strict=True)) == {0: 0, 1: -1, 2: -2, 3: -3, 4: -4}
     assert norm_figure(curves).layout.xaxis.title.text == "layers back from the output"
+
+
+def test_a_stack_of_layers_does_not_flatten_the_gates_with_time():
+    rows = profile(seeds=1, lags=9, slope=-1.0) + profile(seeds=1, lags=9, slope=-1.0, gate="gru")
+    rows += profile(seeds=1, lags=9, slope=-1.0, gate="rnn_tanh")
+    rows += [
+        long_rows(gate="swiglu_ffn", metric="log_depth_gradient_norm", index=layer, value=100.0 * (layer - 4))
+        for layer in range(5)
+    ]
+    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    titles = [note.text for note in figure.layout.annotations]
+    assert titles == ["gru", "lstm", "rnn_tanh", "swiglu_ffn"]
+    lowest = {title: axis.range[0] for title, axis in zip(titles, figure.select_yaxes(), strict=True)}
+    assert lowest["gru"] == lowest["lstm"] == lowest["rnn_tanh"] > -6
+    assert lowest["swiglu_ffn"] < -170
+    assert len(list(figure.select_yaxes(row=3))) == 1  # on a row of its own, beside nothing
 
 
 def test_case_summary_takes_the_most_severe_class_and_keeps_infinite_half_lives():

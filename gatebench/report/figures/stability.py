@@ -23,6 +23,8 @@ HATCH = "rgba(255,255,255,0.9)"
 def norm_figure(curves: pd.DataFrame) -> go.Figure:
     """Draw gradient norms relative to the last step's, a panel per gate; needs the columns of `norm_curves`.
 
+    Gates with time share one scale of norms, stacks of layers below them another: their norms are not comparable.
+
     Solid and dashed lines are medians over seeds, ribbons run from the lowest lower to the highest upper decile,
     dotted lines are the bound. A cross ends a curve whose gradient is exactly 0 or not finite from there on. At most
     5,000 marks (lags are thinned evenly) and eight gates.
@@ -31,25 +33,40 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
         return empty("No gradient norm here; the table below says why.")
     gates = list(dict.fromkeys(curves["gate"]))[:MOST_GATES]
     drawn = curves[curves["gate"].isin(gates)]
-    columns = 1 if len(gates) == 1 else 2
-    rows = -(-len(gates) // columns)
+    cells = _cells(drawn, gates)
+    rows, columns = (max(cell[name] for cell in cells.values()) for name in ("row", "col"))
+    taken = {(cell["row"], cell["col"]) for cell in cells.values()}
+    specs = [[{} if (row, col) in taken else None for col in range(1, columns + 1)] for row in range(1, rows + 1)]
     figure = make_subplots(
-        rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
-        vertical_spacing=_gap(rows),
+        rows=rows, cols=columns, shared_yaxes=True, subplot_titles=list(cells), horizontal_spacing=0.04,
+        vertical_spacing=_gap(rows), specs=specs,
     )  # fmt: skip
     keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
     most = max(20, MOST_MARKS // (4 * max(1, drawn.groupby(keys).ngroups)))
     colours, dashes = _styles(drawn)
     for key, line in drawn.groupby(keys, sort=False):
-        position = gates.index(key[0])
-        cell = {"row": position // columns + 1, "col": position % columns + 1}
+        cell = cells[key[0]]
         _add_curve(figure, line.iloc[thin(len(line), most)], colours[key[1]], dashes[key[2]], cell)
         figure.update_xaxes(title_text=BACK[line["kind"].iloc[0]], **cell)
     _add_keys(figure, colours, dashes, bound=drawn["bound"].notna().any())
     dress(figure, 60 + 340 * rows)
-    _set_norm_axes(figure, drawn)
+    for _, group in drawn.groupby("kind"):
+        _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
     figure.update_layout(margin_t=92)
     return figure
+
+
+def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
+    """Return the panel of each gate: two to a row, gates with time first, stacks of layers on rows of their own."""
+    kinds = curves.drop_duplicates("gate").set_index("gate")["kind"]
+    columns = min(2, int(kinds.value_counts().max()))
+    cells, row = {}, 0
+    for kind in BACK:
+        members = [gate for gate in gates if kinds[gate] == kind]
+        for number, gate in enumerate(members):
+            cells[gate] = {"row": row + number // columns + 1, "col": number % columns + 1}
+        row += -(-len(members) // columns)
+    return cells
 
 
 def _gap(rows: int) -> float:
@@ -130,16 +147,16 @@ def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str]
         figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
 
 
-def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame) -> None:
+def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
     values = curves[["norm", "low", "high", "bound"]].to_numpy(dtype=float) / LN10
     values = values[np.isfinite(values)]
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**6) if (high - low) / step <= 8)
     ticks = list(range(low // step * step, high + step, step))
-    figure.update_yaxes(
-        tickvals=ticks, ticktext=[power_of_ten(value) for value in ticks], range=[low - 0.5, high + 0.5]
-    )
-    figure.update_yaxes(title_text="gradient norm / last step's", col=1)
+    labels = [power_of_ten(value) for value in ticks]
+    for row in rows:
+        figure.update_yaxes(tickvals=ticks, ticktext=labels, range=[low - 0.5, high + 0.5], row=row)
+        figure.update_yaxes(title_text="gradient norm / last's", row=row, col=1)
 
 
 def summary_figure(summary: pd.DataFrame) -> go.Figure:
