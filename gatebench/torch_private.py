@@ -38,9 +38,15 @@ def compile_counters() -> CompileCounters:
     )
 
 
-def memory_deltas(profile: "torch.profiler.profile") -> list[int]:
+def event_names(profile: "torch.autograd.profiler.profile") -> set[str]:
+    """Return the names of all that a profile saw, without building torch's tree of events (a second for 10,000)."""
+    results: Any = profile.kineto_results
+    return {event.name() for event in results.events()}
+
+
+def memory_deltas(profile: "torch.autograd.profiler.profile") -> list[int]:
     """Return the bytes of each CPU allocation (positive) and release (negative) of a profile, in order of time."""
-    results: Any = profile.profiler
-    events: Iterable[Any] = results.kineto_results.events()
+    results: Any = profile.kineto_results
+    events: Iterable[Any] = results.events()
     found = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
     return [size for _, size in sorted(found, key=lambda pair: pair[0])]

@@ -91,6 +91,11 @@ class CudaTimer:
         """Record the second event of the pair."""
         self._pairs[-1][1].record()
 
+    @property
+    def pairs(self) -> int:
+        """Return how many pairs were recorded."""
+        return len(self._pairs)
+
     def elapsed_ns(self) -> float:
         """Return the sum over all pairs, after a synchronise."""
         return sum(first.elapsed_time(second) * 1e6 for first, second in self._pairs)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
+from gatebench.measure.nvml import device_conditions
 from gatebench.measure.subject import Subject
-from gatebench.torch_private import memory_deltas
+from gatebench.torch_private import event_names, memory_deltas
 
 # torch's profiler writes a line to stderr at every start and stop unless it is told not to; it reads this once.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
@@ -34,18 +35,19 @@ def profile(subject: Subject) -> Profile:
     Raises Failure("failed") where an implementation that must be attested did not run the kernels it claims.
     """
     cuda = subject.case.device == "cuda"
-    activities = [torch.profiler.ProfilerActivity.CPU]
     before = 0
+    conditions = device_conditions() if cuda else None
     if cuda:
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-    with torch.profiler.profile(activities=activities, profile_memory=not cuda) as trace:
+    # Not torch.profiler.profile: it imports the whole compiler, a second in every worker, and adds schedules alone.
+    device = "cuda" if cuda else None
+    trace = torch.autograd.profiler.profile(use_device=device, use_kineto=True, profile_memory=not cuda)
+    with trace:
         subjects.call(subject, 0)
         subjects.synchronize(subject.case.device)
-    events = list(trace.events() or [])
-    names = {event.name for event in events}
-    kernels = [event for event in events if event.device_type.name == "CUDA"] if cuda else []
+    names = event_names(trace)
+    kernels = [event for event in trace.function_events or [] if event.device_type.name == "CUDA"] if cuda else []
     if cuda:
         # A replayed graph allocates nothing: its memory was taken when it was captured.
         peak = None if subject.graphs else torch.cuda.max_memory_allocated() - before
@@ -56,7 +58,10 @@ def profile(subject: Subject) -> Profile:
         busy_ns=sum(event.device_time * 1e3 for event in kernels) if cuda else None,
         peak_bytes=peak,
         saved_bytes=saved_bytes(subject) if subject.differentiates else None,
-        detail=subject.prepared.detail() if subject.prepared.detail else {},
+        detail={
+            **(subject.prepared.detail() if subject.prepared.detail else {}),
+            **({"device_conditions": conditions} if conditions else {}),
+        },
     )
 
 

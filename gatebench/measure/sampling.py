@@ -11,15 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
 from gatebench.measure.clocks import CpuCounters, clock_read_ns, cuda_timer
 from gatebench.measure.subject import BUFFERS, Subject
 
 CLOCK_READS_PER_SAMPLE = 10_000  # a sample lasts at least this many clock reads, so that reading is below 0.01 %
 MIN_WARM_CALLS = 3
+LONG_CALLS = 2  # a sample of so few calls has long ones: filling the caches, at most 0.2 ms, is below 2 % of it
 LATER_WARMUP_S = 0.05  # later blocks: caches of code and data are warm after this
 SETTLE_FACTOR = 10  # a case gets at most this many times warmup_s to settle
 WINDOWS_THAT_AGREE = 3
+_CLOCKS_AGREE = 0.25  # share of a sample by which the host's clock may exceed the events
+_SYNCHRONISE_NS = 2e5  # and this per synchronised part: launching its first event, waking up after its last
 AGREEMENT = 0.05  # windows agree when their medians lie within this share of each other
 
 
@@ -34,12 +38,8 @@ class Warm:
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Collect before, freeze what is left, and keep the collector out of the timed part.
-
-    What is frozen stays so: collecting torch's half a million objects anew takes 0.1 s, five times a sample.
-    """
+    """Collect what the case left so far, and keep the collector out of the timed part."""
     gc.collect()
-    gc.freeze()
     gc.disable()
     try:
         yield
@@ -62,12 +62,12 @@ def warm(subject: Subject, warmup_s: float, sample_ms: float, loops: int | None,
                 if limit_s is not None and len(times) >= 1 and time.perf_counter() - started > limit_s:
                     break
             return Warm(loops, time.perf_counter() - started, False)
-        unsteady = _settle(subject, warmup_s, started)
-        return Warm(_find_loops(subject, sample_ms), time.perf_counter() - started, unsteady)
+        unsteady, call_ns = _settle(subject, warmup_s, started)
+        return Warm(_find_loops(subject, sample_ms, call_ns), time.perf_counter() - started, unsteady)
 
 
-def _settle(subject: Subject, warmup_s: float, started: float) -> bool:
-    """Warm up; returns True where windows never agreed."""
+def _settle(subject: Subject, warmup_s: float, started: float) -> tuple[bool, float]:
+    """Warm up; returns whether windows never agreed, and the median time of a call in the last one, in ns."""
     for _ in range(MIN_WARM_CALLS):
         _timed(subject, 1)
     while time.perf_counter() - started < warmup_s:
@@ -77,8 +77,8 @@ def _settle(subject: Subject, warmup_s: float, started: float) -> bool:
         windows.append(_window(subject, warmup_s / 10))
         latest = windows[-WINDOWS_THAT_AGREE:]
         if len(latest) == WINDOWS_THAT_AGREE and max(latest) <= (1 + AGREEMENT) * min(latest):
-            return False
-    return True
+            return False, latest[-1]
+    return True, windows[-1]
 
 
 def _window(subject: Subject, seconds: float) -> float:
@@ -90,10 +90,15 @@ def _window(subject: Subject, seconds: float) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def _find_loops(subject: Subject, sample_ms: float) -> int:
-    """Double the calls per sample until it lasts max(sample_ms, 10^4 clock reads)."""
+def _find_loops(subject: Subject, sample_ms: float, call_ns: float) -> int:
+    """Double the calls per sample until it lasts max(sample_ms, 10^4 clock reads).
+
+    call_ns: time of one call; doubling starts where it says that a sample would last less than half of that.
+    """
     wanted_ns = max(sample_ms * 1e6, CLOCK_READS_PER_SAMPLE * clock_read_ns())
     loops = 1
+    while 4 * loops * call_ns < wanted_ns:
+        loops *= 2
     while _timed(subject, loops) < wanted_ns:
         loops *= 2
     return loops
@@ -110,17 +115,30 @@ def sample(subject: Subject, loops: int, flush: Tensor | None = None) -> dict[st
     # The batch's last one, because an implementation may reuse its output's memory from call to call.
     keep = loops - 1 if generator.randrange(subject.kept_of) < loops else -1
     with no_garbage_collection():
-        if loops > 1:
+        if loops > LONG_CALLS:
             _timed(subject, 1)  # a neighbour ran just now: code and weights come back into the cache
         before = CpuCounters.read()
         timer = cuda_timer(subject.case.device)
         wall_ns = _timed(subject, loops, keep, flush, timer)
         after = CpuCounters.read()
-    row: dict[str, Any] = {"loops": loops, "wall_ns": wall_ns / loops, **before.until(after, loops)}
+    row: dict[str, Any] = {"loops": loops, "wall_ns": wall_ns / loops, "event_ns": None, **before.until(after, loops)}
     if subject.case.mode == "backward" or flush is not None:
         row["cpu_ns"] = None  # the counter also spans the untimed work between the timed calls
-    row["event_ns"] = timer.elapsed_ns() / loops if timer else None
+    if timer:
+        event_ns = timer.elapsed_ns()
+        _check_agreement(wall_ns, event_ns, timer.pairs)
+        row["event_ns"] = event_ns / loops
     return row
+
+
+def _check_agreement(wall_ns: float, event_ns: float, parts: int) -> None:
+    """Raise Failure where the host waited longer than the events say: there was work beside the current stream.
+
+    parts: how many synchronised parts the times are sums of.
+    """
+    if wall_ns - event_ns > _CLOCKS_AGREE * wall_ns + parts * _SYNCHRONISE_NS:
+        what = f"the synchronised host clock says {wall_ns / 1e6:.2f} ms, the events of the current stream {event_ns / 1e6:.2f} ms"
+        raise Failure("failed", f"{what}: work ran beside the stream that was timed")
 
 
 def _timed(subject: Subject, loops: int, keep: int = -1, flush: Tensor | None = None, timer: Any = None) -> float:

@@ -1,0 +1,61 @@
+"""What an NVIDIA device's clock, power and temperature are right after timing, asked of the driver's own library.
+
+Through ctypes and not a package: `make gpu` installs nothing. Only reads; clocks and settings are never changed.
+Function names and constants: nvml.h, NVIDIA Management Library.
+"""
+
+import ctypes
+import functools
+from typing import Any
+
+import torch
+
+_CLOCK_SM, _TEMPERATURE_GPU = 1, 0
+# Bits of nvmlClocksThrottleReasons that make timings incomparable; idle and the user's own clock settings do not.
+_THROTTLE_REASONS = {
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "hardware power brake",
+}
+
+
+def device_conditions() -> dict[str, Any] | None:
+    """Return sm_clock_mhz, power_w, temperature_c and throttle (names) of the current device; null what it does not tell.
+
+    None where the library or the device cannot be asked, as for a slice of a device (MIG).
+    """
+    library = _library()
+    if library is None:
+        return None
+    handle = ctypes.c_void_p()
+    uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+    if library.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(handle)) != 0:
+        return None
+    clock = _read(library.nvmlDeviceGetClockInfo, ctypes.c_uint(), handle, _CLOCK_SM)
+    power_mw = _read(library.nvmlDeviceGetPowerUsage, ctypes.c_uint(), handle)
+    temperature = _read(library.nvmlDeviceGetTemperature, ctypes.c_uint(), handle, _TEMPERATURE_GPU)
+    reasons = _read(library.nvmlDeviceGetCurrentClocksThrottleReasons, ctypes.c_ulonglong(), handle)
+    return {
+        "sm_clock_mhz": clock,
+        "power_w": None if power_mw is None else power_mw / 1e3,
+        "temperature_c": temperature,
+        "throttle": None if reasons is None else [name for bit, name in _THROTTLE_REASONS.items() if reasons & bit],
+    }
+
+
+@functools.cache
+def _library() -> Any | None:
+    """Load and initialise the driver's library; None where there is none."""
+    try:
+        library = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
+    return library if library.nvmlInit_v2() == 0 else None
+
+
+def _read(function: Any, value: Any, handle: ctypes.c_void_p, *which: int) -> int | None:
+    """Call a getter of NVML, which writes into its last argument; None where it returns an error."""
+    return value.value if function(handle, *which, ctypes.byref(value)) == 0 else None
