@@ -35,7 +35,7 @@ class PointwiseGLU(Gate):
 
     def activate(self, gate: Tensor) -> Tensor:
         """Apply the gate's activation, any shape."""
-        raise NotImplementedError
+        raise NotImplementedError(f"gate {self.name} does not define activate")
 
     def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         return {}

@@ -29,7 +29,7 @@ class Recurrent(Gate):
 
     def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
         """Advance one step from the projected input W x_t + b_ih (B, G·H) -> new state parts, gate values by letter."""
-        raise NotImplementedError
+        raise NotImplementedError(f"gate {self.name} does not define cell")
 
     def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         rows = len(self.letters) * shape.hidden_size

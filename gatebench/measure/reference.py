@@ -1,7 +1,7 @@
 """The float64 reference of a problem, and eager's error in the case's dtype: what "correct" is measured against."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -39,10 +39,10 @@ class ReferenceCache:
     def __init__(self) -> None:
         self._entries: OrderedDict[object, Reference] = OrderedDict()
 
-    def get(self, key: object, gate: Gate, params: Tensors, inputs: Tensors, cotangents: Tensors) -> Reference:
-        """Return the reference for `key`, computed where it is not known; cotangents {}: outputs only."""
+    def get(self, key: object, make: Callable[[], Reference]) -> Reference:
+        """Return the reference for `key`, made where it is not known."""
         if key not in self._entries:
-            self._entries[key] = compute(gate, params, inputs, cotangents)
+            self._entries[key] = make()
             while len(self._entries) > _CACHED:
                 self._entries.popitem(last=False)
         self._entries.move_to_end(key)
@@ -50,7 +50,10 @@ class ReferenceCache:
 
 
 def compute(gate: Gate, params: Tensors, inputs: Tensors, cotangents: Tensors) -> Reference:
-    """Evaluate gate.forward in float64 and in the inputs' own dtype; gradients too where cotangents are given."""
+    """Evaluate gate.forward in float64 and in the inputs' own dtype; gradients too where cotangents are given.
+
+    cotangents {}: outputs only.
+    """
     dtype = next(iter(inputs.values())).dtype
     reference = evaluate(gate, params, inputs, cotangents, torch.float64)
     if dtype != torch.float64:

@@ -23,7 +23,6 @@ from gatebench.registry import Registry, check_available, default_registry
 from gatebench.torch_private import CompileCounters, compile_counters
 
 Answer = dict[str, Any]
-_THAW_EVERY = 16  # cases; the next collection after it takes 0.1 s
 
 
 class Service:
@@ -36,15 +35,16 @@ class Service:
         # float32 means float32, in the backward too, which runs outside an implementation's own calls.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+        _load_autograd()
         self.implementation = implementation
         self.registry = registry or default_registry()
         for plugin in plugins:
             self.registry.add_file(Path(plugin))
         if implementation:
             self.registry.implementations(implementation)
+        _freeze_what_stays()
         self.references = ReferenceCache()
         self.subject: Subject | None = None
-        self.prepared_cases = 0
         self.counters: CompileCounters | None = None
         self.graphs: dict[object, int] = {}  # per compiled function and grad mode, which several cases may share
 
@@ -72,9 +72,7 @@ class Service:
     def prepare(self, case: Mapping[str, Any]) -> Answer:
         """Draw the case's numbers, let the implementation prepare, make the first call."""
         self.subject = None
-        self.prepared_cases += 1
-        if self.prepared_cases % _THAW_EVERY == 0:
-            gc.unfreeze()  # cycles that earlier cases left can be collected again
+        _freeze_what_stays()
         wanted = Case.from_json(case)
         entry = self._entry(wanted)
         counters = compile_counters() if wanted.implementation == "compile" else None
@@ -165,6 +163,21 @@ class Service:
         if refusal:
             raise Failure("unsupported", refusal)
         return entry
+
+
+def _freeze_what_stays() -> None:
+    """Collect what the last case left, and take all that lives on out of later collections.
+
+    Traversing torch's half a million objects takes 0.1 s, five times a sample; the next case's own are few.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _load_autograd() -> None:
+    """Make one backward: torch imports half a second of modules in its first, which is no case's first call."""
+    leaf = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(2 * leaf, [leaf], torch.ones(1))
 
 
 def _accuracy(errors: list[TensorError]) -> Answer:

@@ -1,5 +1,7 @@
 """A subject: one case with its numbers drawn and its implementation prepared, ready to be called."""
 
+import functools
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +14,10 @@ from gatebench.cases import Case
 from gatebench.contract import Failure, Implementation, Prepared
 from gatebench.gates import Gate
 from gatebench.gates.draw import draw_tensor
+from gatebench.shape import Shape
 
 BUFFERS = 4  # inputs rotate over this many buffers with different values, so that no result can be replayed
+_KEPT_ELEMENTS = 1 << 22  # of a buffer: its float64 draw is kept for the next case up to 32 MiB
 _BUFFER_SEED_STRIDE = 1_000_003  # keeps buffers' seeds apart from those of neighbouring cases
 
 Tensors = dict[str, Tensor]
@@ -45,13 +49,21 @@ class Subject:
 
 def draw_problem(gate: Gate, case: Case, index: int) -> Tensors:
     """Draw the inputs of buffer `index`, rounded to the case's dtype, on its device."""
-    drawn = gate.inputs(case.shape, case.seed + index * _BUFFER_SEED_STRIDE)
+    seed = case.seed + index * _BUFFER_SEED_STRIDE
+    elements = sum(math.prod(size) for size in gate.input_shapes(case.shape).values())
+    drawn = _draw_once(gate, case.shape, seed) if elements <= _KEPT_ELEMENTS else gate.inputs(case.shape, seed)
     return {name: place(value, case) for name, value in drawn.items()}
 
 
+@functools.lru_cache(maxsize=BUFFERS)
+def _draw_once(gate: Gate, shape: Shape, seed: int) -> Tensors:
+    """Draw inputs, or recall them: the modes and dtypes of one gate and shape follow each other and share theirs."""
+    return gate.inputs(shape, seed)
+
+
 def place(value: Tensor, case: Case) -> Tensor:
-    """Round to the case's dtype and move to its device."""
-    return value.to(getattr(torch, case.dtype)).to(case.device)
+    """Round to the case's dtype and copy to its device; the copy is the case's own."""
+    return value.to(getattr(torch, case.dtype), copy=True).to(case.device)
 
 
 def draw_cotangents(case: Case, outputs: Mapping[str, Tensor]) -> Tensors:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
-from gatebench.measure.reference import Reference, ReferenceCache, named_tensors, worst_eager
+from gatebench.measure.reference import Reference, ReferenceCache, compute, named_tensors, worst_eager
 from gatebench.measure.subject import Subject
 from gatebench.measure.tolerance import RELATIVE_LIMIT, TensorError, judge, largest_value
 
@@ -140,8 +140,9 @@ def _check_outputs(subject: Subject, outputs: Mapping[str, Tensor]) -> None:
 def _reference(subject: Subject, references: ReferenceCache, index: int, cotangents: Mapping[str, Tensor]) -> Reference:
     case = subject.case
     key = (case.gate, case.gate_options, case.shape, case.dtype, case.device, case.seed, index, bool(cotangents))
-    inputs = subjects.draw_problem(subject.gate, case, index)
-    return references.get(key, subject.gate, subject.params, inputs, cotangents)
+    return references.get(
+        key, lambda: compute(subject.gate, subject.params, subjects.draw_problem(subject.gate, case, index), cotangents)
+    )
 
 
 def _gradients(subject: Subject, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,9 @@
 """The workers of one block: one live process per competitor, of which only one runs at a time."""
 
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,10 +42,30 @@ class Fleet:
         """Return which worker a case belongs to: one per implementation, its options, device and thread count."""
         return (case.implementation, case.implementation_options, case.device, case.threads)
 
+    def start(self, cases: Iterable[Case]) -> None:
+        """Start the workers of these cases side by side, a core each, and stop them again.
+
+        One that cannot start has no say here: the first turn that asks for it tries again, or repeats why.
+        """
+        missing = {self.key(case): case for case in cases if self.key(case) not in self._workers}
+
+        def begin(case: Case) -> None:
+            try:
+                self._begin(case).stop()
+            except Failure:
+                return  # noted by _begin; the case's own turn says it
+
+        with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)))) as starters:
+            list(starters.map(begin, missing.values()))
+
     @contextmanager
-    def turn(self, case: Case) -> Iterator[WorkerProcess]:
-        """Let the case's worker run, and stop it again at the end; all others are stopped meanwhile."""
-        worker = self._worker(case)
+    def turn(self, case: Case, prepared: bool = False) -> Iterator[WorkerProcess]:
+        """Let the case's worker run, and stop it again at the end; all others are stopped meanwhile.
+
+        prepared: it has the case at hand; where it died since its last turn, raises Failure with the reason. Else a
+        dead worker is replaced by a new one.
+        """
+        worker = self._survivor(case) if prepared else self._worker(case)
         worker.resume()
         try:
             yield worker
@@ -80,6 +102,10 @@ class Fleet:
             raise self._refused[key]
         if self._deaths.get(key, 0) >= _MAX_DEATHS:
             raise Failure("failed", f"the worker of {case.implementation} died {_MAX_DEATHS} times in this block")
+        return self._begin(case)
+
+    def _begin(self, case: Case) -> WorkerProcess:
+        key, number = self.key(case), next(self._count)
         try:
             worker = start_worker(self._settings_of(case), self._timeout_s, self._start)
         except Failure as failure:
@@ -88,7 +114,17 @@ class Fleet:
                 self._refused[key] = failure
             raise
         self._workers[key] = worker
-        self._numbers[id(worker)] = next(self._count)
+        self._numbers[id(worker)] = number
+        return worker
+
+    def _survivor(self, case: Case) -> WorkerProcess:
+        worker = self._workers.get(self.key(case))
+        if worker is None:
+            raise Failure("failed", "the worker that held the case has ended")
+        if not worker.alive:
+            death = worker.death()
+            self._forget(case)
+            raise death
         return worker
 
     def _forget(self, case: Case) -> None:

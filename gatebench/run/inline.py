@@ -1,15 +1,18 @@
 """Measure one function from a script or notebook, in this process: no isolation, one block, marked so."""
 
+import functools
+import gc
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from gatebench import contract
 from gatebench.catalogue import Catalogue
 from gatebench.contract import Failure
+from gatebench.errors import unknown
 from gatebench.measure.catalogue import describe
 from gatebench.measure.failures import classify
 from gatebench.measure.service import Service
@@ -51,6 +54,8 @@ def measure_inline(
     before = len(contract.noted)
     contract.implementation(name, gates=[gate])(forward)
     registry.add_implementation(contract.noted[before].value)
+    if baseline not in registry.implementation_names():
+        raise unknown("baseline", "implementation", baseline, registry.implementation_names())
     catalogue = Catalogue(**describe(registry, [name, baseline], ceilings=False))
     group = {
         "why": "measured inline", "gates": [gate], "implementations": [name, baseline], "modes": [mode],
@@ -63,7 +68,10 @@ def measure_inline(
     with tempfile.TemporaryDirectory() as scratch:
         kept = Path(store) if store is not None else Path(scratch)
         journal = Journal(kept, new_run_id())
-        Runner(plan, journal, start=_starter(registry)).run()
+        try:
+            Runner(plan, journal, start=_starter(registry)).run()
+        finally:
+            gc.unfreeze()  # a worker keeps what it freezes; the caller's own objects are the collector's again
         folder = publish(kept, journal, "complete", {**make_header(request, plan), "harness": "inline"})
         results = load(folder)
         for table in ("measurements", "samples", "accuracy", "stability", "verdicts"):
@@ -85,10 +93,15 @@ class InlineWorker:
 
     alive = True
     import_ns = None
+    greeting: ClassVar[dict[str, Any]] = {"availability": {"status": "ok"}}
 
     def __init__(self, settings: WorkerSettings, registry: Registry) -> None:
-        self._service = Service(settings.implementation, [], settings.threads, registry)
-        self.greeting = self._service.greeting()
+        self._settings, self._registry = settings, registry
+
+    @functools.cached_property
+    def _service(self) -> Service:
+        """The service, made in the thread that asks first: torch's thread count belongs to the thread that sets it."""
+        return Service(self._settings.implementation, [], self._settings.threads, self._registry)
 
     def request(self, verb: str, timeout_s: float, **args: Any) -> dict[str, Any]:
         """Answer a request; raises Failure as a worker's answer would."""

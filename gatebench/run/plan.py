@@ -12,8 +12,12 @@ from gatebench.run.protocol import finite
 from gatebench.run.scrub import scrub
 from gatebench.suites import Measure
 
-COMPILE_S = 4.0  # expected cost of a compile, its cache warm
-_START_S, _CASE_S = 1.5, 0.4  # expected cost of starting a worker, and of a case's verify and warm-up
+# Expected costs in seconds, caches warm, as measured on two cores; they weigh the progress bar.
+START_S = 0.6  # starting a worker, beside another one
+COMPILE_S = 0.3  # a first call that compiles
+STABILITY_S = 0.25  # a stability request
+_CASE_S, _SAMPLE_S = 0.2, 0.005  # what a case costs in a block beside warm-up and samples; a sample beside its calls
+_LONGER = 1.5  # doubling the calls makes a sample this much longer than asked for, on average
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,15 @@ class Plan:
     def expected_seconds(self) -> float:
         """Return roughly how long measuring takes, compile caches warm."""
         measurable = [case for case in self.cases if self.catalogue.refusal(case) is None]
-        sample_s = max(self.measure.sample_ms, 1.0) / 1e3
-        per_case = _CASE_S + self.measure.warmup_s + 1.2 * self.measure.rounds * sample_s
         compiled = sum(1 for case in measurable if self.compiles(case))
         workers = len({Fleet.key(case) for case in measurable})
-        block = len(measurable) * per_case + workers * _START_S + compiled * COMPILE_S
-        return self.measure.blocks * block + 1.0 * len(self.stability)
+        block = len(measurable) * self.case_seconds() + workers * START_S + compiled * COMPILE_S
+        return self.measure.blocks * block + STABILITY_S * len(self.stability)
+
+    def case_seconds(self) -> float:
+        """Return roughly how long one case takes in one block."""
+        sample_s = _LONGER * max(self.measure.sample_ms, 1.0) / 1e3 + _SAMPLE_S
+        return _CASE_S + self.measure.warmup_s + self.measure.rounds * sample_s
 
     def compiles(self, case: Case) -> bool:
         """Say whether a case's first call compiles."""

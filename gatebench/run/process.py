@@ -55,6 +55,7 @@ class WorkerProcess:
         self._buffer = bytearray()
         self._stderr = b""
         self._alive: int | None = None
+        self._oom_kills = oom_kills()
         started = time.perf_counter_ns()
         self._process = self._start()
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
@@ -200,14 +201,18 @@ class WorkerProcess:
     def _end(self, status: str, reason: str) -> NoReturn:
         """Close and raise; an empty reason is filled from the exit status and the last lines of stderr."""
         if not reason:
-            try:
-                code = self._process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                code = None
-            self.close()
-            status, reason = self._how_it_ended(code)
+            raise self.death()
         self.close()
         raise Failure(status, reason, "worker process")
+
+    def death(self) -> Failure:
+        """Close a worker that has ended, or is about to, and say how it ended."""
+        try:
+            code = self._process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.close()
+        return Failure(*self._how_it_ended(code), "worker process")
 
     def _how_it_ended(self, code: int | None) -> tuple[str, str]:
         if code == EXIT_OUT_OF_MEMORY:
@@ -221,6 +226,8 @@ class WorkerProcess:
         if code > 128:
             name = signal.Signals(code - 128).name if code - 128 in signal.valid_signals() else f"signal {code - 128}"
             crash = next((line for line in tail.splitlines() if line.startswith("Fatal Python error")), "")
+            if name == "SIGKILL" and oom_kills() > self._oom_kills:
+                return "out_of_memory", "the machine ran out of memory, and its kernel killed the worker"
             status = "out_of_memory" if "MemoryError" in tail else "failed"
             return status, f"the worker was ended by {name}" + (f" ({crash})" if crash else "")
         return "failed", f"the worker exited with status {code}" + (f": {last}" if last and code else "")
@@ -231,6 +238,15 @@ class WorkerProcess:
         while chunk := os.read(stream.fileno(), 65536):
             self._stderr = (self._stderr + chunk)[-_STDERR_TAIL_BYTES:]
         stream.close()
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel's out-of-memory killer has ended on this machine; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0  # no Linux, or a sandbox that hides it
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def _group(pid: int) -> int | None:

@@ -2,9 +2,12 @@
 
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 _LINE_EVERY_S = 15.0  # without a terminal
+_PACE_OVER_S = 60.0  # the cold compiles at the beginning say nothing about the rest
 
 
 class Progress(Protocol):
@@ -67,25 +70,35 @@ class Bar:
 
 
 class Lines:
-    """One line every 15 s: what is done, share done, time left by the pace so far."""
+    """One line every 15 s: what is done, share done, time left by the pace of the last minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._total, self._done = 1.0, 0.0
-        self._started = self._printed = time.monotonic()
+        self._printed = clock()
+        self._marks: deque[tuple[float, float]] = deque()  # (time, done) of the last minute's lines
 
     def start(self, total: float) -> None:
-        self._total = total
-        self._started = time.monotonic()
-        self._printed = self._started - _LINE_EVERY_S
+        self._total = max(total, 1e-9)
+        self._printed = self._clock() - _LINE_EVERY_S
 
     def say(self, text: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._printed < _LINE_EVERY_S:
             return
         self._printed = now
-        share = min(self._done / self._total, 1.0) if self._total else 1.0
-        left = f", {(now - self._started) * (1 - share) / share:.0f} s left" if share > 0.02 else ""
-        print(f"{100 * share:3.0f} %{left}: {text}", file=sys.stderr, flush=True)
+        while self._marks and now - self._marks[0][0] > _PACE_OVER_S:
+            self._marks.popleft()
+        self._marks.append((now, self._done))
+        share = min(self._done / self._total, 1.0)
+        print(f"{100 * share:3.0f} %{self._left(now)}: {text}", file=sys.stderr, flush=True)
+
+    def _left(self, now: float) -> str:
+        started, done = self._marks[0]
+        if self._done <= done:
+            return ""
+        pace = (now - started) / (self._done - done)
+        return f", about {max(0.0, self._total - self._done) * pace:.0f} s left"
 
     def advance(self, units: float) -> None:
         self._done += units

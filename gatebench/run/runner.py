@@ -11,7 +11,7 @@ from typing import Any
 from gatebench.cases import Case
 from gatebench.contract import Failure
 from gatebench.run.fleet import Fleet, Start
-from gatebench.run.plan import COMPILE_S, Entry, Plan
+from gatebench.run.plan import COMPILE_S, START_S, Entry, Plan
 from gatebench.run.process import WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress, Silent
 from gatebench.run.schedule import round_orders
@@ -47,7 +47,7 @@ class Runner:
         self._warm_s: dict[str, float] = {}
         self._alone: set[str] = set()
         self._processes = itertools.count()  # numbers worker processes over all blocks
-        self.compile_s = 0.0  # spent before anything was timed: starting what compiles, and first calls
+        self.compile_s = 0.0  # spent in first calls of what compiles, before anything is timed
 
     def run(self) -> None:
         """Measure what the journal does not hold yet; raises KeyboardInterrupt through, with all workers ended."""
@@ -89,15 +89,24 @@ class Runner:
     def _block(self, block: int, cases: list[Case]) -> None:
         problems = [list(group) for _, group in itertools.groupby(_by_problem(cases), key=lambda case: case.problem_id)]
         todo = [problem for problem in problems if not self._complete(problem, block)]
+        self.progress.advance(self._ahead(problems) - self._ahead(todo))
         if not todo:
             return
         fleet = self._fleet([case for problem in todo for case in problem])
         try:
+            self.progress.say(f"block {block + 1}/{self.plan.measure.blocks}: starting workers")
+            fleet.start(case for problem in todo for case in problem if case.case_id not in self._alone)
+            self.progress.advance(START_S * len({Fleet.key(case) for problem in todo for case in problem}))
             facts = self._compile([case for problem in todo for case in problem], block, fleet)
             for problem in todo:
                 self._problem(problem, block, fleet, facts)
+                self.progress.advance(self._ahead([problem]))
         finally:
             fleet.close()
+
+    def _ahead(self, problems: Iterable[list[Case]]) -> float:
+        """Return roughly how long these problems take in one block, in seconds."""
+        return sum(map(len, problems)) * self.plan.case_seconds()
 
     def _complete(self, problem: list[Case], block: int) -> bool:
         """Say whether all cases of a problem are done in a block; a problem is measured whole or not at all."""
@@ -149,9 +158,6 @@ class Runner:
                 entries[case.case_id] = self._measure_alone(case, block, fleet)
         for entry in entries.values():
             self._finish(entry)
-            self.progress.advance(
-                self.plan.expected_seconds() / max(1, len(self.plan.cases) * self.plan.measure.blocks)
-            )
 
     def _measure_alone(self, case: Case, block: int, fleet: Fleet) -> Entry:
         """Try a case that ran out of memory once more, with no other worker alive and the whole allowance."""
@@ -173,19 +179,22 @@ class Runner:
         for case in cases:
             self.progress.say(f"block {block + 1}/{self.plan.measure.blocks}: {case.gate} {case.mode} {case.shape}")
             self._attempt(
-                fleet, entries[case.case_id], lambda worker, entry: self._make_ready(worker, entry, fleet, compiled)
-            )
+                fleet, entries[case.case_id], lambda worker, entry: self._make_ready(worker, entry, fleet, compiled),
+                prepared=False,
+            )  # fmt: skip
         self._rounds(cases, block, fleet, entries)
         for case in cases:
             self._attempt(fleet, entries[case.case_id], self._wrap_up)
         return entries
 
-    def _attempt(self, fleet: Fleet, entry: Entry, action: Callable[[WorkerProcess, Entry], None]) -> None:
+    def _attempt(
+        self, fleet: Fleet, entry: Entry, action: Callable[[WorkerProcess, Entry], None], prepared: bool = True
+    ) -> None:
         """Let the case's worker do something, unless the case failed; what goes wrong is the case's own failure."""
         if entry.status != "ok":
             return
         try:
-            with fleet.turn(entry.case) as worker:
+            with fleet.turn(entry.case, prepared) as worker:
                 action(worker, entry)
         except Failure as failure:
             entry.fail(failure)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gatebench.contract import Failure
 from gatebench.run.fleet import Start, start_worker
-from gatebench.run.plan import Plan
+from gatebench.run.plan import STABILITY_S, Plan
 from gatebench.run.process import WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress
 from gatebench.run.protocol import finite
@@ -57,7 +57,7 @@ class StabilityRunner:
                         f"stability of {request['gate']}, {request['init']}, T={request['seq_len']}, {request['dtype']}"
                     )
                     self.journal.write("stability", key, finite({"order": order, "rows": self._rows(request)}))
-                self.progress.advance(1.0)
+                self.progress.advance(STABILITY_S)
         finally:
             if self._worker is not None:
                 self._worker.close()

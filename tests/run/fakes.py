@@ -37,7 +37,7 @@ class Lab:
         self.script = script or (lambda worker, verb, args: None)
         self.log: list[tuple[Any, ...]] = []
         self.workers: list[FakeWorker] = []
-        self.most_running = 0
+        self.most_running = 0  # at once, while one of them was asked
 
     def __call__(self, settings: WorkerSettings, timeout_s: float) -> "FakeWorker":
         """Start a worker, as the runner does."""
@@ -47,9 +47,8 @@ class Lab:
         return worker
 
     def note(self, what: str, worker: "FakeWorker", *more: Any) -> None:
-        """Remember an event, and how many workers run at this moment."""
+        """Remember an event."""
         self.log.append((what, worker.settings.implementation, *more))
-        self.most_running = max(self.most_running, sum(other.running for other in self.workers))
 
     def said(self, *verbs: str) -> list[tuple[Any, ...]]:
         """Return (verb, implementation, seq_len) of the requests with these verbs, in order."""
@@ -73,6 +72,8 @@ class FakeWorker:
         assert self.running
         if verb == "prepare":
             self.case = args["case"]
+        running = sum(other.running for other in self.lab.workers)
+        self.lab.most_running = max(self.lab.most_running, running)
         self.lab.note(verb, self, self.case["shape"]["seq_len"] if self.case else None)
         try:
             answer = self.lab.script(self, verb, args)
@@ -103,6 +104,11 @@ class FakeWorker:
         """Note that the worker goes on."""
         self.running = self.alive
         self.lab.note("resumed", self)
+
+    def death(self) -> Failure:
+        """Say how a dead worker ended."""
+        self.close()
+        return Failure("out_of_memory", "the machine ran out of memory, and its kernel killed the worker")
 
     def close(self) -> None:
         """Note the end."""

@@ -1,5 +1,7 @@
 """Real workers with plugins that misbehave: each costs its own rows only, and leaves no process behind."""
 
+import os
+import signal
 import textwrap
 import time
 
@@ -208,6 +210,24 @@ def test_a_worker_that_spins_after_its_turn_uses_no_cpu_time(catalogue, tmp_path
             wait_for(lambda: "T" not in {state(pid) for pid in pids})
     finally:
         fleet.close()
+
+
+def test_a_worker_killed_while_it_is_stopped_says_by_what(mark):
+    fleet = Fleet(lambda wanted: WorkerSettings(wanted.implementation), 100.0)
+    wanted = case("eager")
+    try:
+        fleet.start([wanted])
+        with fleet.turn(wanted) as worker:
+            worker.request("prepare", 100.0, case=wanted.to_json())
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_for(lambda: not worker.alive)
+        with pytest.raises(Failure, match="ended by SIGKILL"), fleet.turn(wanted, prepared=True):
+            pass
+        with fleet.turn(wanted) as fresh:  # the next problem gets a new one
+            fresh.request("prepare", 100.0, case=wanted.to_json())
+    finally:
+        fleet.close()
+    wait_for(lambda: not marked(mark))
 
 
 def neighbour_ns(fleet, neighbour, spins):

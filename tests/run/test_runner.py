@@ -172,6 +172,20 @@ def test_out_of_memory_alone_too_is_the_cases_own_failure(tmp_path):
     assert {by_implementation(entries)[name][0] for name in ("first", "third")} == {"ok"}
 
 
+@pytest.mark.parametrize("verb", ["sample", "profile"])
+def test_a_worker_killed_while_it_is_stopped_is_tried_once_more_alone(tmp_path, verb):
+    killed = []
+
+    def script(worker, asked, args):
+        if asked == verb and worker.settings.implementation == "second" and not killed:
+            killed.extend(other for other in worker.lab.workers if other.settings.implementation == "third")
+            killed[0].alive = False
+
+    _, entries = measured(tmp_path, [case(name) for name in THREE], script, rounds=6)
+    assert set(status_of(entries).values()) == {"ok"}
+    assert [entry["case"]["implementation"] for entry in entries if entry["facts"].get("alone")] == ["third"]
+
+
 def test_many_cases_that_starve_do_not_use_up_their_neighbours_lives(tmp_path):
     script = fails("out_of_memory", "dies of hunger", "prepare", "second")
     cases = [case(name, T=length) for length in range(1, 31) for name in ("first", "second")]
