@@ -1,0 +1,88 @@
+"""What the command line leaves of a suite, and how the plan is shown; nothing is measured."""
+
+import json
+
+import pytest
+from cli_helpers import call, one_line
+
+from gatebench.run import discover as discovering
+from gatebench.run import resume as resuming
+from gatebench.run.discover import discover
+from gatebench.run.execute import Request, make_plan
+from gatebench.suites import Narrowing, suite_from_text
+
+SUITE = """
+schema = "gatebench-suite/1"
+[[cases]]
+why = "Two gates on few threads."
+gates = ["lstm", "gru"]
+implementations = ["eager", "native"]
+threads = [0, 1]
+batch = [1]
+seq_len = [2]
+hidden_size = [4]
+[stability]
+why = "The same gates, and one that is not timed."
+gates = ["lstm", "gru", "rnn_tanh"]
+seq_len = [4]
+hidden_size = [2]
+"""
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    """What can be measured here, asked of a real worker once."""
+    return discover()
+
+
+@pytest.fixture
+def planned(catalogue, tmp_path):
+    """Return a function from a narrowing to (gates timed, gates whose stability is measured)."""
+
+    def make(**narrowing):
+        plan = make_plan(Request(suite_from_text(SUITE, "s.toml", tmp_path), Narrowing(**narrowing)), catalogue)
+        return {case.gate for case in plan.cases}, [entry["gate"] for entry in plan.stability]
+
+    return make
+
+
+def test_a_whole_suite_has_its_whole_stability_part(planned):
+    assert planned() == ({"lstm", "gru"}, ["lstm", "gru", "rnn_tanh"])
+
+
+@pytest.mark.parametrize("narrowing", [{"gates": ("gru",)}, {"glob": "gru/*"}, {"glob": "gru", "modes": ("forward",)}])
+def test_stability_goes_with_the_gates_that_are_left(planned, narrowing):
+    assert planned(**narrowing) == ({"gru"}, ["gru"])
+
+
+def test_the_stability_of_a_gate_without_cases_goes_when_cases_are_chosen(planned):
+    assert planned(implementations=("eager",)) == ({"lstm", "gru"}, ["lstm", "gru"])
+
+
+def test_zero_threads_are_all_cores(catalogue, tmp_path, capsys, monkeypatch):
+    narrowing = Narrowing(threads=(0,))
+    plan = make_plan(Request(suite_from_text(SUITE, "s.toml", tmp_path), narrowing), catalogue)
+    assert {case.threads for case in plan.cases} == {catalogue.cores}
+    monkeypatch.setattr(discovering, "discover", lambda plugins=(), ceilings=False: catalogue)
+    flags = ("-g", "glu", "-i", "eager", "--batch", "1", "--seq-len", "2", "--hidden-size", "4", "--threads", "0")
+    answer = call(capsys, monkeypatch, "run", *flags, "--dry-run", "--json")
+    assert json.loads(answer.out)["cases"] == [f"glu/eager/T2-B1-I4-H4/float32/cpu-{catalogue.cores}/forward"]
+
+
+def test_verify_takes_options_of_implementations(catalogue, capsys, monkeypatch):
+    monkeypatch.setattr(discovering, "discover", lambda plugins=(), ceilings=False: catalogue)
+    one_line(call(capsys, monkeypatch, "verify", "-o", "compile.chnk=3"), "unknown option 'chnk'", "'chunk'?")
+
+
+def test_a_wrong_baseline_of_a_resumed_run_is_known_before_anything_is_measured(
+    catalogue, tmp_path, capsys, monkeypatch
+):
+    plan = make_plan(Request(suite_from_text(SUITE, "s.toml", tmp_path)), catalogue)
+
+    def resume(store, name, progress, plugins, accept):
+        accept(plan)
+        raise AssertionError("it was accepted")
+
+    monkeypatch.setattr(resuming, "resume", resume)
+    answer = call(capsys, monkeypatch, "run", "--resume", "latest", "--baseline", "nativ")
+    one_line(answer, "--baseline: unknown implementation 'nativ'", "accepted: eager, native")
