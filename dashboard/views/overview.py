@@ -6,7 +6,8 @@ import streamlit as st
 from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
-from gatebench.report.runs import FAILED, failures, news
+from gatebench.report.runs import failures, news
+from gatebench.store.schema import FAILURES
 
 
 def page(store: Store, filters: Filters) -> None:
@@ -24,7 +25,7 @@ def page(store: Store, filters: Filters) -> None:
 
 def tiles(runs: pd.DataFrame, newest: pd.DataFrame) -> None:
     """Count what is in the store, and what failed in the newest run of each machine."""
-    bad = int(newest[list(FAILED)].to_numpy().sum())
+    bad = int(newest[list(FAILURES)].to_numpy().sum())
     columns = st.columns(4)
     columns[0].metric("Runs", len(runs))
     columns[1].metric("Machines", len(newest))

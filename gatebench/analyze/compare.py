@@ -10,7 +10,7 @@ from gatebench.analyze.statistics import block_medians, mean_interval
 
 PREFERRED_BASELINES = ("native", "eager")
 # The columns that cases of one table share: without a wish, they have one baseline.
-TABLE = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
+SHARED_COLUMNS = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
 
 
 def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> str | None:
@@ -26,7 +26,7 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
     """Return `measurements` with what each case's time means beside its competitors'.
 
     Added columns:
-        baseline             implementation that speed-ups are divided by; without a wish, one for each TABLE of a run
+        baseline             implementation that speed-ups are divided by; without a wish, one for each table of a run
         baseline_case_id     its case of the same problem, run and side; null where it has no time there
         speedup              time of baseline / time, from paired block log-ratios; 1 for the baseline itself
         speedup_low, _high   95 % interval, Student's t over blocks; NaN with fewer than two common blocks
@@ -37,20 +37,20 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
     blocks = block_logs(samples)
     keys = list(zip(measurements["run_id"], measurements["case_id"], measurements["side"], strict=True))
     few = measurements[["case_id", "implementation", "implementation_options", "time_ns"]].reset_index(drop=True)
-    few["wanted"] = baseline or _default_baselines(measurements)
+    few["baseline"] = baseline or _default_baselines(measurements)
     # Plain arrays, filled by place: writing cells of a frame one by one takes seconds for a run of a thousand cases.
     added = {name: np.full(len(few), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
     added |= {"rank": np.zeros(len(few), dtype=int), "tied": np.zeros(len(few), dtype=bool)}
     added["baseline_case_id"] = np.full(len(few), None, dtype=object)
     for places in measurements.groupby(["run_id", "problem_id", "side"], sort=False).indices.values():
         _compare_problem(few.iloc[places], [blocks.get(keys[place]) for place in places], added)
-    return measurements.assign(baseline=few["wanted"].to_numpy(), **added)
+    return measurements.assign(baseline=few["baseline"].to_numpy(), **added)
 
 
 def _default_baselines(measurements: pd.DataFrame) -> np.ndarray:
     """Return each row's baseline where none is wished for: that of its table in its run."""
     names = np.full(len(measurements), None, dtype=object)
-    for places in measurements.groupby(["run_id", *TABLE], sort=False, dropna=False).indices.values():
+    for places in measurements.groupby(["run_id", *SHARED_COLUMNS], sort=False, dropna=False).indices.values():
         names[places] = choose_baseline(measurements.iloc[places])
     return names
 
@@ -69,7 +69,7 @@ def _compare_problem(problem: pd.DataFrame, logs: list[pd.Series | None], added:
         return
     # Several cases of one implementation differ by its options: the one at default options is the baseline.
     base = (
-        timed[timed["implementation"] == timed["wanted"]]
+        timed[timed["implementation"] == timed["baseline"]]
         .sort_values("implementation_options", key=lambda text: text.where(text != "{}", ""))
         .index[:1]
     )

@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines.
 
-    -g, -i, -m and -k choose what is shown; they change no number of what is left.
+    -g, -i, -m and -k choose which cases are shown; they change no case's numbers. Lines below a table sum up what it shows.
     """
     from gatebench.report.stored_run import View, print_run
     from gatebench.store.read import find_run

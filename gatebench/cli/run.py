@@ -83,6 +83,6 @@ def command(
             print_dry_run(plan, as_json)
             return
         outcome = execute.start(request, where, plan, for_terminal())
-    results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json))
+    results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json), fresh=True)
     code = exit_code(results.measurements, outcome.named, outcome.interrupted)
     sys.exit(code or stability_exit_code(results.stability, outcome.interrupted))

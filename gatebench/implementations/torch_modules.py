@@ -21,9 +21,9 @@ def prepare_module(
     guard() is entered around every call, e.g. to switch cuDNN off.
     """
     example = params["weight_ih"]
-    module = MODULES[gate.name](
-        case.shape.input_size, case.shape.hidden_size, dtype=example.dtype, device=example.device
-    )
+    # By way of the meta device, which draws nothing: the weights are given, and the caller's random state stays.
+    module = MODULES[gate.name](case.shape.input_size, case.shape.hidden_size, dtype=example.dtype, device="meta")
+    module.to_empty(device=example.device)
     leaves = {name: getattr(module, f"{name}_l0") for name in params}
     with torch.no_grad():
         for name, leaf in leaves.items():

@@ -1,4 +1,4 @@
-"""What an NVIDIA device's clock, power and temperature are right after timing, asked of the driver's own library.
+"""What an NVIDIA device's clock, power and temperature are after each sample, asked of the driver's own library.
 
 Through ctypes and not a package: `make gpu` installs nothing. Only reads; clocks and settings are never changed.
 Function names and constants: nvml.h, NVIDIA Management Library.
@@ -6,6 +6,7 @@ Function names and constants: nvml.h, NVIDIA Management Library.
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,12 +38,28 @@ def device_conditions() -> dict[str, Any] | None:
     clock = _read(library.nvmlDeviceGetClockInfo, ctypes.c_uint(), handle, _CLOCK_SM)
     power_mw = _read(library.nvmlDeviceGetPowerUsage, ctypes.c_uint(), handle)
     temperature = _read(library.nvmlDeviceGetTemperature, ctypes.c_uint(), handle, _TEMPERATURE_GPU)
-    reasons = _read(library.nvmlDeviceGetCurrentClocksThrottleReasons, ctypes.c_ulonglong(), handle)
+    throttle = getattr(library, "nvmlDeviceGetCurrentClocksThrottleReasons", None)  # newer drivers may drop this name
+    reasons = _read(throttle, ctypes.c_ulonglong(), handle) if throttle else None
     return {
         "sm_clock_mhz": clock,
         "power_w": None if power_mw is None else power_mw / 1e3,
         "temperature_c": temperature,
         "throttle": None if reasons is None else [name for bit, name in _THROTTLE_REASONS.items() if reasons & bit],
+    }
+
+
+def worst_conditions(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Sum up what was read after several samples: lowest clock, highest power and temperature, all throttle reasons."""
+
+    def known(name: str) -> list[Any]:
+        return [conditions[name] for conditions in found if conditions[name] is not None]
+
+    reasons = known("throttle")
+    return {
+        "sm_clock_mhz": min(known("sm_clock_mhz"), default=None),
+        "power_w": max(known("power_w"), default=None),
+        "temperature_c": max(known("temperature_c"), default=None),
+        "throttle": sorted({reason for names in reasons for reason in names}) if reasons else None,
     }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
-from gatebench.measure.nvml import device_conditions
+from gatebench.measure.nvml import worst_conditions
 from gatebench.measure.subject import Subject
 from gatebench.torch_private import event_names, memory_deltas
 
@@ -36,7 +36,7 @@ def profile(subject: Subject) -> Profile:
     """
     cuda = subject.case.device == "cuda"
     before = 0
-    conditions = device_conditions() if cuda else None
+    known = [found for found in subject.conditions if found]
     if cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -47,7 +47,8 @@ def profile(subject: Subject) -> Profile:
         subjects.call(subject, 0)
         subjects.synchronize(subject.case.device)
     names = event_names(trace)
-    kernels = [event for event in trace.function_events or [] if event.device_type.name == "CUDA"] if cuda else []
+    events = trace.function_events or [] if cuda else []
+    kernels = [event for event in events if event.device_type.name == "CUDA" and not event.is_user_annotation]
     if cuda:
         # A replayed graph allocates nothing: its memory was taken when it was captured.
         peak = None if subject.graphs else torch.cuda.max_memory_allocated() - before
@@ -60,7 +61,7 @@ def profile(subject: Subject) -> Profile:
         saved_bytes=saved_bytes(subject) if subject.differentiates else None,
         detail={
             **(subject.prepared.detail() if subject.prepared.detail else {}),
-            **({"device_conditions": conditions} if conditions else {}),
+            **({"device_conditions": worst_conditions(known)} if known else {}),
         },
     )
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from gatebench.contract import Failure
 from gatebench.measure import subject as subjects
 from gatebench.measure.clocks import CpuCounters, clock_read_ns, cuda_timer
+from gatebench.measure.nvml import device_conditions
 from gatebench.measure.subject import BUFFERS, Subject
 
 CLOCK_READS_PER_SAMPLE = 10_000  # a sample lasts at least this many clock reads, so that reading is below 0.01 %
 MIN_WARM_CALLS = 3
-LONG_CALLS = 2  # a sample of so few calls has long ones: filling the caches, at most 0.2 ms, is below 2 % of it
 LATER_WARMUP_S = 0.05  # later blocks: caches of code and data are warm after this
 SETTLE_FACTOR = 10  # a case gets at most this many times warmup_s to settle
 WINDOWS_THAT_AGREE = 3
@@ -115,7 +115,7 @@ def sample(subject: Subject, loops: int, flush: Tensor | None = None) -> dict[st
     # The batch's last one, because an implementation may reuse its output's memory from call to call.
     keep = loops - 1 if generator.randrange(subject.kept_of) < loops else -1
     with no_garbage_collection():
-        if loops > LONG_CALLS:
+        if loops > 1:
             _timed(subject, 1)  # a neighbour ran just now: code and weights come back into the cache
         before = CpuCounters.read()
         timer = cuda_timer(subject.case.device)
@@ -126,19 +126,28 @@ def sample(subject: Subject, loops: int, flush: Tensor | None = None) -> dict[st
         row["cpu_ns"] = None  # the counter also spans the untimed work between the timed calls
     if timer:
         event_ns = timer.elapsed_ns()
-        _check_agreement(wall_ns, event_ns, timer.pairs)
+        subject.beside_ns.append(beside_the_stream_ns(wall_ns, event_ns, timer.pairs))
+        subject.conditions.append(device_conditions())
         row["event_ns"] = event_ns / loops
     return row
 
 
-def _check_agreement(wall_ns: float, event_ns: float, parts: int) -> None:
-    """Raise Failure where the host waited longer than the events say: there was work beside the current stream.
+def beside_the_stream_ns(wall_ns: float, event_ns: float, parts: int) -> float:
+    """Return by how much the host waited longer than the events and their measuring explain; at most 0: they agree.
 
     parts: how many synchronised parts the times are sums of.
     """
-    if wall_ns - event_ns > _CLOCKS_AGREE * wall_ns + parts * _SYNCHRONISE_NS:
-        what = f"the synchronised host clock says {wall_ns / 1e6:.2f} ms, the events of the current stream {event_ns / 1e6:.2f} ms"
-        raise Failure("failed", f"{what}: work ran beside the stream that was timed")
+    return wall_ns - event_ns - _CLOCKS_AGREE * wall_ns - parts * _SYNCHRONISE_NS
+
+
+def check_streams(subject: Subject) -> None:
+    """Raise Failure where in every sample the host waited for work beside the stream that was timed.
+
+    Every one: a host that is held up once is a noisy machine, and no fault of the implementation.
+    """
+    if subject.beside_ns and min(subject.beside_ns) > 0:
+        what = f"at least {min(subject.beside_ns) / 1e6:.2f} ms of every sample"
+        raise Failure("failed", f"work ran beside the stream that was timed: {what}")
 
 
 def _timed(subject: Subject, loops: int, keep: int = -1, flush: Tensor | None = None, timer: Any = None) -> float:

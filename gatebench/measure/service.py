@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gatebench import gates
 from gatebench.cases import Case
 from gatebench.contract import Failure, Implementation, Unavailable
 from gatebench.measure import catalogue, graphs, profiler, sampling, threads, verify
@@ -21,6 +22,9 @@ from gatebench.measure.subject import Subject
 from gatebench.measure.tolerance import TensorError
 from gatebench.registry import Registry, check_available, default_registry
 from gatebench.torch_private import CompileCounters, compile_counters
+
+if TYPE_CHECKING:
+    from gatebench.conformance import Trial
 
 Answer = dict[str, Any]
 
@@ -43,6 +47,8 @@ class Service:
         if implementation:
             self.registry.implementations(implementation)
         _freeze_what_stays()
+        self.thread_count, self.plugins = thread_count, tuple(plugins)
+        self.trial: tuple[object, Trial] | None = None  # of the check before
         self.references = ReferenceCache()
         self.subject: Subject | None = None
         self.counters: CompileCounters | None = None
@@ -63,6 +69,7 @@ class Service:
             "stability": self.stability,
             "profile": self.profile,
             "close": self.close,
+            "check": self.check,
         }
 
     def describe(self, names: list[str], ceilings: bool = False) -> Answer:
@@ -124,6 +131,7 @@ class Service:
     def close(self, check: bool = True, error_limit: float | None = None) -> Answer:
         """Check the kept output of a timed call, say how many threads were seen, and free the case."""
         subject, self.subject, self.counters = self._prepared(), None, None
+        sampling.check_streams(subject)
         answer = _accuracy(verify.check_kept(subject, self.references, error_limit) if check else [])
         cost = subject.gate.cost(subject.case.shape, subject.case.mode, subject.case.dtype)
         return answer | {
@@ -140,6 +148,23 @@ class Service:
         started = time.perf_counter()
         rows = measure(request)
         return {"rows": rows, "seconds": time.perf_counter() - started}
+
+    def check(
+        self, gate: str, check: str, options: Mapping[str, Any] | None = None, device: str = "cpu",
+        implementation: str | None = None,
+    ) -> Answer:  # fmt: skip
+        """Run one check of the conformance kit, on this worker's implementation unless another is named."""
+        from gatebench.conformance import Trial, run_check
+
+        self.subject = None
+        name = implementation or self.implementation
+        key = (name, gate, tuple(sorted((options or {}).items())), device)
+        if self.trial is None or self.trial[0] != key:
+            entry = self.registry.implementation(name, gate)
+            if entry is None:
+                raise Failure("unsupported", f"{name} does not do {gate}")
+            self.trial = key, Trial(entry, gates.get(gate, **(options or {})), device, self.thread_count, self.plugins)
+        return run_check(self.trial[1], check).to_json()
 
     def _prepared(self) -> Subject:
         if self.subject is None:

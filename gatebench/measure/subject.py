@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class Subject:
     cotangents: Tensors = field(default_factory=dict)
     targets: list[list[Tensor]] = field(default_factory=list)  # per buffer: what the backward differentiates
     graphs: "list[tuple[torch.cuda.CUDAGraph, Tensors]]" = field(default_factory=list)  # launch = graph: one per buffer
+    beside_ns: list[float] = field(default_factory=list)  # CUDA, per sample: host time that the events do not explain
+    conditions: list[dict[str, Any] | None] = field(default_factory=list)  # CUDA, after each sample: clock, power, ...
     calls_made: int = 0
     kept: tuple[int, Tensors] | None = None  # buffer and outputs of a random timed call
     kept_of: int = 0  # timed calls that could have been kept so far
@@ -51,7 +54,11 @@ def draw_problem(gate: Gate, case: Case, index: int) -> Tensors:
     """Draw the inputs of buffer `index`, rounded to the case's dtype, on its device."""
     seed = case.seed + index * _BUFFER_SEED_STRIDE
     elements = sum(math.prod(size) for size in gate.input_shapes(case.shape).values())
-    drawn = _draw_once(gate, case.shape, seed) if elements <= _KEPT_ELEMENTS else gate.inputs(case.shape, seed)
+    if elements > _KEPT_ELEMENTS:
+        forget_draws()  # a large problem needs the room
+        drawn = gate.inputs(case.shape, seed)
+    else:
+        drawn = _draw_once(gate, case.shape, seed)
     return {name: place(value, case) for name, value in drawn.items()}
 
 
@@ -59,6 +66,11 @@ def draw_problem(gate: Gate, case: Case, index: int) -> Tensors:
 def _draw_once(gate: Gate, shape: Shape, seed: int) -> Tensors:
     """Draw inputs, or recall them: the modes and dtypes of one gate and shape follow each other and share theirs."""
     return gate.inputs(shape, seed)
+
+
+def forget_draws() -> None:
+    """Free the inputs that are kept for the next case."""
+    _draw_once.cache_clear()
 
 
 def place(value: Tensor, case: Case) -> Tensor:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gatebench.report.runs import FAILED
+from gatebench.store.schema import FAILURES
 
 _REFUSED = ("unsupported", "unavailable")
 
@@ -14,7 +14,7 @@ def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: b
     """
     if interrupted:
         return 130
-    failed = measurements["status"].isin(FAILED)
+    failed = measurements["status"].isin(FAILURES)
     refused = measurements["status"].isin(_REFUSED) & measurements["implementation"].isin(named)
     return 3 if bool((failed | refused).any()) else 0
 
@@ -23,4 +23,4 @@ def stability_exit_code(stability: pd.DataFrame, interrupted: bool) -> int:
     """Return the exit code of a stability run. Columns: status."""
     if interrupted:
         return 130
-    return 3 if bool(stability["status"].isin(FAILED).any()) else 0
+    return 3 if bool(stability["status"].isin(FAILURES).any()) else 0

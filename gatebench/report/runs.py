@@ -4,10 +4,10 @@ import pandas as pd
 
 from gatebench.report.names import date_label, run_label
 from gatebench.report.quantities import is_missing
+from gatebench.store.schema import FAILURES
 
-FAILED = ("wrong", "failed", "timeout", "out_of_memory")
 CASE = ["case_id", "side"]
-COUNTS = ["cases", "ok", *FAILED, "unsupported", "unavailable"]
+COUNTS = ["cases", "ok", *FAILURES, "unsupported", "unavailable"]
 
 
 def run_table(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
@@ -41,14 +41,14 @@ def machine_labels(runs: pd.DataFrame) -> pd.Series:
 
 def failures(measurements: pd.DataFrame) -> pd.DataFrame:
     """Return the failed rows, one per status, implementation and reason: cases (how many), gates, modes, dtypes."""
-    failed = measurements[measurements["status"].isin(FAILED)]
+    failed = measurements[measurements["status"].isin(FAILURES)]
     gathered = failed.assign(reason=failed["reason"].fillna("no reason given")).groupby(
         ["status", "implementation", "reason"], sort=False
     )
     table = gathered.agg(
         cases=("case_id", "size"), gates=("gate", _listed), modes=("mode", _listed), dtypes=("dtype", _listed)
     ).reset_index()
-    order = table["status"].map(FAILED.index)
+    order = table["status"].map(FAILURES.index)
     return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
@@ -79,8 +79,8 @@ def news(runs: pd.DataFrame, measurements: pd.DataFrame, run_id: str) -> list[st
 def _changes(now: pd.DataFrame, before: pd.DataFrame) -> list[str]:
     latest = before.sort_values("run_id").drop_duplicates(CASE, keep="last")
     both = now.merge(latest[[*CASE, "status"]], on=CASE, suffixes=("", "_before"))
-    broken = both[both["status"].isin(FAILED) & (both["status_before"] == "ok")]
-    mended = both[(both["status"] == "ok") & both["status_before"].isin(FAILED)]
+    broken = both[both["status"].isin(FAILURES) & (both["status_before"] == "ok")]
+    mended = both[(both["status"] == "ok") & both["status_before"].isin(FAILURES)]
     added = now[~now.set_index(CASE).index.isin(latest.set_index(CASE).index)]
     groups = (
         (broken, "Wrong or failed now, ok before"),

@@ -1,5 +1,6 @@
 """Print one stored run: its table, a row per case, its stability; as text or JSON."""
 
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -33,19 +34,26 @@ class View:
     as_json: bool = False
 
 
-def print_run(folder: Path, view: View) -> Results:
-    """Print the table of a run folder and return what was read; raises UserError for names that the run lacks."""
+def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
+    """Print the table of a run folder and return what was read; raises UserError for names that the run lacks.
+
+    fresh: the run has just ended, so a baseline that came to nothing is replaced by the default one, with a note.
+    """
     results = load(folder)
     measurements, samples, stability = results.measurements, results.samples, results.stability
     if results.problems:
         raise UserError(*results.problems[0].split(": ", 1))
     timed = measurements.loc[measurements["time_ns"].notna(), "implementation"]
-    if view.baseline is not None and view.baseline not in set(timed):
-        raise unknown("--baseline", "timed implementation of this run", view.baseline, timed.unique())
+    baseline = view.baseline
+    if baseline is not None and baseline not in set(timed):
+        if not fresh:
+            raise unknown("--baseline", "timed implementation of this run", baseline, timed.unique())
+        print(f"--baseline: {baseline} has no time in this run; the default baseline stands in", file=sys.stderr)
+        baseline = None
     gates = _expand(view.gates, results)
-    compared = _chosen(compare(measurements, samples, view.baseline), gates, view)
-    if gates:
-        stability = stability[stability["gate"].isin(gates)]
+    compared = _chosen(compare(measurements, samples, baseline), gates, view)
+    if gates or len(compared) < len(measurements):
+        stability = stability[stability["gate"].isin([*gates, *compared["gate"]])]
     if view.as_json:
         rows = {"measurements": compared.to_dict("records"), "stability": _stability_records(stability)}
         print_json({"run_id": results.folders[0].run_id, **rows})
@@ -112,9 +120,9 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
     counts = shown["status"].value_counts()
     words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
     hidden = len(results.measurements) - len(shown)
-    words = (words or ("no cases" if not hidden else "no case matches")) + (
-        f" ({hidden} more hidden)" if hidden else ""
-    )
+    if not words:
+        words = "no case matches" if hidden else "stability only"
+    words += f" ({hidden} more hidden)" if hidden else ""
     out = console()
     if shown["time_ns"].notna().any():
         legend = "* fastest   = tied with it   ~ unsettled, or machine busy   [ ] 95 % interval over blocks"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from gatebench.analyze.compare import TABLE, geometric_means
+from gatebench.analyze.compare import SHARED_COLUMNS, geometric_means
 from gatebench.report.names import competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
-from gatebench.report.runs import FAILED
 from gatebench.report.stability import case_summary
+from gatebench.store.schema import FAILURES
 
 METRICS = ("time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile")
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
@@ -36,7 +36,7 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
     lines = gradient_lines(stability)
     return [
         _block(group, samples, lines.get((group["gate"].iloc[0], group["gate_options"].iloc[0]), []))
-        for _, group in compared.groupby(TABLE, sort=False, dropna=False)
+        for _, group in compared.groupby(SHARED_COLUMNS, sort=False, dropna=False)
     ]
 
 
@@ -60,6 +60,8 @@ def _block(compared: pd.DataFrame, samples: pd.DataFrame, gradient: list[str]) -
             f": time of {baseline}, speed-up of the others over it" if len(shown) else f": speed-up over {baseline}"
         )
     notes = [*_summary_notes(compared, samples, columns), *absent, *gradient]
+    if not columns:  # nobody could run: the notes say why
+        return Block(title, (), (), tuple(notes))
     return Block(title, ("shape", *columns), tuple(rows), tuple(notes))
 
 
@@ -108,11 +110,13 @@ def _summary_notes(compared: pd.DataFrame, samples: pd.DataFrame, columns: list[
     notes = []
     means = geometric_means(compared, samples, ["gate"])
     if len(means) and means["problems"].max() > 1:
+        most = means["problems"].max()
         parts = [
             f"{name} {speedup_text(row.geometric_mean, row.low, row.high)}, {row.wins} won {row.losses} lost"
+            + (f" (of {row.problems} shape{'s' if row.problems > 1 else ''} only)" if row.problems < most else "")
             for name, row in zip(competitors(means), means.itertuples(), strict=True)
         ]
-        notes.append(f"geometric mean over {means['problems'].max()} shapes: " + "; ".join(parts))
+        notes.append(f"geometric mean over {most} shapes: " + "; ".join(parts))
     timed = compared[compared["error_ratio"].notna()]
     if len(timed):
         worst = timed.groupby("competitor", sort=False)["error_ratio"].max()
@@ -123,7 +127,7 @@ def _summary_notes(compared: pd.DataFrame, samples: pd.DataFrame, columns: list[
     kernels = compared[compared["kernel"].notna()].groupby("competitor", sort=False)["kernel"].unique()
     if len(kernels):
         notes.append("ran: " + "; ".join(f"{name} {' | '.join(kernels[name])}" for name in columns if name in kernels))
-    broken = compared[compared["status"].isin(FAILED)]
+    broken = compared[compared["status"].isin(FAILURES)]
     for (name, status, reason), rows in broken.groupby(["competitor", "status", "reason"], sort=False, dropna=False):
         shapes = ", ".join(_shape_label(row) for row in rows.itertuples())
         notes.append(f"{name} at {shapes}: {str(status).replace('_', ' ')}: {reason}")

@@ -10,10 +10,8 @@ from gatebench.contract import Failure
 from gatebench.errors import PluginError, UserError
 from gatebench.run.environment import shared_memory_bytes
 from gatebench.run.fleet import start_worker
-from gatebench.run.process import WorkerSettings
+from gatebench.run.process import STARTING_S, WorkerSettings
 from gatebench.run.scrub import scrub
-
-_TIMEOUT_S = 120.0
 
 
 def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
@@ -44,8 +42,8 @@ def _with_plugin(catalogue: Catalogue, path: Path) -> Catalogue:
 
 
 def _describe(plugins: tuple[str, ...], ceilings: bool) -> dict[str, Any]:
-    worker = start_worker(WorkerSettings("", plugins, 1, shared_memory_bytes()), _TIMEOUT_S)
+    worker = start_worker(WorkerSettings("", plugins, 1, shared_memory_bytes()), STARTING_S)
     try:
-        return worker.request("describe", _TIMEOUT_S, names=[], ceilings=ceilings)
+        return worker.request("describe", STARTING_S, names=[], ceilings=ceilings)
     finally:
         worker.close()

@@ -49,9 +49,8 @@ def make_plan(request: Request, catalogue: Catalogue) -> Plan:
     cases = expand(request.suite, catalogue, request.narrowing)
     stability = expand_stability(request.suite, catalogue, request.narrowing)
     suite = request.suite
-    if (
-        suite.cases and request.narrowing.chooses
-    ):  # who looks at one gate's cases does not wait for the others' stability
+    if suite.cases and request.narrowing.chooses:
+        # Who looks at one gate's cases does not wait for the others' stability.
         left = {case.gate for case in cases}
         stability = [entry for entry in stability if entry["gate"] in left]
     if not cases and not stability:

@@ -1,9 +1,8 @@
-"""The workers of one block: one live process per competitor, of which only one runs at a time."""
+"""The workers of one block: one live process per competitor; once they have started, only one runs at a time."""
 
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,22 +47,23 @@ class Fleet:
         One that cannot start has no say here: the first turn that asks for it tries again, or repeats why.
         """
         missing = {self.key(case): case for case in cases if self.key(case) not in self._workers}
-
-        def begin(case: Case) -> None:
-            try:
-                self._begin(case).stop()
-            except Failure:
-                return  # noted by _begin; the case's own turn says it
-
-        with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)))) as starters:
-            list(starters.map(begin, missing.values()))
+        waiting, cores = list(missing.values()), len(os.sched_getaffinity(0))
+        for first in range(0, len(waiting), cores):
+            together = waiting[first : first + cores]
+            for case in together:
+                self._spawn(case)
+            for case in together:
+                try:
+                    self._greet(case).stop()
+                except Failure:
+                    continue  # noted by _greet; the case's own turn says it
 
     @contextmanager
-    def turn(self, case: Case, prepared: bool = False) -> Iterator[WorkerProcess]:
+    def turn(self, case: Case, *, prepared: bool) -> Iterator[WorkerProcess]:
         """Let the case's worker run, and stop it again at the end; all others are stopped meanwhile.
 
-        prepared: it has the case at hand; where it died since its last turn, raises Failure with the reason. Else a
-        dead worker is replaced by a new one.
+        prepared: it must have the case at hand; where it died since its last turn, raises Failure with the reason.
+        Otherwise a dead worker is replaced by a new one.
         """
         worker = self._survivor(case) if prepared else self._worker(case)
         worker.resume()
@@ -102,20 +102,25 @@ class Fleet:
             raise self._refused[key]
         if self._deaths.get(key, 0) >= _MAX_DEATHS:
             raise Failure("failed", f"the worker of {case.implementation} died {_MAX_DEATHS} times in this block")
-        return self._begin(case)
+        self._spawn(case)
+        return self._greet(case)
 
-    def _begin(self, case: Case) -> WorkerProcess:
-        key, number = self.key(case), next(self._count)
+    def _spawn(self, case: Case) -> None:
+        worker = self._start(self._settings_of(case), self._timeout_s)
+        self._workers[self.key(case)] = worker
+        self._numbers[id(worker)] = next(self._count)
+
+    def _greet(self, case: Case) -> WorkerProcess:
+        """Wait until a spawned worker can be asked; raises Failure where it never can."""
+        key = self.key(case)
         try:
-            worker = start_worker(self._settings_of(case), self._timeout_s, self._start)
+            return greeted(self._workers[key])
         except Failure as failure:
+            del self._workers[key]
             self._deaths[key] = self._deaths.get(key, 0) + 1
             if failure.status == "unavailable":
                 self._refused[key] = failure
             raise
-        self._workers[key] = worker
-        self._numbers[id(worker)] = number
-        return worker
 
     def _survivor(self, case: Case) -> WorkerProcess:
         worker = self._workers.get(self.key(case))
@@ -136,7 +141,11 @@ class Fleet:
 
 def start_worker(settings: WorkerSettings, timeout_s: float, start: Start = WorkerProcess) -> WorkerProcess:
     """Start a worker; raises Failure where it dies, or greets with a reason why it cannot work."""
-    worker = start(settings, timeout_s)
+    return greeted(start(settings, timeout_s))
+
+
+def greeted(worker: WorkerProcess) -> WorkerProcess:
+    """Return a worker once it has greeted; raises Failure where it dies, or says why it cannot work."""
     availability = worker.greeting.get("availability", {})
     if availability.get("status", "ok") != "ok":
         worker.close()

@@ -3,7 +3,8 @@
 import functools
 import gc
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from gatebench.errors import unknown
 from gatebench.measure.catalogue import describe
 from gatebench.measure.failures import classify
 from gatebench.measure.service import Service
+from gatebench.measure.subject import forget_draws
 from gatebench.registry import Registry
 from gatebench.run.execute import Request, make_header, make_plan, new_run_id
 from gatebench.run.process import WorkerSettings
@@ -69,14 +71,33 @@ def measure_inline(
         kept = Path(store) if store is not None else Path(scratch)
         journal = Journal(kept, new_run_id())
         try:
-            Runner(plan, journal, start=_starter(registry)).run()
-        finally:
-            gc.unfreeze()  # a worker keeps what it freezes; the caller's own objects are the collector's again
+            with _process_as_it_was():
+                Runner(plan, journal, start=_starter(registry)).run()
+        except BaseException:
+            journal.remove()  # one function in one process: there is nothing worth resuming
+            raise
         folder = publish(kept, journal, "complete", {**make_header(request, plan), "harness": "inline"})
         results = load(folder)
         for table in ("measurements", "samples", "accuracy", "stability", "verdicts"):
             getattr(results, table)  # read now: a scratch folder is gone in a moment
     return results
+
+
+@contextmanager
+def _process_as_it_was() -> Iterator[None]:
+    """Put back what a worker sets for good in its own process: collector, TF32, threads, kept inputs."""
+    collects, frozen = gc.isenabled(), gc.get_freeze_count()
+    tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        forget_draws()
+        if not frozen:
+            gc.unfreeze()
+        (gc.enable if collects else gc.disable)()
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
+        torch.set_num_threads(threads)
 
 
 def _starter(registry: Registry) -> Callable[[WorkerSettings, float], Any]:

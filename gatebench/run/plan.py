@@ -1,6 +1,6 @@
 """What a run is to measure, and what one block found for one case."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +34,13 @@ class Plan:
     def expected_seconds(self) -> float:
         """Return roughly how long measuring takes, compile caches warm."""
         measurable = [case for case in self.cases if self.catalogue.refusal(case) is None]
-        compiled = sum(1 for case in measurable if self.compiles(case))
-        workers = len({Fleet.key(case) for case in measurable})
-        block = len(measurable) * self.case_seconds() + workers * START_S + compiled * COMPILE_S
-        return self.measure.blocks * block + STABILITY_S * len(self.stability)
+        return self.measure.blocks * self.block_seconds(measurable) + STABILITY_S * len(self.stability)
+
+    def block_seconds(self, cases: Sequence[Case]) -> float:
+        """Return roughly how long these cases take in one block."""
+        compiled = sum(1 for case in cases if self.compiles(case))
+        workers = len({Fleet.key(case) for case in cases})
+        return len(cases) * self.case_seconds() + workers * START_S + compiled * COMPILE_S
 
     def case_seconds(self) -> float:
         """Return roughly how long one case takes in one block."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from gatebench.run import protocol
 from gatebench.run.protocol import ProtocolError
 from gatebench.run.warden import EXIT_OUT_OF_MEMORY, descendants
 
+STARTING_S = 120.0  # a worker that has not greeted by then never will
 _STDERR_TAIL_BYTES = 4096  # enough for the last lines of a traceback or of a crash report
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -56,17 +58,28 @@ class WorkerProcess:
         self._stderr = b""
         self._alive: int | None = None
         self._oom_kills = oom_kills()
-        started = time.perf_counter_ns()
+        self.pid: int | None = None
+        self.import_ns: int | None = None
+        self._timeout_s = timeout_s
+        self._started_ns = time.perf_counter_ns()
         self._process = self._start()
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
         self._drain.start()
-        self.pid: int | None = None
-        self.greeting = self._read(time.monotonic() + timeout_s, "starting")
-        self.import_ns = time.perf_counter_ns() - started
-        if isinstance(self.greeting.get("pid"), int):
-            self.pid = self.greeting["pid"]
-        if self.pid is None or self.greeting.get("protocol") != protocol.PROTOCOL:
-            self._end("failed", f"speaks protocol {self.greeting.get('protocol')}, not {protocol.PROTOCOL}")
+
+    @cached_property
+    def greeting(self) -> dict[str, Any]:
+        """What the worker says of itself, waited for when first asked for: several can start side by side.
+
+        Raises Failure where it dies, hangs, or speaks another protocol.
+        """
+        deadline = time.monotonic() + self._timeout_s - (time.perf_counter_ns() - self._started_ns) / 1e9
+        greeting = self._read(deadline, "starting")
+        self.import_ns = time.perf_counter_ns() - self._started_ns
+        if isinstance(greeting.get("pid"), int):
+            self.pid = greeting["pid"]
+        if self.pid is None or greeting.get("protocol") != protocol.PROTOCOL:
+            self._end("failed", f"speaks protocol {greeting.get('protocol')}, not {protocol.PROTOCOL}")
+        return greeting
 
     def _start(self) -> subprocess.Popen[bytes]:
         request_read, self._requests = os.pipe()
@@ -109,6 +122,7 @@ class WorkerProcess:
 
     def request(self, verb: str, timeout_s: float, **args: Any) -> dict[str, Any]:
         """Ask and return the answer; raises Failure with status timeout, failed, out_of_memory, or the worker's own."""
+        self.greeting  # noqa: B018  before the first answer
         self._next_id += 1
         message = protocol.encode({"id": self._next_id, "verb": verb, "args": args})
         deadline = time.monotonic() + timeout_s
@@ -118,7 +132,7 @@ class WorkerProcess:
                     self._end("timeout", f"no answer to {verb} within {timeout_s:g} s")
                 message = message[os.write(self._requests, message[:65536]) :]
         except BrokenPipeError:
-            self._end("failed", f"the worker ended before {verb}")
+            self._end("failed", "")  # its exit status says how
         answer = self._read(deadline, verb)
         kind = "error" if "error" in answer else "ok"
         if answer.get("id") != self._next_id or not isinstance(answer.get(kind), dict):

@@ -4,7 +4,7 @@
     runner -> {"id": 7, "verb": "sample", "args": {...}}
     worker -> {"id": 7, "ok": {...}}   or   {"id": 7, "error": {"status", "reason", "where"}}
 
-Verbs: describe, prepare, verify, warm, sample, stability, profile, close, stop. One answer per request, in order.
+Verbs: describe, prepare, verify, warm, sample, stability, profile, close, check, stop. One answer per request, in order.
 Non-finite numbers are the strings "inf", "-inf", "nan". Unknown keys are ignored.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 PROTOCOL = 1
 MAX_LINE_BYTES = 64 * 1024 * 1024
-VERBS = ("describe", "prepare", "verify", "warm", "sample", "stability", "profile", "close", "stop")
+VERBS = ("describe", "prepare", "verify", "warm", "sample", "stability", "profile", "close", "check", "stop")
 _NON_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 

@@ -104,7 +104,7 @@ def sample_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[
                 })  # fmt: skip
         for sample in entry["samples"]:
             known = {key: value for key, value in sample.items() if key in _SAMPLE_COLUMNS}
-            rows.append({**common, "quantity": "time", **known})
+            rows.append({**known, **common, "quantity": "time"})  # a resumed run's own id, not that of the run before
     return rows
 
 

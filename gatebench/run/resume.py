@@ -17,18 +17,15 @@ from gatebench.store.read import Run, find_run, load
 from gatebench.suites import Measure, Narrowing, Suite
 
 
-def _anything(plan: Plan) -> None:
-    """Accept every plan."""
-
-
 def resume(
     store: Path, name: str | None, progress: Progress, plugins: Sequence[Path] = (),
-    accept: Callable[[Plan], None] = _anything,
+    accept: Callable[[Plan], None] = lambda plan: None,
 ) -> Outcome:  # fmt: skip
     """Go on with a run: one left in staging (SIGKILL, full disk), or a published partial one, as a new folder.
 
     name: a run id or part of it; None takes the newest run that can be resumed. plugins: where plugin files lie, if not
-    beside the suite or here. accept: is shown the plan before anything is measured, and may raise. Raises UserError where there is nothing to resume, the environment class or a plugin differs.
+    beside the suite or here. accept: is shown the plan before anything is measured, and may raise. Raises UserError
+    where there is nothing to resume, the environment class or a plugin differs.
     """
     staged, published = resumable(store, name)
     if published is None:
@@ -45,8 +42,12 @@ def resume(
         plan = _plan_again(header, plugins)
         accept(plan)
         journal = Journal(store, new_run_id())
-        recall_into(journal, published)
-        journal.write_header(header)
+        try:
+            recall_into(journal, published)
+            journal.write_header(header)
+        except BaseException:
+            journal.remove()  # the published run still holds it all
+            raise
     return measure(store, journal, plan, header, progress)
 
 

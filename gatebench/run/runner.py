@@ -12,7 +12,7 @@ from gatebench.cases import Case
 from gatebench.contract import Failure
 from gatebench.run.fleet import Fleet, Start
 from gatebench.run.plan import COMPILE_S, START_S, Entry, Plan
-from gatebench.run.process import WorkerProcess, WorkerSettings
+from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress, Silent
 from gatebench.run.schedule import round_orders
 from gatebench.run.stability_rows import StabilityRunner
@@ -20,14 +20,13 @@ from gatebench.store.journal import Journal
 
 __all__ = ["Entry", "Plan", "Runner", "disturbed"]
 
-# Share of the machine's CPU time that may go elsewhere during a sample before its whole round is dropped.
-STEAL_LIMIT = 0.10  # to the hypervisor: it takes the very core that measures
-FOREIGN_LIMIT = 0.25  # to other processes: they take an idle core first
+# Share of the machine's CPU time that may go elsewhere before a whole round is dropped.
+STEAL_LIMIT = 0.10  # to the hypervisor, in one sample
+FOREIGN_LIMIT = 0.10  # to other processes, over the round
 _DROPPED_LIMIT = 0.2  # share of dropped rounds above which a case is unsteady
 # Where fewer than this share of the rounds asked for was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
 _QUIET_ENOUGH = 0.5
 _REPEATS = 0.5  # dropped rounds are taken again, at most this share of the rounds: a busier machine will not do
-STARTING_S = 120.0  # a worker that has not greeted by then never will
 
 
 class Runner:
@@ -91,11 +90,15 @@ class Runner:
         todo = [problem for problem in problems if not self._complete(problem, block)]
         self.progress.advance(self._ahead(problems) - self._ahead(todo))
         if not todo:
+            self.progress.advance(self.plan.block_seconds(cases) - self._ahead(problems))
             return
         fleet = self._fleet([case for problem in todo for case in problem])
         try:
             self.progress.say(f"block {block + 1}/{self.plan.measure.blocks}: starting workers")
-            fleet.start(case for problem in todo for case in problem if case.case_id not in self._alone)
+            fleet.start(
+                case for problem in todo for case in problem
+                if case.case_id not in self._alone and case.case_id not in self._failed
+            )  # fmt: skip
             self.progress.advance(START_S * len({Fleet.key(case) for problem in todo for case in problem}))
             facts = self._compile([case for problem in todo for case in problem], block, fleet)
             for problem in todo:
@@ -130,11 +133,14 @@ class Runner:
         facts: dict[str, dict[str, Any]] = {}
         started = time.monotonic()
         for case in cases:
-            if not self.plan.compiles(case) or case.case_id in self._failed or case.case_id in self._alone:
+            if not self.plan.compiles(case):
+                continue
+            self.progress.advance(COMPILE_S)
+            if case.case_id in self._failed or case.case_id in self._alone:
                 continue
             self.progress.say(f"compiling {case.gate} {case.mode} with {case.implementation}")
             try:
-                with fleet.turn(case) as worker:
+                with fleet.turn(case, prepared=False) as worker:
                     facts[case.case_id] = worker.request("prepare", self.plan.measure.timeout_s, case=case.to_json())
             except Failure as failure:
                 if failure.status == "out_of_memory":
@@ -143,7 +149,6 @@ class Runner:
                     entry = Entry(case, block, self._order[case.case_id])
                     entry.fail(failure)
                     self._finish(entry)
-            self.progress.advance(COMPILE_S)
         self.compile_s += time.monotonic() - started
         return facts
 
@@ -194,7 +199,7 @@ class Runner:
         if entry.status != "ok":
             return
         try:
-            with fleet.turn(entry.case, prepared) as worker:
+            with fleet.turn(entry.case, prepared=prepared) as worker:
                 action(worker, entry)
         except Failure as failure:
             entry.fail(failure)
@@ -286,12 +291,16 @@ def _keep_disturbed(entries: Iterable[Entry]) -> None:
 
 
 def disturbed(taken: list[dict[str, Any]]) -> str | None:
-    """Say what foreign cause disturbed a round: steal, or other processes; never the samples' own times."""
-    causes = (("steal_ratio", "steal", STEAL_LIMIT), ("foreign_ratio", "other processes", FOREIGN_LIMIT))
-    for column, cause, limit in causes:
-        worst = max((row.get(column) or 0.0 for row in taken), default=0.0)
-        if worst > limit:
-            return f"{cause}: {100 * worst:.0f} % of the machine's CPU time"
+    """Say what foreign cause disturbed a round: steal in a sample, or other processes over the round; never times."""
+    steal = max((row.get("steal_ratio") or 0.0 for row in taken), default=0.0)
+    if steal > STEAL_LIMIT:
+        return f"steal: {100 * steal:.0f} % of the machine's CPU time"
+    capacity = sum(row.get("capacity_ns") or 0.0 for row in taken)
+    foreign = sum(row.get("foreign_ns") or 0.0 for row in taken)
+    # What the kernel's ticks leave unknown is taken off once: the errors of single samples cancel.
+    sure = foreign - max((row.get("tick_ns") or 0.0 for row in taken), default=0.0)
+    if capacity and sure > FOREIGN_LIMIT * capacity:
+        return f"other processes: {100 * foreign / capacity:.0f} % of the machine's CPU time"
     return None
 
 

@@ -7,13 +7,12 @@ from typing import Any
 from gatebench.contract import Failure
 from gatebench.run.fleet import Start, start_worker
 from gatebench.run.plan import STABILITY_S, Plan
-from gatebench.run.process import WorkerProcess, WorkerSettings
+from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress
 from gatebench.run.protocol import finite
 from gatebench.run.scrub import scrub
 from gatebench.store.journal import Journal
 
-_STARTING_S = 120.0  # a worker that has not greeted by then never will
 NAMES = ("gate", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch", "seed")
 
 
@@ -77,5 +76,5 @@ class StabilityRunner:
                 self._worker = None
             limit = self.plan.measure.memory_mb << 20 or self.plan.memory_bytes
             settings = WorkerSettings("eager", files, self.plan.catalogue.cores, limit)
-            self._worker, self._files = start_worker(settings, _STARTING_S, self._start), files
+            self._worker, self._files = start_worker(settings, STARTING_S, self._start), files
         return self._worker

@@ -6,12 +6,10 @@ import pandas as pd
 
 from gatebench.contract import Failure
 from gatebench.run.fleet import Fleet
-from gatebench.run.process import WorkerSettings
+from gatebench.run.process import STARTING_S, WorkerSettings
 from gatebench.run.progress import Progress
 from gatebench.run.protocol import number
 from gatebench.run.runner import Entry, Plan
-
-_STARTING_S = 120.0
 
 
 def verify_plan(plan: Plan, progress: Progress) -> pd.DataFrame:
@@ -31,7 +29,7 @@ def verify_plan(plan: Plan, progress: Progress) -> pd.DataFrame:
         groups.setdefault((Fleet.key(case), plan.catalogue.plugin_files(case)), []).append(case)
     try:
         for cases in groups.values():
-            fleet = Fleet(settings, _STARTING_S)
+            fleet = Fleet(settings, STARTING_S)
             try:
                 for case in cases:
                     progress.say(f"verifying {case.case_id}")
@@ -51,7 +49,7 @@ def _verify(plan: Plan, fleet: Fleet, entry: Entry) -> dict[str, Any]:
     try:
         if refused is not None:
             raise Failure(*refused)
-        with fleet.turn(case) as worker:
+        with fleet.turn(case, prepared=False) as worker:
             worker.request("prepare", plan.measure.timeout_s, case=case.to_json())
             found = worker.request("verify", plan.measure.timeout_s, error_limit=plan.measure.error_limit)
             entry.accuracy = found["accuracy"]

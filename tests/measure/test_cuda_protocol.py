@@ -70,16 +70,32 @@ def test_without_library_or_device_there_are_no_conditions(device, library):
     assert nvml.device_conditions() is None
 
 
-@pytest.mark.parametrize(
-    ("wall_ms", "event_ms", "parts"), [(10.0, 9.0, 1), (10.0, 7.4, 1), (0.3, 0.1, 1), (10.0, 10.01, 1), (10.0, 1.0, 64)]
-)
-def test_clocks_that_agree_pass(wall_ms, event_ms, parts):
-    sampling._check_agreement(wall_ms * 1e6, event_ms * 1e6, parts)
+def test_the_worst_of_several_readings_counts():
+    readings = [
+        {"sm_clock_mhz": 1755, "power_w": 400.0, "temperature_c": None, "throttle": []},
+        {"sm_clock_mhz": 1410, "power_w": None, "temperature_c": 61, "throttle": ["power cap"]},
+    ]
+    assert nvml.worst_conditions(readings) == {
+        "sm_clock_mhz": 1410, "power_w": 400.0, "temperature_c": 61, "throttle": ["power cap"],
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("wall_ms", "event_ms", "parts"), [(10.0, 7.2, 1), (10.0, 0.1, 1), (0.5, 0.1, 1), (10.0, 4.0, 16)]
-)
-def test_work_beside_the_stream_fails_the_case(wall_ms, event_ms, parts):
-    with pytest.raises(Failure, match="beside the stream"):
-        sampling._check_agreement(wall_ms * 1e6, event_ms * 1e6, parts)
+AGREE = [(10.0, 9.0, 1), (10.0, 7.4, 1), (0.3, 0.1, 1), (10.0, 10.01, 1), (10.0, 1.0, 64)]
+DISAGREE = [(10.0, 7.2, 1), (10.0, 0.1, 1), (0.5, 0.1, 1), (10.0, 4.0, 16)]
+
+
+@pytest.mark.parametrize(("wall_ms", "event_ms", "parts"), AGREE)
+def test_clocks_that_agree_leave_nothing_unexplained(wall_ms, event_ms, parts):
+    assert sampling.beside_the_stream_ns(wall_ms * 1e6, event_ms * 1e6, parts) <= 0
+
+
+@pytest.mark.parametrize(("wall_ms", "event_ms", "parts"), DISAGREE)
+def test_clocks_that_disagree_show_how_much_is_unexplained(wall_ms, event_ms, parts):
+    assert sampling.beside_the_stream_ns(wall_ms * 1e6, event_ms * 1e6, parts) > 0
+
+
+def test_work_beside_the_stream_in_every_sample_fails_the_case_and_a_hiccup_does_not():
+    sampling.check_streams(SimpleNamespace(beside_ns=[]))
+    sampling.check_streams(SimpleNamespace(beside_ns=[5e6, -1e5, 7e6]))
+    with pytest.raises(Failure, match=r"at least 5\.00 ms of every sample"):
+        sampling.check_streams(SimpleNamespace(beside_ns=[5e6, 7e6]))

@@ -89,7 +89,7 @@ class FakeWorker:
             "prepare": {"prepare_ns": 1, "first_call_ns": 2},
             "verify": {"accuracy": [], "wrong": None},
             "warm": {"loops": args.get("loops") or 8, "seconds": 0.1, "unsteady": False},
-            "sample": {"loops": 8, "wall_ns": 100.0, "steal_ratio": 0.0, "foreign_ratio": 0.0},
+            "sample": {"loops": 8, "wall_ns": 100.0, "steal_ratio": 0.0},
             "profile": {"kernel": "fake"},
             "close": {"wrong": None, "observed_threads": 1, "rss_peak_bytes": 1, "flops": 1, "bytes_min": 1},
             "stability": {"rows": [{"metric": "class", "status": "ok", "reason": None}]},

@@ -33,7 +33,7 @@ def test_a_right_function_has_a_time_beside_the_baseline(mode):
     assert (row["harness"], row["mode"]) == ("inline", mode)
     assert row["time_ns"] > 0
     assert row["error_ratio"] <= 10
-    assert len(results.samples.query("quantity == 'time'")) == 4
+    assert len(results.samples.query("quantity == 'time'")) >= 4  # disturbed rounds are taken again
 
 
 def test_a_wrong_function_has_no_time():
@@ -57,9 +57,19 @@ def test_a_function_that_raises_is_a_row_with_its_reason():
 
 
 def test_the_process_is_left_as_it_was():
-    threads, frozen, enabled = torch.get_num_threads(), gc.get_freeze_count(), gc.isenabled()
-    measure(mine)
-    assert (torch.get_num_threads(), gc.get_freeze_count(), gc.isenabled()) == (threads, frozen, enabled)
+    def settings():
+        backends = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        return torch.get_num_threads(), gc.get_freeze_count(), gc.isenabled(), backends
+
+    torch.backends.cuda.matmul.allow_tf32 = True
+    gc.disable()
+    before = settings()
+    try:
+        measure(mine)
+        assert settings() == before
+    finally:
+        gc.enable()
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def test_a_run_is_kept_where_a_store_is_given(tmp_path):

@@ -192,7 +192,7 @@ def test_a_stopped_worker_ends_with_its_runner(tmp_path, mark):
         "import sys, time\n"
         "from gatebench.run.process import WorkerProcess, WorkerSettings\n"
         "worker = WorkerProcess(WorkerSettings('eager'), 100.0)\n"
-        "worker.stop()\nprint(worker.pid, flush=True)\ntime.sleep(100)\n"
+        "worker.greeting\nworker.stop()\nprint(worker.pid, flush=True)\ntime.sleep(100)\n"
     )
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert runner.stdout is not None

@@ -194,7 +194,7 @@ def test_a_worker_that_spins_after_its_turn_uses_no_cpu_time(catalogue, tmp_path
     fleet = spinning_fleet(catalogue, tmp_path)
     spins = case("bad:spins")
     try:
-        with fleet.turn(spins) as worker:
+        with fleet.turn(spins, prepared=False) as worker:
             worker.request("prepare", 100.0, case=spins.to_json())
             warden = worker._process.pid
             pids = [pid for pid in marked(mark) if pid != warden]
@@ -206,7 +206,7 @@ def test_a_worker_that_spins_after_its_turn_uses_no_cpu_time(catalogue, tmp_path
         before = cpu_seconds(pids)
         time.sleep(0.5)
         assert cpu_seconds(pids) == before
-        with fleet.turn(spins):
+        with fleet.turn(spins, prepared=False):
             wait_for(lambda: "T" not in {state(pid) for pid in pids})
     finally:
         fleet.close()
@@ -217,13 +217,13 @@ def test_a_worker_killed_while_it_is_stopped_says_by_what(mark):
     wanted = case("eager")
     try:
         fleet.start([wanted])
-        with fleet.turn(wanted) as worker:
+        with fleet.turn(wanted, prepared=False) as worker:
             worker.request("prepare", 100.0, case=wanted.to_json())
         os.kill(worker.pid, signal.SIGKILL)
         wait_for(lambda: not worker.alive)
         with pytest.raises(Failure, match="ended by SIGKILL"), fleet.turn(wanted, prepared=True):
             pass
-        with fleet.turn(wanted) as fresh:  # the next problem gets a new one
+        with fleet.turn(wanted, prepared=False) as fresh:  # the next problem gets a new one
             fresh.request("prepare", 100.0, case=wanted.to_json())
     finally:
         fleet.close()
@@ -233,14 +233,14 @@ def test_a_worker_killed_while_it_is_stopped_says_by_what(mark):
 def neighbour_ns(fleet, neighbour, spins):
     """Return the shortest of some samples of the neighbour, each taken right after the spinning worker's turn."""
     best = float("inf")
-    with fleet.turn(neighbour) as worker:
+    with fleet.turn(neighbour, prepared=False) as worker:
         worker.request("prepare", 100.0, case=neighbour.to_json())
         loops = worker.request("warm", 100.0, warmup_s=0.05, sample_ms=30.0)["loops"]
     for _ in range(12):
         if spins is not None:
-            with fleet.turn(spins):
+            with fleet.turn(spins, prepared=False):
                 time.sleep(0.02)
-        with fleet.turn(neighbour) as worker:
+        with fleet.turn(neighbour, prepared=False) as worker:
             best = min(best, worker.request("sample", 100.0, loops=loops)["wall_ns"])
     return best
 
@@ -251,7 +251,7 @@ def test_the_time_of_a_spinning_workers_neighbour_does_not_move(catalogue, tmp_p
     neighbour, spins = case("eager"), case("bad:spins")
     try:
         quiet = neighbour_ns(fleet, neighbour, None)
-        with fleet.turn(spins) as worker:
+        with fleet.turn(spins, prepared=False) as worker:
             worker.request("prepare", 100.0, case=spins.to_json())
         beside = neighbour_ns(fleet, neighbour, spins)
         again = neighbour_ns(fleet, neighbour, None)

@@ -10,7 +10,7 @@ from run_helpers import by_implementation, case, plan, run
 from gatebench.contract import Failure
 from gatebench.errors import StoreError
 from gatebench.run.plan import Plan
-from gatebench.run.runner import Runner
+from gatebench.run.runner import Runner, disturbed
 from gatebench.run.schedule import round_orders
 from gatebench.store.journal import Journal
 from gatebench.suites import Measure
@@ -84,6 +84,20 @@ def test_each_block_has_fresh_workers_and_all_end(tmp_path):
     assert max(ends[:3]) < starts[3]
 
 
+def test_an_interrupt_while_workers_start_leaves_none_alive(tmp_path):
+    lab = fakes.Lab()
+
+    def start(settings, timeout_s):
+        if len(lab.workers) == 2:
+            raise KeyboardInterrupt
+        return lab(settings, timeout_s)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, plan(fakes.catalogue(*THREE), [case(name) for name in THREE]), start=start)
+    assert len(lab.workers) == 2
+    assert not any(worker.alive for worker in lab.workers)
+
+
 def test_later_blocks_keep_the_loops_and_verify_no_more(tmp_path):
     asked = []
 
@@ -139,6 +153,7 @@ def test_a_failed_case_is_not_tried_again_in_later_blocks(tmp_path):
     lab, entries = measured(tmp_path, [case("first"), case("second")], fails("timeout", "dies", "sample", "second"), blocks=3)  # fmt: skip
     assert Counter(status for status in (entry["status"] for entry in entries)) == {"ok": 3, "timeout": 1}
     assert len([event for event in lab.said("prepare") if event[1] == "second"]) == 1
+    assert sum(worker.settings.implementation == "second" for worker in lab.workers) == 1  # nor is its worker started
 
 
 def test_a_worker_that_dies_in_every_case_is_given_up_and_the_others_go_on(tmp_path):
@@ -229,24 +244,27 @@ def test_a_starting_worker_has_longer_than_a_request(tmp_path):
 # --- disturbed rounds
 
 
-def disturbs(*rounds, column="foreign_ratio", value=0.9):
-    """Return a script in which other processes disturb these samples of `second`, counted from 0."""
+def disturbs(*rounds, cause="other processes", share=0.9):
+    """Return a script in which something foreign takes this share of the machine in these rounds, as `second` sees it."""
     count = iter(range(10_000))
+    # A round of three samples of 100 ms on two cores; ticks leave 20 ms of it unknown.
+    columns = {"foreign_ns": share * 6e8, "capacity_ns": 6e8, "tick_ns": 2e7}
+    columns = {"steal_ratio": share} if cause == "steal" else columns
 
     def script(worker, verb, args):
         if verb == "sample" and worker.settings.implementation == "second" and next(count) in rounds:
-            return {**worker.usual(verb, args), column: value}
+            return {**worker.usual(verb, args), **columns}
         return None
 
     return script
 
 
-@pytest.mark.parametrize("column", ["foreign_ratio", "steal_ratio"])
-def test_a_disturbed_round_goes_for_all_and_is_taken_again(tmp_path, column):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(1, column=column), rounds=4)
+@pytest.mark.parametrize("cause", ["other processes", "steal"])
+def test_a_disturbed_round_goes_for_all_and_is_taken_again(tmp_path, cause):
+    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(1, cause=cause), rounds=4)
     for entry in entries:
         assert [row["dropped"] for row in entry["samples"]] == [False, True, False, False, False]
-        assert entry["samples"][1]["reason"].endswith("90 % of the machine's CPU time")
+        assert entry["samples"][1]["reason"] == f"{cause}: 90 % of the machine's CPU time"
         assert [row["round"] for row in entry["samples"]] == [0, 1, 2, 3, 4]
 
 
@@ -264,8 +282,15 @@ def test_on_a_busy_machine_all_rounds_stay_and_the_cases_are_unsteady(tmp_path):
 
 
 def test_a_small_disturbance_drops_nothing(tmp_path):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1, value=0.2), rounds=4)
+    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1, share=0.12), rounds=4)
     assert {len(entry["samples"]) for entry in entries} == {4}
+
+
+def test_a_neighbour_that_no_single_sample_shows_is_seen_over_the_round():
+    # One busy neighbour beside cases on both of two cores: a quarter of each sample's 28 ms, and ticks leave 20 ms unknown.
+    row = {"steal_ratio": 0.0, "foreign_ns": 14e6, "capacity_ns": 56e6, "tick_ns": 20e6}
+    assert disturbed([row]) is None
+    assert disturbed([row] * 4) == "other processes: 25 % of the machine's CPU time"
 
 
 # --- the journal, and going on

@@ -156,7 +156,7 @@ def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> 
     labels = [power_of_ten(value) for value in ticks]
     for row in rows:
         figure.update_yaxes(tickvals=ticks, ticktext=labels, range=[low - 0.5, high + 0.5], row=row)
-        figure.update_yaxes(title_text="gradient norm / last's", row=row, col=1)
+        figure.update_yaxes(title_text="norm / norm at the end", row=row, col=1)
 
 
 def summary_figure(summary: pd.DataFrame) -> go.Figure:

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from gatebench.analyze.compare import TABLE, block_logs, compare, ratio
+from gatebench.analyze.compare import SHARED_COLUMNS, block_logs, compare, ratio
 from gatebench.report.colours import STATUS, implementation_colour, text_on, translucent
 from gatebench.report.figures.layout import GRID, LINE, MOST_MARKS, dress, empty
 from gatebench.report.names import competitors
 from gatebench.report.quantities import interval_text, is_missing, significant, time_text, times_text
 
 NEEDED = (
-    *TABLE, "run_id", "case_id", "problem_id", "side", "implementation", "implementation_options", "seq_len", "hidden_size",
+    *SHARED_COLUMNS, "run_id", "case_id", "problem_id", "side", "implementation", "implementation_options", "seq_len", "hidden_size",
     "time_ns", "ci_low_ns", "ci_high_ns", "blocks", "status", "reason",
 )  # fmt: skip
 LONGEST_NAME = 8  # letters of a tied competitor that fit into a tile; the hover text has the whole list
