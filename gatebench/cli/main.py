@@ -65,10 +65,10 @@ def main() -> None:
 def _register() -> None:
     if app.registered_commands:
         return
-    from gatebench.cli import compare, dashboard, environment, listing, run, stability, verify
+    from gatebench.cli import check, compare, dashboard, environment, listing, run, stability, verify
 
     for verb, module in (
-        ("run", run), ("verify", verify), ("compare", compare), ("list", listing), ("dashboard", dashboard),
+        ("run", run), ("verify", verify), ("compare", compare), ("check", check), ("list", listing), ("dashboard", dashboard),
     ):  # fmt: skip
         app.command(verb)(module.command)
     for verb, module in (("stability", stability), ("environment", environment)):
