@@ -10,6 +10,8 @@ from gatebench.measure.failures import classify
 
 def applicable(check: Check, trial: Trial) -> str | None:
     """Return why a check does not concern a trial; None where it does."""
+    if trial.device not in trial.entry.devices:
+        return f"the implementation does not take {trial.device}"
     if check.gradients and not trial.differentiates:
         return "the implementation claims no gradients"
     if check.time and not trial.has_time:

@@ -88,11 +88,11 @@ def _child(pipe: Any, name: str, plugins: tuple[str, ...], case: dict[str, Any])
     """Bind and call in a fresh process; send the output as nested lists, or what went wrong as text."""
     from gatebench.cases import Case
     from gatebench.gates import get
-    from gatebench.registry import Registry
+    from gatebench.registry import default_registry
 
     try:
         wanted = Case.from_json(case)
-        registry = Registry()
+        registry = default_registry()
         for plugin in plugins:
             registry.add_file(Path(plugin))
         entry = registry.implementation(name, wanted.gate)

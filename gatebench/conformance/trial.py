@@ -151,7 +151,9 @@ class Trial:
             errors = self._errors(case, found, reference)
         worst = max(errors, key=lambda error: error.error_ratio)
         if not all(error.passed for error in errors):
-            worst = max((error for error in errors if not error.passed), key=lambda error: error.error_ratio)
+            # A whole tensor before its first or last step: it says at which step the trouble begins.
+            failed = [error for error in errors if not error.passed]
+            worst = max(failed, key=lambda error: ("@" not in error.tensor, error.error_ratio))
             raise CheckFailed(self._describe(worst, found[worst.tensor], reference.tensors[worst.tensor]))
         return worst.error_ratio
 

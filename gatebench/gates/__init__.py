@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from gatebench.gates.base import Cost, Gate, Tensors
+from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
 from gatebench.options import Option
 
-__all__ = ["Cost", "Gate", "Option", "Tensors", "get", "names"]
+__all__ = ["DTYPE_BYTES", "Cost", "Gate", "Option", "Tensors", "get", "names"]
 
 
 def get(name: str, **options: Any) -> Gate:

@@ -54,6 +54,7 @@ def describe_gate(gate: Gate) -> dict[str, Any]:
         "source": gate.source,
         "doc": inspect.cleandoc(type(gate).__doc__ or "not given"),
         "options": {name: _describe_option(option) for name, option in gate.options.items()},
+        "inputs": {name: list(size) for name, size in gate.input_shapes(_EXAMPLE).items()},
         "parameters": {name: list(size) for name, size in gate.parameters(_EXAMPLE).items()},
         "state": gate.state(_EXAMPLE),
         "stackable": gate.stackable,

@@ -1,0 +1,189 @@
+"""The kit as plugin authors meet it: the command, the functions, the pytest form, and what `gatebench new` writes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gatebench
+from gatebench.conformance.kit import CHECKS
+from gatebench.errors import UserError
+from gatebench.testing import check_implementation, conformance_tests
+
+ROOT = Path(gatebench.__file__).resolve().parents[1]
+PLUGIN = """
+import gatebench, torch
+
+@gatebench.implementation("lab:detaches", gates=["gru"])
+def detaches(params, inputs, gate):
+    r, z, n = params["weight_hh"].chunk(3)
+    return gate.forward({**params, "weight_hh": torch.cat((r, z.detach(), n))}, inputs)
+
+@gatebench.implementation("lab:late", gates=["gru"], modes=["forward"])
+def late(params, inputs, gate):
+    x = inputs["x"].clone()
+    x[3:] += 1.0
+    return gate.forward(params, {**inputs, "x": x})
+
+@gatebench.implementation("lab:squeezes", gates=["glu"])
+def squeezes(params, inputs, gate):
+    return {name: value.squeeze(0) for name, value in gate.forward(params, inputs).items()}
+"""
+GATES = ("rnn_tanh", "lstm", "gru", "glu", "swiglu", "swiglu_ffn")
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def gb(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "gatebench.cli.main", *map(str, arguments)],
+        cwd=cwd, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def failures(results):
+    return {(result.implementation, result.gate, result.check): result.message for result in results if result.status == "failed"}  # fmt: skip
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    path = tmp_path / "lab.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["eager", "native", "numba"])
+def test_built_in_implementations_keep_all_rules(name):
+    results = check_implementation(name)
+    assert {result.gate for result in results} == set(GATES)
+    assert len(results) == len(GATES) * len(CHECKS)
+    assert failures(results) == {}
+
+
+@pytest.mark.parametrize(("name", "gate"), [("eager", "lstm"), ("native", "gru"), ("numba", "swiglu")])
+def test_built_in_implementations_keep_the_fast_rules(name, gate):
+    assert failures(check_implementation(name, [gate], fast=True)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gate", ["gru", "swiglu"])
+def test_compile_keeps_all_rules_for_one_gate_of_each_family(gate):
+    assert failures(check_implementation("compile", [gate])) == {}
+
+
+def test_cudnn_is_not_applicable_without_a_device():
+    results = check_implementation("cudnn", ["lstm"], fast=True)
+    assert {result.status for result in results} == {"not applicable"}
+
+
+def test_each_check_says_the_rule_and_what_to_look_at():
+    for check in CHECKS.values():
+        assert check.sentence.endswith(".")
+        assert len(check.hint) > 10
+        assert check.id == check.id.lower()
+
+
+def test_a_failure_names_tensor_block_and_step(plugin):
+    results = check_implementation(plugin, ["gru"], checks=["values-float32", "gradients-float32"])
+    messages = {(name, check): message for (name, _, check), message in failures(results).items()}
+    assert set(messages) == {("lab:detaches", "gradients-float32"), ("lab:late", "values-float32")}
+    assert messages["lab:detaches", "gradients-float32"].startswith("gradient of weight_hh, block z: error ratio")
+    assert messages["lab:late", "values-float32"].startswith("output, first at step t=3: error ratio")
+
+
+def test_the_fast_kit_stops_at_the_first_failure_and_exits_with_3(plugin):
+    answer = gb("check", plugin, "-g", "gru", "--fast", "--json")
+    found = json.loads(answer.stdout)["checks"]
+    assert answer.returncode == 3
+    assert [row["status"] for row in found] == ["passed", "failed"]
+    shown = gb("check", plugin, "-g", "gru", "--fast").stdout
+    assert "gradients-float32, gru: gradient of weight_hh, block z" in " ".join(shown.split())
+    assert "the rule: Gradients of every input" in shown
+
+
+def test_json_and_exit_code():
+    answer = gb("check", "eager", "-g", "glu", "--only", "values-float32,one-row", "--json")
+    assert answer.returncode == 0
+    found = json.loads(answer.stdout)["checks"]
+    assert [(row["check"], row["status"]) for row in found] == [("values-float32", "passed"), ("one-row", "passed")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("eagr",), "check: unknown implementation 'eagr'"),
+        (("eager", "-g", "lst"), "-g: unknown gate 'lst'"),
+        (("eager", "--only", "value-float32"), "--only: unknown check 'value-float32'"),
+        (("numba", "-g", "mylab:x"), "-g: unknown gate 'mylab:x'"),
+        (("gone.py",), "plugin gone.py: no such file"),
+        (("eager", "--device", "gpu"), "--device: unknown device 'gpu'"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, line):
+    answer = gb("check", *arguments)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.startswith(line)
+    assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def f(:\n", "SyntaxError"),
+        ("import not_there\n", "No module named 'not_there'"),
+        ("raise RuntimeError('no licence')\n", "no licence"),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_is_one_line(tmp_path, text, reason):
+    (tmp_path / "broken.py").write_text(text)
+    answer = gb("check", tmp_path / "broken.py")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("plugin broken.py: ")
+    assert reason in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_expected_failures_are_expected_and_kept_true(plugin):
+    run = conformance_tests(
+        plugin, ["glu"], checks=["one-row", "determinism"],
+        expected_failures={"one-row": "squeezes", "determinism": "no longer"},
+    )  # fmt: skip
+    with pytest.raises(pytest.xfail.Exception, match="squeezes: output has shape"):
+        run(gate="glu", check="one-row")
+    with pytest.raises(AssertionError, match="take it out of expected_failures"):
+        run(gate="glu", check="determinism")
+    with pytest.raises(UserError, match="unknown check 'one-rwo'"):
+        conformance_tests(plugin, ["glu"], expected_failures={"one-rwo": "a typo"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("implementation", "mylab:fused", "--gate", "lstm"),
+        pytest.param(("gate", "mylab:leaky", "--family", "recurrent"), marks=pytest.mark.slow),
+        pytest.param(("gate", "mylab:selfgate", "--family", "glu"), marks=pytest.mark.slow),
+    ],
+    ids=lambda arguments: arguments[1],
+)  # fmt: skip
+def test_what_new_writes_keeps_the_rules_at_once(tmp_path, arguments):
+    assert gb("new", *arguments, "--into", tmp_path).returncode == 0
+    name = arguments[1].partition(":")[2]
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.py", f"test_{name}.py"}
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{name}.py"]
+    ran = subprocess.run(tests, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    assert f"{len(CHECKS)} " not in ran.stdout or "skipped" in ran.stdout
+    again = gb("new", *arguments, "--into", tmp_path)
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+
+
+def test_a_name_that_is_none_is_one_line(tmp_path):
+    answer = gb("new", "implementation", "fused", "--gate", "lstm", "--into", tmp_path)
+    assert (answer.returncode, answer.stderr.split(";")[0]) == (2, "new: 'fused' is no name for a plugin")
+    assert list(tmp_path.iterdir()) == []
