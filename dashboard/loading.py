@@ -67,6 +67,11 @@ def _read_store(path: str, fingerprint: Fingerprint) -> Store:
     runs["machine"] = machine_labels(runs)
     runs["path"] = [str(found[run_id].path) for run_id in runs["run_id"]]
     files = [found[run_id].manifest["files"] for run_id in runs["run_id"]]
+    # Readable as a folder, and not as a table: no count of such a run says anything.
+    runs["unreadable"] = [
+        _rows(entry, "measurements.parquet") > 0 and cases == 0
+        for entry, cases in zip(files, runs["cases"], strict=True)
+    ]
     runs["stability_rows"] = [_rows(entry, "stability.parquet") for entry in files]
     return Store(runs, measurements, results.problems)
 

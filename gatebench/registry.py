@@ -99,6 +99,8 @@ class Registry:
         """
         if not path.is_file():
             raise PluginError(f"plugin {path}", "no such file", "accepted: a Python file", "check the path")
+        if path.suffix != ".py":
+            raise PluginError(f"plugin {path.name}", "is no Python file", "accepted: a file *.py", "check the path")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         module_name = f"gatebench_plugin_{path.stem}_{digest}"
 
@@ -123,6 +125,10 @@ class Registry:
                 "decorate a function",
             )
         self._add_noted(implementations, gates)
+        for entry in implementations:
+            for gate in entry.gates:
+                if gate != "*" and gate not in self.gate_names():
+                    raise unknown(entry.origin, f"gate of {entry.name}", gate, self.gate_names(), PluginError)
         return [entry.name for entry in implementations], [cls.name for cls in gates]
 
     def _add_noted(self, implementations: list[Implementation], gates: "list[type[Gate]]") -> None:

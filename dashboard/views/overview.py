@@ -25,11 +25,12 @@ def page(store: Store, filters: Filters) -> None:
 
 def tiles(runs: pd.DataFrame, newest: pd.DataFrame) -> None:
     """Count what is in the store, and what failed in the newest run of each machine."""
-    bad = int(newest[list(FAILURES)].to_numpy().sum())
+    bad = int(newest[list(FAILURES)].to_numpy().sum()) if not newest["unreadable"].any() else "unknown"
     columns = st.columns(4)
     columns[0].metric("Runs", len(runs))
     columns[1].metric("Machines", len(newest))
-    columns[2].metric("Newest cases", int(newest["cases"].sum()), help="cases in the newest run of each machine")
+    cases = int(newest["cases"].sum()) if not newest["unreadable"].any() else "unknown"
+    columns[2].metric("Newest cases", cases, help="cases in the newest run of each machine")
     columns[3].metric("Wrong or failed", bad, help="of the newest cases: wrong, failed, timed out, out of memory")
 
 
@@ -48,6 +49,9 @@ def what_failed(store: Store, newest: pd.DataFrame) -> None:
     for run in newest.itertuples():
         table = failures(store.measurements[store.measurements["run_id"] == run.run_id])
         st.markdown(f"**{elements.plain(run.machine)}**, {elements.plain(run.label)}")
+        if run.unreadable:
+            st.markdown("Unknown: the run's measurements cannot be read.")
+            continue
         if table.empty:
             st.markdown("None: every case that could run here ran, and its results are right.")
             continue
@@ -66,7 +70,7 @@ def every_run(runs: pd.DataFrame) -> None:
             {
                 "date (UTC)": rows["date"],
                 "suite": rows["suite"],
-                "status": rows["status"],
+                "status": rows["status"].mask(rows["unreadable"], "unreadable"),
                 "cases": rows["cases"],
                 "ok": rows["ok"],
                 "wrong": rows["wrong"],

@@ -82,6 +82,12 @@ def show(run: pd.Series, rows: pd.DataFrame) -> None:
         f"Lines: median over {seeds} of the batch mean of logs. Ribbons: lowest lower to highest upper decile of the "
         "batch over seeds. Dotted: the bound, no gradient grows faster. A cross: exactly 0, or not finite, from there on."
     )
+    if (curves["kind"] == "layer").any():
+        stacks = ", ".join(dict.fromkeys(curves.loc[curves["kind"] == "layer", "gate"]))
+        st.caption(
+            f"{elements.plain(stacks)}: a stack of blocks without residual connections, norms by layer; T and the words "
+            "steps and lag do not apply."
+        )
     if rows["gate"].nunique() > MOST_GATES:
         st.caption(f"The first {MOST_GATES} of {rows['gate'].nunique()} gates are drawn; choose others in the sidebar.")
     st.subheader("Half-life and Lyapunov exponent", anchor=False)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from gatebench.analyze.statistics import block_medians, mean_interval
 
+TIE_WITHIN = 1.5  # few blocks have wide intervals: what looks much slower is no tie, even if it may yet turn out one
 PREFERRED_BASELINES = ("native", "eager")
 # The columns that cases of one table share: without a wish, they have one baseline.
 SHARED_COLUMNS = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
@@ -31,7 +32,8 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
         speedup              time of baseline / time, from paired block log-ratios; 1 for the baseline itself
         speedup_low, _high   95 % interval, Student's t over blocks; NaN with fewer than two common blocks
         rank                 1 for the fastest of its problem
-        tied                 its interval against the fastest contains "as fast"; True for the fastest if any ties
+        tied                 as fast as the fastest, as far as can be told: its interval against it contains 1, and its
+                             estimate is within TIE_WITHIN; True for the fastest if any ties
     Rows without a time keep NaN, rank 0 and tied False.
     """
     blocks = block_logs(samples)
@@ -82,7 +84,8 @@ def _compare_problem(problem: pd.DataFrame, logs: list[pd.Series | None], added:
             for column, value in zip(("speedup", "speedup_low", "speedup_high"), found, strict=True):
                 added[column][place] = value
         if place != fastest:
-            added["tied"][place] = ratio(log_of[place], log_of[fastest])[1] <= 1.0
+            times, low, _ = ratio(log_of[place], log_of[fastest])
+            added["tied"][place] = low <= 1.0 and times <= TIE_WITHIN
     added["tied"][fastest] = bool(added["tied"][problem.index].any())
 
 

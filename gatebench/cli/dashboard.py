@@ -1,6 +1,9 @@
 """`gatebench dashboard`: open the pages over a store, on this machine only."""
 
+import errno
 import importlib.util
+import signal
+import socket
 import subprocess
 import sys
 from typing import Annotated
@@ -8,6 +11,8 @@ from typing import Annotated
 import typer
 
 from gatebench.cli import options
+
+_ENDING_S = 5.0  # for open pages to be closed
 
 
 def command(
@@ -26,6 +31,7 @@ def command(
             "the extra [dashboard] has them",
             "in the checkout: pip install '.[dashboard]'",
         )
+    _check_free(address, port)
     where = options.store_path(store)
     print(f"dashboard over {where}: http://{address}:{port}  (Ctrl-C ends it)", flush=True)
     settings = {
@@ -38,7 +44,30 @@ def command(
         [sys.executable, "-m", "streamlit", "run", app, *flags, "--", "--store", str(where)], stdout=subprocess.DEVNULL
     )
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the pages, too
+            signal.signal(number, signal.default_int_handler)
         sys.exit(process.wait())
     except KeyboardInterrupt:
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(timeout=_ENDING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         sys.exit(0)
+
+
+def _check_free(address: str, port: int) -> None:
+    """Raise UserError where the pages cannot listen: streamlit would say it in a traceback, or after the address."""
+    from gatebench.errors import UserError
+
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(found[0], socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(found[4])
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError("--port", f"{port} is in use", "a free port", f"--port {port % 65535 + 1}") from error
+        text = error.strerror or "no such address"
+        raise UserError("--address", f"{address}: {text}", "an address of this machine", "e.g. 127.0.0.1") from error

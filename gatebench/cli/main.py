@@ -56,9 +56,11 @@ def main() -> None:
         sys.stderr.close()  # the reader of stdout (head, less) is gone: nothing to say to anyone
         sys.exit(0)
     except Exception as error:
-        if not hasattr(error, "format_message"):
+        message = getattr(error, "format_message", None)
+        if message is None:
             raise
-        _complain(_usage_text(error))  # a usage error of typer's own
+        if message():  # empty where the help was printed in place of a verb
+            _complain(_usage_text(error))  # a usage error of typer's own
         sys.exit(2)
 
 

@@ -1,13 +1,17 @@
 """From the flags of `run` and `verify` to a request: a suite file, a shipped name, or flags alone."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gatebench.cli.options import names, sizes
-from gatebench.errors import UserError
+from gatebench.errors import SuiteError, UserError
 from gatebench.run.execute import Request
 from gatebench.suites import SCHEMA, Narrowing, find_suite, read_suite, suite_from_data
+
+COMMAND_LINE = "command line"  # the file of a suite that stands for flags
 
 
 def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, Any], plugins: list[Path]) -> Request:
@@ -61,8 +65,28 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
     if options:
         group["implementation_options"] = options
     data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": [group], "measure": measure}
-    parsed = suite_from_data(data, as_toml(data), "command line", Path())
+    parsed = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
     return Request(parsed, Narrowing(glob=flags["glob"]), tuple(plugins), read["implementations"])
+
+
+_FLAGS = {
+    "gates": "-g", "implementations": "-i", "modes": "-m", "dtypes": "--dtype", "implementation_options": "-o",
+    "batch": "--batch", "seq_len": "--seq-len", "hidden_size": "--hidden-size", "input_size": "--input-size",
+    "threads": "--threads", "device": "--device", "init": "--init", "seeds": "--seeds",
+}  # fmt: skip
+
+
+@contextmanager
+def flags_named() -> Iterator[None]:
+    """Let an error of a suite that stands for flags name the flag: its user wrote no `cases[1]`."""
+    try:
+        yield
+    except SuiteError as error:
+        place, _, key = error.where.rpartition(".")
+        if not error.where.startswith(COMMAND_LINE):
+            raise
+        where = _FLAGS.get(key, "run") if place else "run"
+        raise SuiteError(where, error.what, error.accepted, error.next_step) from error
 
 
 def as_toml(data: dict[str, Any]) -> str:

@@ -42,9 +42,9 @@ def command(
     """Verify and time implementations, store a run folder, print the table.
 
     Exit codes: 0 all well, 2 bad usage, 3 a case was wrong or failed, or an
-    implementation named with -i cannot run, 130 interrupted (what was measured is kept).
+    implementation named with -i, or a plugin, cannot run, 130 interrupted (what was measured is kept).
     """
-    from gatebench.cli.request import build_request
+    from gatebench.cli.request import build_request, flags_named
     from gatebench.report.exit_code import exit_code, stability_exit_code
     from gatebench.report.listings import print_dry_run
     from gatebench.report.stored_run import View, print_run
@@ -55,6 +55,7 @@ def command(
     from gatebench.run.resume import resume as resume_run
 
     where = store_path(store)
+    broken = False
     columns = options.known_names("--metrics", "metric", metrics, METRICS)
     if resume is not None:
         options.goes_alone("--resume", {
@@ -73,10 +74,12 @@ def command(
             "implementation_options": options.implementation_options(option),
         }  # fmt: skip
         measure = {key: value for key, value in (("blocks", blocks), ("rounds", rounds)) if value is not None}
-        request = build_request(suite, flags, measure, plugin or [])
-        catalogue = discover(request.all_plugins(), ceilings=not dry_run)
-        plan = execute.make_plan(request, catalogue)
+        with flags_named():
+            request = build_request(suite, flags, measure, plugin or [])
+            catalogue = discover(request.all_plugins(), ceilings=not dry_run)
+            plan = execute.make_plan(request, catalogue)
         options.check_baseline(baseline, plan)
+        broken = bool(catalogue.broken)
         for path, reason in catalogue.broken.items():
             print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
         if dry_run:
@@ -85,4 +88,5 @@ def command(
         outcome = execute.start(request, where, plan, for_terminal())
     results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json), fresh=True)
     code = exit_code(results.measurements, outcome.named, outcome.interrupted)
-    sys.exit(code or stability_exit_code(results.stability, outcome.interrupted))
+    code = code or stability_exit_code(results.stability, outcome.interrupted)
+    sys.exit(code or (3 if broken else 0))  # a plugin that was named and cannot be used

@@ -25,7 +25,7 @@ def command(
 
     Exit codes: 0 all well, 2 bad usage, 3 a combination failed, 130 interrupted.
     """
-    from gatebench.cli.request import as_toml
+    from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named
     from gatebench.report.exit_code import stability_exit_code
     from gatebench.report.stored_run import print_stability
     from gatebench.run import execute
@@ -44,8 +44,10 @@ def command(
         "seeds": seeds,
     }
     data = {"schema": SCHEMA, "name": "command-line", "measure": {}, "cases": [], "stability": [group]}
-    request = execute.Request(suite_from_data(data, as_toml(data), "command line", Path()), plugins=tuple(plugin or []))
-    plan = execute.make_plan(request, discover(request.all_plugins()))
+    with flags_named():
+        suite = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
+        request = execute.Request(suite, plugins=tuple(plugin or []))
+        plan = execute.make_plan(request, discover(request.all_plugins()))
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
     sys.exit(stability_exit_code(results.stability, outcome.interrupted))

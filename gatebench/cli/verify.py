@@ -31,7 +31,7 @@ def command(
 
     Exit codes: 0 all right, 2 bad usage, 3 something is wrong or failed.
     """
-    from gatebench.cli.request import build_request
+    from gatebench.cli.request import build_request, flags_named
     from gatebench.report.exit_code import exit_code
     from gatebench.report.listings import print_verified
     from gatebench.run.discover import discover
@@ -48,8 +48,9 @@ def command(
         "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
         "implementation_options": options.implementation_options(option),
     }  # fmt: skip
-    request = build_request(suite, flags, {}, plugin or [])
-    plan = make_plan(request, discover(request.all_plugins()))
+    with flags_named():
+        request = build_request(suite, flags, {}, plugin or [])
+        plan = make_plan(request, discover(request.all_plugins()))
     measurements = verify_plan(plan, for_terminal())
     print_verified(measurements, as_json)
     sys.exit(exit_code(measurements, options.names(implementation), interrupted=False))

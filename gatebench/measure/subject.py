@@ -120,6 +120,9 @@ def first_call(subject: Subject) -> int:
     synchronize(subject.case.device)
     elapsed = time.perf_counter_ns() - started
     check_unchanged(subject, before)
+    if not isinstance(outputs, Mapping):
+        expected = ", ".join(("output", *subject.gate.state(subject.case.shape)))
+        raise Failure("wrong", f"returns a {type(outputs).__name__}; expected a dict with {expected}")
     if "output" not in outputs:
         raise Failure("wrong", f"returns {', '.join(outputs) or 'nothing'}, without 'output'")
     if subject.differentiates:

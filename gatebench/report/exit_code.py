@@ -20,7 +20,8 @@ def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: b
 
 
 def stability_exit_code(stability: pd.DataFrame, interrupted: bool) -> int:
-    """Return the exit code of a stability run. Columns: status."""
+    """Return the exit code of a stability run: 3 also where nothing has a value. Columns: status."""
     if interrupted:
         return 130
-    return 3 if bool(stability["status"].isin(FAILURES).any()) else 0
+    nothing = len(stability) > 0 and not (stability["status"] == "ok").any()
+    return 3 if nothing or bool(stability["status"].isin(FAILURES).any()) else 0

@@ -31,9 +31,15 @@ def print_dry_run(plan: Any, as_json: bool) -> None:
         print(case_id + (f"    {refused[0]}: {refused[1]}" if refused else ""))
     problems = len({case.problem_id for case in runnable})
     print(
-        f"{len(plan.cases)} cases of {problems} problems, {len(runnable)} to be measured, {len(plan.stability)} stability requests"
+        f"{_counted(len(plan.cases), 'case')} of {_counted(problems, 'problem')}, {len(runnable)} to be measured, "
+        f"{_counted(len(plan.stability), 'stability request')}"
     )
-    print(f"expected time: about {seconds / 60:.1f} minutes with warm compile caches")
+    long = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
+    print(f"expected time: about {long} with warm compile caches")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def print_verified(measurements: pd.DataFrame, as_json: bool) -> None:

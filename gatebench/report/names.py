@@ -49,10 +49,10 @@ def inputs(measurements: pd.DataFrame) -> pd.Series:
 def run_label(run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs") -> str:
     """Return a run's name for people, unique by the end of its id, e.g. `2026-11-20 23:15 quick 4f1c`.
 
-    A committed run says so first: `reference 2026-11-20 23:15 quick 4f1c`.
+    A committed run says so first: `ref. 2026-11-20 23:15 quick 4f1c`.
     """
     words = [
-        "reference" if folder == "reference" else "",
+        "ref." if folder == "reference" else "",
         date_label(created_utc) or run_id,
         "" if is_missing(suite) else str(suite),
         run_id.rpartition("-")[2],

@@ -60,7 +60,7 @@ def _curve(rows: pd.DataFrame, kind: str, norm: str, bound: str | None) -> pd.Da
 
 
 def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per case: gate, options, init, inputs, dtype, sizes, and what its gradients do.
+    """Return one row per case, in the order of the rows: gate, options, init, inputs, dtype, sizes, what its gradients do.
 
     label (class, the most severe over seeds), half_life, half_life_low, _high (steps: median, lower and upper decile
     over seeds and batch rows; inf: does not shrink), reach (steps, median), lyapunov, lyapunov_low, _high (nats/step:
@@ -70,7 +70,7 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
     ok = _measured(stability)
     rows = [
         {**dict(zip(CASE, key, strict=True)), **_summary(case)}
-        for key, case in ok.groupby(CASE, dropna=False, sort=True)
+        for key, case in ok.groupby(CASE, dropna=False, sort=False)
     ]
     columns = [
         *CASE, "label", "half_life", "half_life_low", "half_life_high", "reach", "lyapunov", "lyapunov_low",

@@ -13,11 +13,12 @@ from gatebench.errors import UserError, unknown
 from gatebench.report.names import options_label
 from gatebench.report.quantities import is_missing, significant
 from gatebench.report.stability import case_summary, not_ok
-from gatebench.report.table import Block, blocks, long_table
+from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
 from gatebench.store.read import Results, load
 
 FAMILY = "family:"
+_MANY_TABLES = 4  # more of them scroll out of sight: a summary follows
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,17 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
         rows = {"measurements": compared.to_dict("records"), "stability": _stability_records(stability)}
         print_json({"run_id": results.folders[0].run_id, **rows})
         return results
-    if view.long or view.metrics:
+    if not len(measurements):
+        print_block(_stability_block(stability))
+    elif view.long or view.metrics:
         print_block(long_table(compared, view.metrics))
     else:
-        for block in blocks(compared, samples, stability):
+        tables = blocks(compared, samples, stability)
+        for block in tables:
             print_block(block)
-        if not len(measurements):
-            print_block(_stability_block(stability))
-        elif len(failed := _stability_failures(stability)):
+        if len(tables) > _MANY_TABLES:
+            print_block(fastest(compared))
+        if len(failed := _stability_failures(stability)):
             print_block(Block("Stability that came to nothing", (), (), failed))
     _print_footer(results, compared)
     return results
@@ -112,6 +116,8 @@ def _chosen(compared: pd.DataFrame, gates: tuple[str, ...], view: View) -> pd.Da
     if view.glob:
         patterns = (view.glob, f"*{view.glob}*")
         chosen = chosen[[any(fnmatchcase(case, glob) for glob in patterns) for case in chosen["case_id"]]]
+        if chosen.empty:
+            raise UserError("-k", f"{view.glob!r} matches no case of this run", "a glob on case ids", "see --long")
     return chosen.reset_index(drop=True)
 
 
@@ -120,8 +126,7 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
     counts = shown["status"].value_counts()
     words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
     hidden = len(results.measurements) - len(shown)
-    if not words:
-        words = "no case matches" if hidden else "stability only"
+    words = words or ("no case is left" if hidden else "stability only")
     words += f" ({hidden} more hidden)" if hidden else ""
     out = console()
     if shown["time_ns"].notna().any():
@@ -129,8 +134,11 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
         out.print(Text(legend + ("   ? one block: ties unknown" if (shown["blocks"] == 1).any() else "")))
     elif len(shown):
         out.print(Text("Nothing was timed: the reasons are above."))
-    partial = " (partial: interrupted)" if run.manifest["status"] == "partial" else ""
-    out.print(Text(f"run {run.run_id}: {words}{partial}"))
+    elapsed = run.manifest.get("elapsed") or {}
+    took = f", in {elapsed['total_s']:.0f} s, {elapsed['compile_s']:.0f} s of them compiling" if elapsed else ""
+    out.print(Text(f"run {run.run_id}: {words}{took}"))
+    if run.manifest["status"] == "partial":
+        out.print(Text(f"interrupted: `gatebench run --resume {run.run_id}` measures the rest"))
     out.print(Text(f"stored in {_relative(run.path)}"))
 
 

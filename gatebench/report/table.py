@@ -13,6 +13,7 @@ from gatebench.report.stability import case_summary
 from gatebench.store.schema import FAILURES
 
 METRICS = ("time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile")
+_WIDE = 20  # an interval whose ends are further apart than this factor tells nothing
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
 
 
@@ -34,10 +35,32 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
     """
     compared = compared.assign(competitor=competitors(compared), device_label=devices(compared))
     lines = gradient_lines(stability)
-    return [
-        _block(group, samples, lines.get((group["gate"].iloc[0], group["gate_options"].iloc[0]), []))
-        for _, group in compared.groupby(SHARED_COLUMNS, sort=False, dropna=False)
-    ]
+    found = []
+    for _, group in compared.groupby(SHARED_COLUMNS, sort=False, dropna=False):
+        # Said once per gate: it is the gate's own, whatever the mode and the dtype of the table.
+        gradient = lines.pop((group["gate"].iloc[0], group["gate_options"].iloc[0]), [])
+        found.append(_block(group, samples, gradient))
+    return found
+
+
+def fastest(compared: pd.DataFrame) -> Block:
+    """Return the winner of each problem, a row per gate, dtype and mode, a column per shape where gates share them."""
+    compared = compared.assign(competitor=competitors(compared), device_label=devices(compared))
+    rows = []
+    for _, group in compared.groupby(SHARED_COLUMNS, sort=False, dropna=False):
+        wins = []
+        for _, problem in group.groupby("problem_id", sort=False):
+            timed = problem[problem["rank"] > 0].sort_values("rank")
+            if len(timed):
+                tied = [str(name) for name in timed["competitor"].iloc[1:][timed["tied"].iloc[1:]]]
+                names = " = ".join([str(timed["competitor"].iloc[0]), *tied])
+                wins.append(f"{_shape_label(timed.iloc[0])}: {names} ({time_text(timed['time_ns'].iloc[0])})")
+        first = group.iloc[0]
+        what = f"{first['gate']}, {first['mode']}, {first['dtype']}"
+        rows.append((what, "; ".join(wins) or "nobody has a time"))
+    return Block(
+        "The fastest, and who is as fast as far as can be told (=)", ("problem", "fastest"), tuple(rows), numbers=False
+    )
 
 
 def _block(compared: pd.DataFrame, samples: pd.DataFrame, gradient: list[str]) -> Block:
@@ -99,9 +122,11 @@ def _cell(row: pd.Series) -> str:
 
 
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
-    """Return a speed-up with its 95 % interval, e.g. `1.42× [1.38, 1.46]`; one block gives no interval."""
+    """Return a speed-up with its 95 % interval, e.g. `1.42× [1.38, 1.46]`, `[wide]` where it says nothing; one block has none."""
     if is_missing(low) or is_missing(high):
         return f"{significant(value)}×"
+    if float(high) > _WIDE * float(low):
+        return f"{significant(value)}× [wide]"
     return f"{significant(value)}× [{significant(float(low), 2)}, {significant(float(high), 2)}]"
 
 
@@ -144,11 +169,14 @@ def _compile_notes(compared: pd.DataFrame) -> list[str]:
     for name, rows in compared.groupby("competitor", sort=False):
         parts = [
             f"{1e-9 * rows[column].max():.1f} s {word}"
-            for column, word in (("compile_cold_ns", "cold"), ("compile_warm_ns", "warm"))
+            for column, word in (
+                ("compile_cold_ns", "where it compiles"),
+                ("compile_warm_ns", "from the compile cache"),
+            )
             if rows[column].notna().any()
         ]
         if parts:
-            notes.append(f"compile cost of {name}: at most " + ", ".join(parts))
+            notes.append(f"first call of {name}: up to " + ", ".join(parts))
     return notes
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,10 @@ WIDTH = 100
 
 
 def console() -> Console:
-    """Return the console of stdout; 100 columns where it is no terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH, soft_wrap=False)
+    """Return the console of stdout; COLUMNS, else 100 columns, where it is no terminal."""
+    columns = os.environ.get("COLUMNS", "")
+    wide = int(columns) if columns.isascii() and columns.isdigit() and int(columns) > 0 else WIDTH
+    return Console(highlight=False, width=None if sys.stdout.isatty() else wide, soft_wrap=False)
 
 
 def print_json(value: Any) -> None:

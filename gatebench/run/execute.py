@@ -1,7 +1,11 @@
 """One run from suite to folder: plan, measure into the journal, publish."""
 
+import fcntl
+import os
 import secrets
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +82,7 @@ def measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any]
     runner = Runner(plan, journal, progress)
     try:
         try:
-            with _terminations_interrupt():
+            with _terminations_interrupt(), _said_where_another_measures():
                 runner.run()
         except KeyboardInterrupt:
             interrupted = True
@@ -104,6 +108,25 @@ def _terminations_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _said_where_another_measures() -> Iterator[None]:
+    """Say so on stderr where another run of this user is measuring on this machine: each disturbs the other's times."""
+    path = Path(tempfile.gettempdir()) / f"gatebench-{os.getuid()}.lock"
+    try:
+        lock = path.open("w")
+    except OSError:
+        yield  # no place for a lock, no word: the run does not depend on it
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(
+                "another gatebench run is measuring on this machine: both will see each other's load", file=sys.stderr
+            )
+        yield
 
 
 @contextmanager

@@ -17,6 +17,7 @@ START_S = 0.6  # starting a worker, beside another one
 COMPILE_S = 0.3  # a first call that compiles
 STABILITY_S = 0.25  # a stability request
 _CASE_S, _SAMPLE_S = 0.2, 0.005  # what a case costs in a block beside warm-up and samples; a sample beside its calls
+_UNTIMED_CALLS = 10  # verify in float64, warm-up, finding the number of calls
 _LONGER = 1.5  # doubling the calls makes a sample this much longer than asked for, on average
 
 
@@ -40,12 +41,26 @@ class Plan:
         """Return roughly how long these cases take in one block."""
         compiled = sum(1 for case in cases if self.compiles(case))
         workers = len({Fleet.key(case) for case in cases})
-        return len(cases) * self.case_seconds() + workers * START_S + compiled * COMPILE_S
+        return sum(map(self.case_seconds, cases)) + workers * START_S + compiled * COMPILE_S
 
-    def case_seconds(self) -> float:
+    def case_seconds(self, case: Case) -> float:
         """Return roughly how long one case takes in one block."""
-        sample_s = _LONGER * max(self.measure.sample_ms, 1.0) / 1e3 + _SAMPLE_S
-        return _CASE_S + self.measure.warmup_s + self.measure.rounds * sample_s
+        call_s = self._call_seconds(case)
+        sample_s = max(_LONGER * max(self.measure.sample_ms, 1.0) / 1e3, call_s) + _SAMPLE_S
+        return _CASE_S + self.measure.warmup_s + self.measure.rounds * sample_s + _UNTIMED_CALLS * call_s
+
+    def _call_seconds(self, case: Case) -> float:
+        """Return roughly how long one call takes: matrix products at 30 GFLOP/s a thread, else bytes at 5 GB/s."""
+        shape, gate = case.shape, self.catalogue.gates[case.gate]
+        # Matrices of the gate in units of H x I: a catalogue shows the parameters at I = H = 2.
+        matrices = sum(size[0] * size[1] for size in gate.get("parameters", {}).values() if len(size) == 2) / 4
+        tokens, passes = shape.batch * shape.seq_len, 1 if case.mode == "forward" else 3
+        if case.device == "cuda":
+            return passes * tokens * 1e-9
+        if not matrices:
+            return passes * tokens * shape.hidden_size * 12 / 5e9
+        width = shape.hidden_size * (shape.input_size + shape.hidden_size) / 2
+        return passes * 2 * tokens * matrices * width / (30e9 * case.threads)
 
     def compiles(self, case: Case) -> bool:
         """Say whether a case's first call compiles."""

@@ -192,11 +192,12 @@ class WorkerProcess:
                 continue  # it ended meanwhile
 
     def _read(self, deadline: float, verb: str) -> dict[str, Any]:
+        allowed = deadline - time.monotonic()
         end = self._buffer.find(b"\n")
         while end < 0:
             remaining = deadline - time.monotonic()
             if remaining <= 0 or not select.select([self._answers], [], [], remaining)[0]:
-                self._end("timeout", f"no answer to {verb} in time")
+                self._end("timeout", f"no answer to {verb} within {allowed:.0f} s")
             chunk = os.read(self._answers, 1 << 20)
             if not chunk:
                 self._end("failed", "")

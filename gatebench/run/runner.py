@@ -109,7 +109,7 @@ class Runner:
 
     def _ahead(self, problems: Iterable[list[Case]]) -> float:
         """Return roughly how long these problems take in one block, in seconds."""
-        return sum(map(len, problems)) * self.plan.case_seconds()
+        return sum(self.plan.case_seconds(case) for problem in problems for case in problem)
 
     def _complete(self, problem: list[Case], block: int) -> bool:
         """Say whether all cases of a problem are done in a block; a problem is measured whole or not at all."""

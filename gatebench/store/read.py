@@ -126,10 +126,14 @@ def load(path: str | Path = "results") -> Results:
             f"store {path}", "no such folder", "a folder with runs/ or reference/", "run `gatebench run quick`"
         )
     problems: list[str] = []
-    runs = []
+    runs: list[Run] = []
     for folder in run_folders(path):
         try:
-            runs.append(read_run(folder))
+            run = read_run(folder)
+            if run.run_id != folder.name:
+                what = f"holds run {run.run_id}, so it is a copy"
+                raise StoreError(f"run {folder.name}", what, "a folder named as its run", "move it out of the store")
+            runs.append(run)
         except StoreError as error:
             problems.append(str(error))
     resumed = {str(run.manifest.get("resumes")) for run in runs}
@@ -162,7 +166,7 @@ def find_run(store: Path, name: str) -> Run:
         matches = [folder for folder in folders if name in folder.name]
     if len(matches) != 1:
         what = f"no run {name!r}" if not matches else f"{len(matches)} runs match {name!r}"
-        newest = ", ".join(folder.name for folder in folders[-3:]) or "none"
+        newest = ", ".join(sorted(folder.name for folder in folders)[-3:]) or "none"
         close = suggest(name, [f.name for f in folders])
         next_step = close or ("give more of the id" if matches else "run `gatebench run quick`")
         raise StoreError(f"store {store}", what, f"runs there, newest last: {newest}", next_step)

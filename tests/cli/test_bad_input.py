@@ -126,7 +126,7 @@ def test_a_broken_suite_is_one_line(gb, name):
 def test_the_suite_that_others_break_is_right(gb):
     answer = gb("run", suite(HEAD + GROUP + STABILITY), "--dry-run")
     assert answer.code == 0
-    assert "1 cases of 1 problems, 1 to be measured, 1 stability requests" in answer.out
+    assert "1 case of 1 problem, 1 to be measured, 1 stability request" in answer.out
 
 
 @pytest.mark.parametrize("lines", [
@@ -429,7 +429,7 @@ def process(folder, *arguments):
 def test_bad_input_in_a_process_of_its_own(tmp_path):
     done = process(tmp_path, "run", *FLAGS, "-m", "forwrd")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith("command line: cases[1].modes: unknown mode 'forwrd'; ")
+    assert done.stderr.startswith("-m: unknown mode 'forwrd'; ")
     assert list(tmp_path.iterdir()) == []
 
 

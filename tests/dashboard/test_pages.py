@@ -189,7 +189,7 @@ def test_changing_a_filter_changes_the_url_and_is_kept_on_other_pages(opened, on
 def test_a_value_that_another_filter_rules_out_is_dropped_and_named(opened, three_runs):
     app = opened(three_runs, "scaling")
     runs = select(app, "run").options
-    select(app, "run").select_index(next(place for place, name in enumerate(runs) if "reference" in name)).run()
+    select(app, "run").select_index(next(place for place, name in enumerate(runs) if name.startswith("ref."))).run()
     select(app, "gate").select("lstm").run()
     select(app, "run").select_index(0).run()
     well(app, "scaling")

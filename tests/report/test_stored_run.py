@@ -76,6 +76,7 @@ def test_families_are_those_of_the_run(capsys, folder):
         ({"gates": ("gru",)}, "-g: unknown gate of this run 'gru'"),
         ({"implementations": ("nunba",)}, "-i: unknown implementation of this run 'nunba'.*did you mean 'numba'"),
         ({"modes": ("backward",)}, "-m: unknown mode of this run 'backward'"),
+        ({"glob": "nothing"}, "-k: 'nothing' matches no case of this run"),
         ({"baseline": "cudnn"}, "--baseline: unknown timed implementation of this run 'cudnn'"),
     ],
 )
@@ -84,8 +85,21 @@ def test_names_that_the_run_lacks_are_errors(folder, view, line):
         print_run(folder, View(**view))
 
 
-def test_a_glob_that_matches_nothing_says_so(capsys, folder):
-    assert "no case matches" in printed(capsys, folder, glob="nothing")
+def test_the_gradient_line_stands_once_per_gate_and_many_tables_end_in_a_summary(capsys, tmp_path):
+    plan = Plan(
+        gates=("lstm", "gru"),
+        seq_lens=(64,),
+        hidden_sizes=(64,),
+        modes=("forward", "backward", "forward_backward"),
+        failures=False,
+    )
+    (run_id,) = write_store(tmp_path, plan)
+    text = printed(capsys, tmp_path / "runs" / run_id)
+    lines = [line for line in text.splitlines() if line.startswith("  gradient: ")]
+    assert len(lines) == len(set(lines)) > 0
+    summary = text[text.index("The fastest, and") :]
+    assert len(re.findall(r"^(lstm|gru), (forward|backward|forward_backward), float32 ", summary, re.MULTILINE)) == 6
+    assert "T64 B16 H64: numba" in summary
 
 
 def test_stability_of_hidden_gates_is_hidden_in_json_too(capsys, folder):

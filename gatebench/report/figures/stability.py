@@ -284,7 +284,8 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     dress(figure, 60 + 280 * rows)
     figure.update_layout(barmode="stack", legend_traceorder="normal", margin_t=92)
     highest = saturation.groupby(["gate", "init", "dtype", "letter"])["share"].sum().max()
-    figure.update_yaxes(tickformat=".0%", range=[0, min(1.0, max(0.02, float(highest)) * 1.1)])
+    top = min(1.0, max(0.02, float(highest)) * 1.1)
+    figure.update_yaxes(tickformat=".0%" if top > 0.1 else ".1%", range=[0, top])
     figure.update_yaxes(title_text="saturated share", col=1)
     figure.update_xaxes(type="category")
     return figure
