@@ -79,7 +79,7 @@ def command(
             catalogue = discover(request.all_plugins(), ceilings=not dry_run)
             plan = execute.make_plan(request, catalogue)
         options.check_baseline(baseline, plan)
-        broken = bool(catalogue.broken)
+        broken = any(path.resolve() in catalogue.broken for path in plugin or [])
         for path, reason in catalogue.broken.items():
             print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
         if dry_run:

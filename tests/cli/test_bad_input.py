@@ -383,6 +383,24 @@ def test_a_broken_plugin_that_nothing_names_is_said_on_stderr(gb):
     assert "plugin shadow.py: cannot be used: shadow.py:2: 'eager' shadows a built-in" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("typo.py", "import gatebench\n@gatebench.implementation('lab:x', gates=['lstmm'])\ndef f(params, inputs): return {}\n",
+         "unknown gate of lab:x 'lstmm'; accepted: glu, gru, lstm, rnn_tanh, swiglu, swiglu_ffn; did you mean 'lstm'?"),
+        ("leaves.py", "import sys\nsys.exit(7)\n", "SystemExit: 7"),
+        ("notes.txt", "hello", "is no Python file"),
+    ],
+)  # fmt: skip
+def test_a_plugin_of_the_command_line_that_cannot_be_used_is_said_and_exit_3(gb, calm, name, text, reason):
+    Path(name).write_text(text)
+    answer = gb("run", *FLAGS, *MEASURE, "--store", "elsewhere", "--plugin", name, "--json")
+    assert answer.code == 3
+    assert f"plugin {name}: cannot be used: " in answer.err
+    assert reason in answer.err
+    assert [row["status"] for row in json.loads(answer.out)["measurements"]] == ["ok"]
+
+
 def test_a_gate_of_a_broken_plugin_is_one_line_with_the_reason(gb):
     Path("leaky.py").write_text("import gatebench\n@gatebench.gate('lab:leaky', family='glu')\nclass Leaky: pass\nraise ValueError('no')\n")  # fmt: skip
     flags = ("-g", "lab:leaky", *FLAGS[2:])

@@ -113,6 +113,18 @@ def test_a_truncated_table_of_the_chosen_run_is_said_on_the_page(opened, one_run
     assert any(f"{name}.parquet cannot be read" in warning.value for warning in app.warning)
 
 
+def test_overview_gives_no_verdict_on_a_run_that_cannot_be_read(opened, one_run, tmp_path):
+    store = tmp_path / "results"
+    shutil.copytree(one_run, store)
+    (next((store / "runs").iterdir()) / "measurements.parquet").write_bytes(b"PAR1")
+    app = opened(store, "overview")
+    found = well(app, "overview")
+    assert "Unknown: the run's measurements cannot be read." in found
+    assert "its results are right" not in found
+    assert [metric.value for metric in app.metric][2:] == ["unknown", "unknown"]
+    assert "unreadable" in found
+
+
 def test_a_store_that_grew_is_read_anew(opened, one_run, tmp_path):
     store = tmp_path / "results"
     shutil.copytree(one_run, store)

@@ -1,5 +1,7 @@
 """What the pages rest on: foreign and damaged parquet files become one line each."""
 
+import shutil
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,3 +49,13 @@ def test_the_same_seed_writes_the_same_store(tmp_path):
     pd.testing.assert_frame_equal(first.measurements, second.measurements)
     pd.testing.assert_frame_equal(first.samples, second.samples)
     pd.testing.assert_frame_equal(first.stability, second.stability)
+
+
+def test_a_copied_run_folder_is_a_problem_and_not_a_crash(store):
+    run = next((store / "runs").iterdir())
+    shutil.copytree(run, run.with_name("copy-of-run"))
+    results = load(store)
+    assert list(results.runs["run_id"]) == [run.name]
+    assert results.problems == [
+        f"run copy-of-run: holds run {run.name}, so it is a copy; a folder named as its run; move it out of the store"
+    ]

@@ -56,6 +56,14 @@ def test_a_function_that_raises_is_a_row_with_its_reason():
     assert row_of(results, "eager")["status"] == "ok"
 
 
+def test_a_tensor_in_place_of_a_dict_is_said():
+    def mine(params, inputs):
+        return inputs["value"]
+
+    row = row_of(measure(mine))
+    assert (row["status"], row["reason"]) == ("wrong", "returns a Tensor; expected a dict with output")
+
+
 def test_the_process_is_left_as_it_was():
     def settings():
         backends = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32

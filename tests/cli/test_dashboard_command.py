@@ -1,0 +1,71 @@
+"""`gatebench dashboard`: refuses in one line where it cannot listen, and leaves no server behind however it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gatebench
+
+ROOT = Path(gatebench.__file__).resolve().parents[1]
+
+
+def started(port, *arguments):
+    command = [sys.executable, "-m", "gatebench.cli.main", "dashboard", "--port", str(port), *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def refused(port, *arguments):
+    process = started(port, *arguments)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, len(err.splitlines())) == (2, "", 1)
+    return err
+
+
+def test_a_port_in_use_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert refused(port).startswith(f"--port: {port} is in use; a free port; --port {port + 1}")
+
+
+def test_an_address_of_no_machine_is_one_line():
+    assert refused(free_port(), "--address", "999.1.1.1").startswith("--address: 999.1.1.1: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_however_it_ends_no_server_stays(tmp_path, number):
+    port = free_port()
+    process = started(port, "--store", str(tmp_path))
+    try:
+        wait_until(lambda: listening(port))
+        os.kill(process.pid, number)
+        assert process.wait(timeout=20) == 0
+        wait_until(lambda: not listening(port))
+    finally:
+        process.kill()
+        process.communicate()
