@@ -19,7 +19,7 @@ ICONS = {"Overview": "home", "Scaling": "show_chart", "Winner map": "grid_on", "
 
 # A file of our own: for a named icon the browser would ask another host.
 icon = str(Path(__file__).with_name("icon.svg"))
-st.set_page_config(page_title="GateBench", page_icon=icon, layout="wide", initial_sidebar_state=290)
+st.set_page_config(page_title="GateBench", page_icon=icon, layout="wide", initial_sidebar_state=310)
 page = st.navigation(
     [
         st.Page(str(view.__file__), title=title, icon=f":material/{ICONS[title]}:", default=title == "Overview")

@@ -33,8 +33,8 @@ def show(chosen: Slice) -> None:
     cells = winner_cells(chosen.rows, chosen.samples())
     elements.figure(winner_map_figure(cells), "winner_map", "fastest implementation at each T and H")
     st.caption(
-        "In a tile: the fastest, and how many times faster it is than the next. “=”: the 95 % interval over paired "
-        "blocks contains 'as fast'. “?”: one block, no interval. Point at a tile for all times."
+        "In a tile: the fastest, and how many times faster it is than the next. “=”: others are as fast, as far as can "
+        "be told: within 1.5×, and the 95 % interval over paired blocks contains 1. “?”: one block, no interval."
     )
     elements.table(numbers(cells))
     show_missing(chosen, cells)
