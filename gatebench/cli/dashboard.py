@@ -44,8 +44,9 @@ def command(
         [sys.executable, "-m", "streamlit", "run", app, *flags, "--", "--store", str(where)], stdout=subprocess.DEVNULL
     )
     try:
-        for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the pages, too
-            signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the pages, too, unless under nohup
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         sys.exit(process.wait())
     except KeyboardInterrupt:
         process.terminate()

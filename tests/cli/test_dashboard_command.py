@@ -1,5 +1,6 @@
 """`gatebench dashboard`: refuses in one line where it cannot listen, and leaves no server behind however it ends."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -17,7 +18,16 @@ ROOT = Path(gatebench.__file__).resolve().parents[1]
 
 def started(port, *arguments):
     command = [sys.executable, "-m", "gatebench.cli.main", "dashboard", "--port", str(port), *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=as_from_a_terminal,
+    )  # fmt: skip
+
+
+def as_from_a_terminal():
+    """Take signals as a command in a terminal does; a job in the background inherits that some are ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def free_port():
@@ -67,5 +77,6 @@ def test_however_it_ends_no_server_stays(tmp_path, number):
         assert process.wait(timeout=20) == 0
         wait_until(lambda: not listening(port))
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # nothing is left
+            os.killpg(process.pid, signal.SIGKILL)  # the server, too: it holds the pipes
         process.communicate()
