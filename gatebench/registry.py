@@ -22,12 +22,27 @@ if TYPE_CHECKING:
     from gatebench.gates.base import Gate
 
 BUILTIN_GATES = {
+    "rnn_linear": "gatebench.gates.recurrent:RNNLinear",
     "rnn_tanh": "gatebench.gates.recurrent:RNNTanh",
+    "rnn_relu": "gatebench.gates.recurrent:RNNReLU",
     "lstm": "gatebench.gates.recurrent:LSTM",
     "gru": "gatebench.gates.recurrent:GRU",
+    "gru_reset_before": "gatebench.gates.recurrent:GRUResetBefore",
+    "gru_textbook": "gatebench.gates.recurrent:GRUTextbook",
     "glu": "gatebench.gates.glu:GLU",
+    "bilinear": "gatebench.gates.glu:Bilinear",
+    "reglu": "gatebench.gates.glu:ReGLU",
+    "geglu": "gatebench.gates.glu:GEGLU",
+    "geglu_tanh": "gatebench.gates.glu:GEGLUTanh",
     "swiglu": "gatebench.gates.glu:SwiGLU",
+    "gtu": "gatebench.gates.glu:GTU",
+    "glu_ffn": "gatebench.gates.glu:GLUFFN",
+    "bilinear_ffn": "gatebench.gates.glu:BilinearFFN",
+    "reglu_ffn": "gatebench.gates.glu:ReGLUFFN",
+    "geglu_ffn": "gatebench.gates.glu:GEGLUFFN",
+    "geglu_tanh_ffn": "gatebench.gates.glu:GEGLUTanhFFN",
     "swiglu_ffn": "gatebench.gates.glu:SwiGLUFFN",
+    "gtu_ffn": "gatebench.gates.glu:GTUFFN",
 }
 BUILTIN_IMPLEMENTATIONS = {
     "eager": "gatebench.implementations.eager",

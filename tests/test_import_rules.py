@@ -16,6 +16,7 @@ STAGES = {
     "gatebench.implementations": ("gatebench.measure", "gatebench.stability", "gatebench.run", "gatebench.store", "gatebench.analyze", "gatebench.report"),
     "gatebench.measure": ("gatebench.run", "gatebench.store", "gatebench.analyze", "gatebench.report", "gatebench.suites"),
     "gatebench.stability": ("gatebench.run", "gatebench.store", "gatebench.analyze", "gatebench.report", "gatebench.suites", "gatebench.implementations"),
+    "gatebench.conformance": ("gatebench.run", "gatebench.store", "gatebench.analyze", "gatebench.report", "gatebench.suites"),
     "gatebench.run.worker": ("gatebench.suites", "gatebench.store", "gatebench.analyze", "gatebench.report"),
     "gatebench.store": (*HEAVY, "gatebench.gates", "gatebench.implementations", "gatebench.measure", "gatebench.stability", "gatebench.run", "gatebench.analyze", "gatebench.report"),
     "gatebench.analyze": (*HEAVY, "gatebench.gates", "gatebench.implementations", "gatebench.measure", "gatebench.stability", "gatebench.run", "gatebench.report"),

@@ -286,8 +286,16 @@ def _restore_collector(before: tuple[bool, tuple[int, int, int]]) -> None:
     gc.set_threshold(*before[1])
 
 
+_COMPILERS_OWN = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")  # torch.compile notes its caches there
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_COMPILERS_OWN)}
+
+
 def _restore_environment(before: dict[str, str]) -> None:
-    os.environ.clear()
+    for name in _environment():
+        del os.environ[name]
     os.environ.update(before)
 
 
@@ -320,7 +328,7 @@ _setting(
 _setting(
     "environment-unchanged", "Environment variables stay.",
     "OMP_NUM_THREADS and friends belong to the harness; set options of a library by its own calls.",
-    "the environment", lambda: dict(os.environ), _restore_environment,
+    "the environment", _environment, _restore_environment,
 )  # fmt: skip
 
 

@@ -50,7 +50,10 @@ class Gate:
     options: ClassVar[Mapping[str, Option]] = {}
     stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
-    nonlinearities: ClassVar[Mapping[str, str]] = {}  # letter of `activations` -> sigmoid, tanh, swish
+    memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
+    nonlinearities: ClassVar[
+        Mapping[str, str]
+    ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, identity
 
     option_values: tuple[tuple[str, OptionValue], ...]
 

@@ -53,7 +53,7 @@ class Init:
         if gate.memory_block is None or "bias_ih" not in params:
             raise Unsupported(f"{gate.name} has no gate that keeps its state, so {self.name} does not apply")
         letters = gate.blocks("bias_ih")
-        biases = self.memory_bias(shape, seed, params["bias_ih"].shape[0] // len(letters))
+        biases = gate.memory_sign * self.memory_bias(shape, seed, params["bias_ih"].shape[0] // len(letters))
         changed = {name: params[name].clone() for name in ("bias_ih", "bias_hh")}
         self._set(changed, letters, gate.memory_block, biases)
         if self.name == "chrono" and "i" in letters:

@@ -91,20 +91,58 @@ class Recurrent(Gate):
         return backward if mode == "backward" else forward + backward + Cost(0, 0, s * reserve)
 
 
-class RNNTanh(Recurrent):
+class PlainRNN(Recurrent):
+    """h_t = φ(W x_t + b + U h_{t-1} + c); subclasses name φ."""
+
+    letters = ("h",)
+
+    def activate(self, a: Tensor) -> Tensor:
+        """Apply φ, any shape."""
+        raise NotImplementedError(f"gate {self.name} does not define activate")
+
+    def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
+        (h,) = state
+        h = self.activate(projected + F.linear(h, params["weight_hh"], params["bias_hh"]))
+        return (h,), {"h": h}
+
+
+class RNNLinear(PlainRNN):
+    """Linear recurrence: h_t = W x_t + b + U h_{t-1} + c. Its gradients are powers of U, which makes it an oracle."""
+
+    name = "rnn_linear"
+    equation = r"h_t = W x_t + b_{ih} + U h_{t-1} + b_{hh}"
+    source = "Saxe, McClelland & Ganguli 2014, arXiv 1312.6120 (deep linear networks); no torch operator"
+    transcendental_forward = 0
+    nonlinearities: ClassVar[Mapping[str, str]] = {"h": "identity"}
+
+    def activate(self, a: Tensor) -> Tensor:
+        return a
+
+
+class RNNTanh(PlainRNN):
     """Plain recurrent network: h_t = tanh(W x_t + b + U h_{t-1} + c). Elman 1990; torch.nn.RNN."""
 
     name = "rnn_tanh"
     equation = r"h_t = \tanh(W x_t + b_{ih} + U h_{t-1} + b_{hh})"
     source = "Elman 1990, Finding structure in time; torch.nn.RNN(nonlinearity='tanh')"
-    letters = ("h",)
     transcendental_forward = 1
     nonlinearities: ClassVar[Mapping[str, str]] = {"h": "tanh"}
 
-    def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
-        (h,) = state
-        h = torch.tanh(projected + F.linear(h, params["weight_hh"], params["bias_hh"]))
-        return (h,), {"h": h}
+    def activate(self, a: Tensor) -> Tensor:
+        return torch.tanh(a)
+
+
+class RNNReLU(PlainRNN):
+    """Plain recurrent network with max(0, ·): h_t = relu(W x_t + b + U h_{t-1} + c). With U = I: IRNN, Le et al. 2015."""
+
+    name = "rnn_relu"
+    equation = r"h_t = \max(0, W x_t + b_{ih} + U h_{t-1} + b_{hh})"
+    source = "Le, Jaitly & Hinton 2015, arXiv 1504.00941; torch.nn.RNN(nonlinearity='relu')"
+    transcendental_forward = 0
+    nonlinearities: ClassVar[Mapping[str, str]] = {"h": "relu"}
+
+    def activate(self, a: Tensor) -> Tensor:
+        return torch.relu(a)
 
 
 class LSTM(Recurrent):
@@ -169,3 +207,59 @@ class GRU(Recurrent):
         n = torch.tanh(u_n + r * v_n)
         h = (1 - z) * n + z * h
         return (h,), {"r": r, "z": z, "n": n}
+
+
+class GRUResetBefore(GRU):
+    """Gated recurrent unit, reset before the product: two dependent products a step. z keeps the old state.
+
+        r, z = σ(W x_t + b + U h_{t-1} + c)      n = tanh(W_n x_t + b_n + U_n (r ⊙ h_{t-1}) + c_n)
+        h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
+
+    The form of Wikipedia, of Keras with reset_after=False, and of ONNX with linear_before_reset=0, its default. No
+    permutation of weights turns it into `gru`: r ⊙ (U h) is not U (r ⊙ h).
+    """
+
+    name = "gru_reset_before"
+    equation = (
+        r"r,z = \sigma(W x_t + b_{ih} + U h_{t-1} + b_{hh}),\quad "
+        r"n = \tanh(W_n x_t + b_{in} + U_n (r \odot h_{t-1}) + b_{hn})"
+        r"\\ h_t = (1 - z) \odot n + z \odot h_{t-1}"
+    )
+    source = "Cho et al. 2014, arXiv 1406.1078 (v3: reset before); ONNX GRU (linear_before_reset=0)"
+    reserve = 3  # r, z, n
+
+    def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
+        (h,) = state
+        weight_rz, weight_n = params["weight_hh"].split([2 * h.shape[-1], h.shape[-1]])
+        bias_rz, bias_n = params["bias_hh"].split([2 * h.shape[-1], h.shape[-1]])
+        u_r, u_z, u_n = projected.chunk(3, dim=-1)
+        v_r, v_z = F.linear(h, weight_rz, bias_rz).chunk(2, dim=-1)
+        r, z = torch.sigmoid(u_r + v_r), torch.sigmoid(u_z + v_z)
+        n = torch.tanh(u_n + F.linear(r * h, weight_n, bias_n))
+        return (self.mix(z, n, h),), {"r": r, "z": z, "n": n}
+
+    def mix(self, z: Tensor, n: Tensor, h: Tensor) -> Tensor:
+        """Return the new state (B, H) from the update gate, the candidate and the old state."""
+        return (1 - z) * n + z * h
+
+
+class GRUTextbook(GRUResetBefore):
+    """Gated recurrent unit as in lecture notes: reset before the product, and z adds the new state.
+
+        r, z = σ(W x_t + b + U h_{t-1} + c)      n = tanh(W_n x_t + b_n + U_n (r ⊙ h_{t-1}) + c_n)
+        h_t = z ⊙ n + (1 - z) ⊙ h_{t-1}
+
+    `gru_reset_before` with the block z of all parameters negated, since σ(-a) = 1 - σ(a).
+    """
+
+    name = "gru_textbook"
+    equation = (
+        r"r,z = \sigma(W x_t + b_{ih} + U h_{t-1} + b_{hh}),\quad "
+        r"n = \tanh(W_n x_t + b_{in} + U_n (r \odot h_{t-1}) + b_{hn})"
+        r"\\ h_t = z \odot n + (1 - z) \odot h_{t-1}"
+    )
+    source = "Chung et al. 2014, arXiv 1412.3555, eqs. 4 to 7; Haiku's z adds, too"
+    memory_sign = -1  # what keeps the state is 1 - z
+
+    def mix(self, z: Tensor, n: Tensor, h: Tensor) -> Tensor:
+        return z * n + (1 - z) * h

@@ -1,6 +1,7 @@
 """`native`: torch's own fused operators, with cuDNN off (on CPU oneDNN where torch uses it)."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -12,11 +13,19 @@ from gatebench.contract import Prepared, Unsupported, prepared_implementation
 from gatebench.gates import Gate
 from gatebench.implementations.torch_modules import MODULES, prepare_module
 
+# Gates whose activation is one operator of torch; GLU's is F.glu, and of the others torch has none.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "reglu": F.relu,
+    "geglu": F.gelu,
+    "geglu_tanh": functools.partial(F.gelu, approximate="tanh"),
+    "swiglu": F.silu,
+}
+
 
 @prepared_implementation(
     "native",
     gates=list(MODULES),
-    operators=["aten::mkldnn_rnn_layer", "aten::lstm", "aten::gru", "aten::rnn_tanh"],
+    operators=["aten::mkldnn_rnn_layer", "aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"],
 )
 def prepare_recurrent(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Use torch.nn.RNN, LSTM or GRU."""
@@ -37,32 +46,36 @@ def prepare_glu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepare
     )
 
 
-@prepared_implementation("native", gates=["swiglu"], operators=["aten::silu"])
-def prepare_swiglu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
-    """Use F.silu and a product."""
-    _only_silu(gate)
+@prepared_implementation("native", gates=list(ACTIVATIONS), operators=["aten::silu", "aten::gelu", "aten::relu"])
+def prepare_gated(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Use torch's activation and a product."""
+    activate = _activation(gate)
     if gate["packed"]:
 
         def packed(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             value, gate_input = inputs["x"].chunk(2, dim=-1)
-            return {"output": value * F.silu(gate_input)}
+            return {"output": value * activate(gate_input)}
 
         return Prepared(packed, params)
-    return Prepared(lambda leaves, inputs: {"output": inputs["value"] * F.silu(inputs["gate"])}, params)
+    return Prepared(lambda leaves, inputs: {"output": inputs["value"] * activate(inputs["gate"])}, params)
 
 
-@prepared_implementation("native", gates=["swiglu_ffn"], operators=["aten::silu"])
-def prepare_swiglu_ffn(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
-    """Use F.silu between torch's matrix products."""
-    _only_silu(gate)
+@prepared_implementation(
+    "native", gates=[f"{name}_ffn" for name in ACTIVATIONS], operators=["aten::silu", "aten::gelu", "aten::relu"]
+)
+def prepare_feed_forward(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Use torch's activation between its matrix products."""
+    activate = _activation(gate)
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        hidden = F.silu(F.linear(inputs["x"], leaves["W"])) * F.linear(inputs["x"], leaves["V"])
+        x = inputs["x"]
+        hidden = activate(F.linear(x, leaves["W"], leaves.get("b"))) * F.linear(x, leaves["V"], leaves.get("c"))
         return {"output": F.linear(hidden, leaves["W2"])}
 
     return Prepared(forward, params)
 
 
-def _only_silu(gate: Gate) -> None:
-    if gate["beta"] != 1.0:
+def _activation(gate: Gate) -> Callable[[Tensor], Tensor]:
+    if "beta" in gate.options and gate["beta"] != 1.0:
         raise Unsupported(f"torch has no fused Swish with beta={gate['beta']}, only F.silu (beta=1)")
+    return ACTIVATIONS[gate.name.removesuffix("_ffn")]

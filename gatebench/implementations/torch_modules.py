@@ -1,5 +1,6 @@
 """torch.nn's recurrent modules as implementations: shared by `native` (cuDNN off) and `cudnn` (cuDNN on)."""
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
@@ -10,7 +11,12 @@ from gatebench.cases import Case
 from gatebench.contract import Prepared
 from gatebench.gates import Gate
 
-MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn_tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+MODULES: dict[str, Callable[..., nn.RNNBase]] = {
+    "rnn_tanh": nn.RNN,
+    "rnn_relu": functools.partial(nn.RNN, nonlinearity="relu"),
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}
 
 
 def prepare_module(

@@ -1,5 +1,8 @@
 """The GLU family against torch's functions, known values, and its own packed form."""
 
+import math
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,6 +22,11 @@ POINTS = [
     ("glu", {}, 0.5378828427, 0.3932238665),
     ("swiglu", {}, -0.5378828427, 0.1446589763),
     ("swiglu", {"beta": 2.0}, -0.2384058440, None),
+    ("bilinear", {}, -2.0, 2.0),
+    ("reglu", {}, 0.0, 0.0),
+    ("geglu", {}, -0.3173105079, -0.1666309412),
+    ("geglu_tanh", {}, -0.3176160188, None),
+    ("gtu", {}, math.tanh(2.0) * 0.2689414213699951, math.tanh(2.0) * 0.1966119332414819),
 ]
 
 
@@ -37,7 +45,50 @@ def test_swish_with_beta_zero_is_half_of_the_gate():
     torch.testing.assert_close(gate.forward({}, inputs)["output"], inputs["value"] * inputs["gate"] / 2)
 
 
-@pytest.mark.parametrize("name", ["glu", "swiglu"])
+POINTWISE = ["glu", "bilinear", "reglu", "geglu", "geglu_tanh", "swiglu", "gtu"]
+TORCH = {"reglu": F.relu, "geglu": F.gelu, "geglu_tanh": partial(F.gelu, approximate="tanh"), "swiglu": F.silu}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_activations_are_torchs(name):
+    gate = gates.get(name)
+    inputs = gate.inputs(SHAPE, 1)
+    expected = inputs["value"] * TORCH[name](inputs["gate"])
+    torch.testing.assert_close(gate.forward({}, inputs)["output"], expected, rtol=1e-13, atol=1e-15)
+
+
+def test_the_two_gelus_differ_by_as_much_as_is_known():
+    u = torch.linspace(-6, 6, 120_001, dtype=torch.float64)
+    erf, tanh = (gates.get(name).activate(u) for name in ("geglu", "geglu_tanh"))
+    gap, place = (erf - tanh).abs().max(0)
+    assert float(gap) == pytest.approx(4.7324e-4, abs=1e-8)
+    assert abs(float(u[place])) == pytest.approx(2.6989, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_the_feed_forward_block_is_the_gate_between_linear_layers(name):
+    block, core = gates.get(f"{name}_ffn", bias=True), gates.get(name)
+    params, inputs = block.draw(SHAPE, 2), block.inputs(SHAPE, 2)
+    gate = F.linear(inputs["x"], params["W"], params["b"])
+    value = F.linear(inputs["x"], params["V"], params["c"])
+    expected = core.forward({}, {"value": value, "gate": gate})["output"] @ params["W2"].T
+    torch.testing.assert_close(block.forward(params, inputs)["output"], expected, rtol=1e-13, atol=1e-15)
+    assert {key: tuple(v.shape) for key, v in params.items()} == {
+        "W": (4, 5), "V": (4, 5), "W2": (5, 4), "b": (4,), "c": (4,),
+    }  # fmt: skip
+    assert set(gates.get(f"{name}_ffn").parameters(SHAPE)) == {"W", "V", "W2"}
+    assert block.activations(params, inputs).keys() == core.activations({}, {"value": value, "gate": gate}).keys()
+
+
+def test_beta_reaches_the_gate_inside_the_block():
+    block = gates.get("swiglu_ffn", beta=2.0)
+    params, inputs = block.draw(SHAPE, 3), block.inputs(SHAPE, 3)
+    u, v = inputs["x"] @ params["W"].T, inputs["x"] @ params["V"].T
+    expected = (u * torch.sigmoid(2 * u) * v) @ params["W2"].T
+    torch.testing.assert_close(block.forward(params, inputs)["output"], expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", POINTWISE)
 def test_packed_form_takes_the_value_first(name):
     packed, plain = gates.get(name, packed=True), gates.get(name)
     x = packed.inputs(SHAPE, 0)["x"]

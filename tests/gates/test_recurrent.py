@@ -1,6 +1,7 @@
 """Recurrent gates against torch.nn, against hand-made numbers, and against themselves step by step."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 import gatebench
 from gatebench import Shape, gates
 
-MODULES = {"rnn_tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+MODULES = {"rnn_tanh": nn.RNN, "rnn_relu": partial(nn.RNN, nonlinearity="relu"), "lstm": nn.LSTM, "gru": nn.GRU}
+NAMES = [*MODULES, "rnn_linear", "gru_reset_before", "gru_textbook"]
 SHAPE = Shape(batch=3, seq_len=7, input_size=5, hidden_size=4)
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -33,7 +35,7 @@ def test_forward_equals_torch_module_with_the_same_parameters(name):
         torch.testing.assert_close(found[part], expected[0].detach(), **TOLERANCE)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NAMES)
 def test_steps_in_sequence_equal_forward(name):
     gate = gates.get(name)
     params, inputs = gate.draw(SHAPE, seed=2), gate.inputs(SHAPE, seed=2)
@@ -44,7 +46,7 @@ def test_steps_in_sequence_equal_forward(name):
     torch.testing.assert_close(state, torch.cat([found[part] for part in gate.state(SHAPE)], dim=-1), **TOLERANCE)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NAMES)
 def test_activations_are_the_values_that_step_uses(name):
     gate = gates.get(name)
     params, inputs = gate.draw(SHAPE, seed=3), gate.inputs(SHAPE, seed=3)
@@ -55,12 +57,61 @@ def test_activations_are_the_values_that_step_uses(name):
         _, c = state.chunk(2, dim=-1)
         c = values["f"] * c + values["i"] * values["g"]
         expected = torch.cat((values["o"] * torch.tanh(c), c), dim=-1)
-    elif name == "gru":
+    elif name == "gru_textbook":
+        expected = values["z"] * values["n"] + (1 - values["z"]) * state
+    elif name.startswith("gru"):
         expected = (1 - values["z"]) * values["n"] + values["z"] * state
     else:
         expected = values["h"]
     torch.testing.assert_close(new, expected, **TOLERANCE)
     assert set(values) == set(gate.nonlinearities)
+
+
+def test_the_textbook_gru_is_reset_before_with_its_update_block_negated():
+    textbook, before = gates.get("gru_textbook"), gates.get("gru_reset_before")
+    params, inputs = textbook.draw(SHAPE, seed=4), textbook.inputs(SHAPE, seed=4)
+    negated = {name: torch.cat((r, -z, n)) for name, (r, z, n) in ((k, v.chunk(3)) for k, v in params.items())}
+    torch.testing.assert_close(
+        textbook.forward(params, inputs)["output"], before.forward(negated, inputs)["output"], **TOLERANCE
+    )
+
+
+def test_the_three_forms_of_the_gru_differ():
+    params, inputs = gates.get("gru").draw(SHAPE, seed=5), gates.get("gru").inputs(SHAPE, seed=5)
+    outputs = [
+        gates.get(name).forward(params, inputs)["output"] for name in ("gru", "gru_reset_before", "gru_textbook")
+    ]
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert float((outputs[first] - outputs[second]).abs().max()) > 1e-2
+
+
+def test_reset_before_equals_the_formula_written_out():
+    gate = gates.get("gru_reset_before")
+    params, inputs = gate.draw(SHAPE, seed=6), gate.inputs(SHAPE, seed=6)
+    x, h = inputs["x"][0], inputs["h0"]
+    W, U, b, c = (params[name].chunk(3) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    r, z = (torch.sigmoid(x @ W[k].T + b[k] + h @ U[k].T + c[k]) for k in (0, 1))
+    n = torch.tanh(x @ W[2].T + b[2] + (r * h) @ U[2].T + c[2])
+    torch.testing.assert_close(gate.step(params, x, h), (1 - z) * n + z * h, **TOLERANCE)
+
+
+def test_a_linear_rnn_is_a_power_series():
+    gate = gates.get("rnn_linear")
+    params, inputs = gate.draw(SHAPE, seed=7), gate.inputs(SHAPE, seed=7)
+    bias, U, W = params["bias_ih"] + params["bias_hh"], params["weight_hh"], params["weight_ih"]
+    expected = inputs["h0"] @ torch.linalg.matrix_power(U, 7).T
+    for t, x_t in enumerate(inputs["x"]):
+        expected = expected + (x_t @ W.T + bias) @ torch.linalg.matrix_power(U, 6 - t).T
+    torch.testing.assert_close(gate.forward(params, inputs)["h"], expected, **TOLERANCE)
+
+
+def test_a_forget_bias_keeps_the_state_of_the_textbook_gru_too():
+    shape = Shape(batch=1, seq_len=20, input_size=2, hidden_size=3)
+    for name in ("gru_reset_before", "gru_textbook"):
+        gate = gates.get(name)
+        inputs = gate.inputs(shape, 0, kind="zero") | {"h0": torch.ones(1, 3, dtype=torch.float64)}
+        held = gate.forward(gate.draw(shape, 0, init="forget_bias=8"), inputs)["h"]
+        assert float((held - 1).abs().max()) < 0.1
 
 
 def test_a_gate_with_state_and_step_alone_unrolls():

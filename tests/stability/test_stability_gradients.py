@@ -107,7 +107,25 @@ def test_p4_gru_keeps_by_its_update_gate():
     assert norms[0, 0] / norms[-1, 0] > 1e6 * added  # what a swapped z would give
 
 
-@pytest.mark.parametrize("name", RECURRENT)
+def test_p4_the_textbook_gru_adds_by_its_update_gate():
+    norms = stability.gradient_norms(stability.unroll(*gated_by_bias("gru_textbook", 10, z=2)))
+    added = torch.full((2,), 5.792540e-10, dtype=torch.float64)
+    torch.testing.assert_close(norms[0] / norms[-1], added, rtol=1e-6, atol=0)
+
+
+def test_p2_a_relu_network_with_identity_keeps_its_gradient_to_the_bit():
+    gate, params, inputs = drawn("rnn_relu", seq_len=50)
+    params = {name: torch.zeros_like(value) for name, value in params.items()}
+    params["weight_hh"] = torch.eye(4, dtype=torch.float64)
+    trajectory = stability.unroll(gate, params, {"x": inputs["x"].abs(), "h0": inputs["h0"].abs() + 0.1})
+    assert all(
+        torch.equal(J, torch.eye(4, dtype=torch.float64).expand_as(J)) for J in map(trajectory.jacobian, (1, 50))
+    )
+    norms = stability.gradient_norms(trajectory)
+    assert torch.equal(norms, norms[-1].expand_as(norms))
+
+
+@pytest.mark.parametrize("name", [*RECURRENT, "rnn_relu", "gru_reset_before", "gru_textbook"])
 def test_p22_golden_states_and_cut_gradients(name):
     gate, params, inputs, expected = golden(name)
     trajectory = stability.unroll(gate, params, inputs)
@@ -125,7 +143,7 @@ def test_p22_golden_states_and_cut_gradients(name):
         torch.testing.assert_close(start, at_start[where].norm(), **close)
 
 
-@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("name", [*RECURRENT, "gru_reset_before", "gru_textbook"])
 def test_p22_golden_product_of_jacobians(name):
     gate, params, inputs, expected = golden(name)
     trajectory = stability.unroll(gate, params, inputs)

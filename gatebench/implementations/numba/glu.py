@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gatebench.cases import Case
-from gatebench.contract import Prepared, prepared_implementation
+from gatebench.contract import Prepared, Unsupported, prepared_implementation
 from gatebench.gates import Gate
 from gatebench.implementations.numba.pointwise import Rows, Sigmoid, Swish, gate_backward, gate_forward
 from gatebench.implementations.numba.threads import claim_threads, describe_threads
@@ -37,6 +37,8 @@ def prepare_glu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepare
 @prepared_implementation("numba", gates=["swiglu_ffn"], devices=["cpu"], dtypes=["float32", "float64"], compiles=True)
 def prepare_swiglu_ffn(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Stack V and W into one leaf, so that both products with x are one."""
+    if gate["bias"]:
+        raise Unsupported("the numba block has no biases")
     claim_threads(case.threads)
     leaves = {"VW": torch.cat((params["V"], params["W"])).detach(), "W2": params["W2"].detach().clone()}
 
