@@ -10,6 +10,7 @@ from gatebench.cases import Case
 from gatebench.errors import PluginError, SuiteError, UserError, unknown
 from gatebench.options import Option, OptionValue, bind_options
 
+_NOT_YET = "not written yet"
 _GROWING = ("numba",)  # built-ins that get a kernel per gate: one that is missing may come
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str}
 _IMPLEMENTATIONS_IN_SOURCE = re.compile(r"""implementation\(\s*["']([^"']+)["']""")
@@ -67,9 +68,9 @@ class Catalogue:
         described = self.implementations[case.implementation]
         if case.device in described["unavailable"]:
             return "unavailable", described["unavailable"][case.device]
-        entries = [entry for entry in described["entries"] if case.gate in entry["gates"] or "*" in entry["gates"]]
+        entries = self._entries(case.implementation, case.gate)
         if not entries and case.implementation in _GROWING:
-            return "unavailable", f"{case.implementation} for {case.gate} is not written yet"
+            return "unavailable", f"{case.implementation} for {case.gate} is {_NOT_YET}"
         if not entries:
             return "unsupported", f"{case.implementation} does not do {case.gate}"
         checks = (("device", case.device), ("dtype", case.dtype), ("mode", case.mode))
@@ -78,6 +79,21 @@ class Catalogue:
                 accepted = ", ".join(entries[0][f"{what}s"])
                 return "unsupported", f"{case.implementation} does not take {what} {value} (it takes {accepted})"
         return None
+
+    def coverage(self, implementation: str, gate: str) -> str:
+        """Return `yes` where an implementation computes a gate on this machine, else why not."""
+        described, entries = self.implementations[implementation], self._entries(implementation, gate)
+        if not described["entries"]:
+            return next(iter(described["unavailable"].values()), "gives nothing")
+        if not entries:
+            return _NOT_YET if implementation in _GROWING else "never"
+        claimed = dict.fromkeys(device for entry in entries for device in entry["devices"])
+        missing = {device: described["unavailable"].get(device) for device in claimed}
+        return "yes" if None in missing.values() else next(str(reason) for reason in missing.values())
+
+    def _entries(self, implementation: str, gate: str) -> list[Mapping[str, Any]]:
+        entries = self.implementations[implementation]["entries"]
+        return [entry for entry in entries if gate in entry["gates"] or "*" in entry["gates"]]
 
     def with_plugin(self, path: Path, described: Mapping[str, Any]) -> "Catalogue":
         """Return the catalogue with what a plugin file adds; raises PluginError for names that exist."""

@@ -11,6 +11,8 @@ from gatebench.report.names import options_label
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json
 
+_SHORT = {"yes": "yes", "never": "–"}
+
 
 def print_dry_run(plan: Any, as_json: bool) -> None:
     """Print what a plan would measure: cases, refusals, counts, expected time."""
@@ -92,6 +94,21 @@ def print_catalogue(catalogue: Any, what: str, as_json: bool) -> None:
         )
     if what in ("all", "suites"):
         print_block(Block("Suites", ("suite", "why"), tuple(suites.items()), numbers=False))
+
+
+def print_coverage(catalogue: Any, as_json: bool) -> None:
+    """Print which implementation computes which gate here, and why the others do not."""
+    names = list(catalogue.implementations)
+    found = {gate: {name: catalogue.coverage(name, gate) for name in names} for gate in catalogue.gates}
+    if as_json:
+        print_json({"coverage": found})
+        return
+    reasons = dict.fromkeys(reason for row in found.values() for reason in row.values() if reason not in _SHORT)
+    marks = {**_SHORT, **{reason: f"({number})" for number, reason in enumerate(reasons, start=1)}}
+    rows = tuple((gate, *(marks[reason] for reason in row.values())) for gate, row in found.items())
+    notes = [f"({number}) {reason}" for number, reason in enumerate(reasons, start=1)]
+    notes.append("yes: computes it on this machine   –: never, by its nature")
+    print_block(Block("Coverage", ("gate", *names), rows, tuple(notes), numbers=False))
 
 
 def _options_text(options: Mapping[str, Mapping[str, Any]]) -> str:
