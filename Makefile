@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
 
-.PHONY: bench dashboard test ci lint overhead gpu slow browser screenshots clean
+.PHONY: docs bench dashboard test ci lint overhead gpu slow browser screenshots clean
 
 bench: .venv/dashboard.installed
 	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
@@ -40,6 +40,9 @@ gpu:
 	@PYTHONPATH=. timeout $(GPU_CHECK_S) $(PYTHON) -m pytest tests/cuda -o addopts= -p no:cacheprovider -q; checks=$$?; \
 	PYTHONPATH=. timeout --preserve-status --signal=TERM $(GPU_RUN_S) $(PYTHON) -m gatebench.cli.main run gpu --store $(OUT); \
 	run=$$?; [ $$run = 130 ] && run=0; [ $$checks = 0 ] || exit $$checks; exit $$run
+
+docs: .venv/dev.installed
+	$(BIN)/python docs/gates.py > docs/gates.md.new && mv docs/gates.md.new docs/gates.md
 
 screenshots: .venv/dev.installed browser
 	$(BIN)/python tests/dashboard/screenshots.py docs/images
