@@ -42,9 +42,7 @@ def entry(gate: Gate) -> Iterator[str]:
     if state := gate.state(SHAPE):
         yield f"- State: {shapes({name: (SHAPE.batch, width) for name, width in state.items()})}."
     for name, option in gate.options.items():
-        low, high = option.range
-        accepted = "" if option.type is bool else f", from {low} to {high}"
-        yield f"- Option `{name}`: {option.doc} ({option.type.__name__}, default {option.default}{accepted})."
+        yield f"- Option `{name}`: {option.doc}; default {option.default}, {option.accepted}."
     yield f"- Compulsory work: {costs(gate)}.\n"
 
 
