@@ -151,10 +151,7 @@ class Trial:
             errors = self._errors(case, found, reference)
         worst = max(errors, key=lambda error: error.error_ratio)
         if not all(error.passed for error in errors):
-            # A whole tensor before its first or last step: it says at which step the trouble begins.
-            failed = [error for error in errors if not error.passed]
-            worst = max(failed, key=lambda error: ("@" not in error.tensor, error.error_ratio))
-            raise CheckFailed(self._describe(worst, found[worst.tensor], reference.tensors[worst.tensor]))
+            raise CheckFailed(self._say([error for error in errors if not error.passed], found, reference))
         return worst.error_ratio
 
     def _errors(self, case: Case, found: Mapping[str, Tensor], reference: Reference) -> list[TensorError]:
@@ -162,6 +159,18 @@ class Trial:
             judge(name, found[name], value, reference.eager_errors[name], case.dtype, self.entry.error_limit)
             for name, value in reference.tensors.items()
         ]
+
+    def _say(self, failed: list[TensorError], found: Mapping[str, Tensor], reference: Reference) -> str:
+        """Describe the worst failure, one with a time axis first: it says at which step the trouble begins."""
+        whole = [error for error in failed if "@" not in error.tensor]
+        timed = [error for error in whole if self.gate.time_axis(error.tensor.removeprefix("grad:")) is not None]
+        blocks = [error for error in whole if "/" in error.tensor]
+        worst = max(timed or whole or failed, key=lambda error: error.error_ratio)
+        text = self._describe(worst, found[worst.tensor], reference.tensors[worst.tensor])
+        if blocks and worst not in blocks:
+            name, _, block = max(blocks, key=lambda error: error.error_ratio).tensor.partition("/")
+            text += f"; worst gate block: {block} of {name.removeprefix('grad:')}"
+        return text
 
     def _describe(self, error: TensorError, found: Tensor, reference: Tensor) -> str:
         """Say what is wrong: the tensor, its gate block, the step at which it first differs, by how much."""

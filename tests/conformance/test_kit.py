@@ -164,12 +164,13 @@ def test_expected_failures_are_expected_and_kept_true(plugin):
         conformance_tests(plugin, ["glu"], expected_failures={"one-rwo": "a typo"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
         ("implementation", "mylab:fused", "--gate", "lstm"),
-        pytest.param(("gate", "mylab:leaky", "--family", "recurrent"), marks=pytest.mark.slow),
-        pytest.param(("gate", "mylab:selfgate", "--family", "glu"), marks=pytest.mark.slow),
+        ("gate", "mylab:leaky", "--family", "recurrent"),
+        ("gate", "mylab:selfgate", "--family", "glu"),
     ],
     ids=lambda arguments: arguments[1],
 )  # fmt: skip
