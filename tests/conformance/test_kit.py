@@ -181,7 +181,6 @@ def test_what_new_writes_keeps_the_rules_at_once(tmp_path, arguments):
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{name}.py"]
     ran = subprocess.run(tests, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:]
-    assert f"{len(CHECKS)} " not in ran.stdout or "skipped" in ran.stdout
     again = gb("new", *arguments, "--into", tmp_path)
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
 
