@@ -69,6 +69,7 @@ def test_the_process_is_left_as_it_was():
         backends = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
         return torch.get_num_threads(), gc.get_freeze_count(), gc.isenabled(), backends
 
+    gc.unfreeze()  # what tests before this one froze in this process
     torch.backends.cuda.matmul.allow_tf32 = True
     gc.disable()
     before = settings()

@@ -72,7 +72,13 @@ def gatebench_run(folder, mark, *arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "gatebench.cli.main", "run", *arguments],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=as_from_a_terminal,
     )  # fmt: skip
+
+
+def as_from_a_terminal():
+    """Take Ctrl-C as a command in a terminal does; a job in the background inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finished(process, timeout=200):
