@@ -111,9 +111,10 @@ def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]
     divided by have no row; an implementation's variants (its options) have one each.
     Columns: `by`, implementation, implementation_options, baseline, geometric_mean, low, high, problems, wins, losses.
     """
-    blocks = block_logs(samples)
-    rows = []
     others = compared[compared["speedup"].notna() & (compared["case_id"] != compared["baseline_case_id"])]
+    used = {*others["case_id"], *others["baseline_case_id"]}
+    blocks = block_logs(samples[samples["case_id"].isin(used)])
+    rows = []
     keys = [*by, "implementation", "implementation_options", "baseline"]
     for key, group in others.groupby(keys, sort=False):
         differences = [

@@ -46,7 +46,9 @@ def test_compare_a_stored_run(benchmark, store):
 
 def test_start_a_worker(benchmark):
     def start_and_end():
-        WorkerProcess(WorkerSettings("eager", (), 1, MEMORY), 60).close()
+        worker = WorkerProcess(WorkerSettings("eager", (), 1, MEMORY), 60)
+        assert worker.greeting["protocol"] == 1
+        worker.close()
 
     benchmark.pedantic(start_and_end, rounds=5, warmup_rounds=1)
 
