@@ -193,7 +193,7 @@ class Service:
 def _freeze_what_stays() -> None:
     """Collect what the last case left, and take all that lives on out of later collections.
 
-    Traversing torch's half a million objects takes 0.1 s, five times a sample; the next case's own are few.
+    Traversing torch's two hundred thousand objects takes 0.1 s, five times a sample; the next case's own are few.
     """
     gc.collect()
     gc.freeze()
