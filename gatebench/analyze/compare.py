@@ -3,6 +3,8 @@
 Every surface (table, report, dashboard, CI) calls these functions; there is no second way to compare.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -12,6 +14,18 @@ TIE_WITHIN = 1.5  # few blocks have wide intervals: what looks much slower is no
 PREFERRED_BASELINES = ("native", "eager")
 # The columns that cases of one table share: without a wish, they have one baseline.
 SHARED_COLUMNS = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
+
+
+class _Timed(NamedTuple):
+    """One case of a problem: its place among the rows, its median log time by block, and what it is compared by."""
+
+    place: int
+    logs: dict[int, float]
+    case_id: str
+    implementation: str
+    options: str
+    time_ns: float
+    baseline: str | None
 
 
 def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> str | None:
@@ -36,17 +50,18 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
                              estimate is within TIE_WITHIN; True for the fastest if any ties
     Rows without a time keep NaN, rank 0 and tied False.
     """
-    blocks = block_logs(samples)
-    keys = list(zip(measurements["run_id"], measurements["case_id"], measurements["side"], strict=True))
-    few = measurements[["case_id", "implementation", "implementation_options", "time_ns"]].reset_index(drop=True)
-    few["baseline"] = baseline or _default_baselines(measurements)
-    # Plain arrays, filled by place: writing cells of a frame one by one takes seconds for a run of a thousand cases.
-    added = {name: np.full(len(few), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
-    added |= {"rank": np.zeros(len(few), dtype=int), "tied": np.zeros(len(few), dtype=bool)}
-    added["baseline_case_id"] = np.full(len(few), None, dtype=object)
+    logs = block_logs(samples)
+    baselines = np.full(len(measurements), baseline, dtype=object) if baseline else _default_baselines(measurements)
+    columns = ("run_id", "case_id", "side", "implementation", "implementation_options", "time_ns")
+    # Plain tuples and arrays: frames of a few rows each would take seconds for a run of a thousand cases.
+    rows = list(zip(*(measurements[name] for name in columns), baselines, strict=True))
+    added = {name: np.full(len(rows), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
+    added |= {"rank": np.zeros(len(rows), dtype=int), "tied": np.zeros(len(rows), dtype=bool)}
+    added["baseline_case_id"] = np.full(len(rows), None, dtype=object)
     for places in measurements.groupby(["run_id", "problem_id", "side"], sort=False).indices.values():
-        _compare_problem(few.iloc[places], [blocks.get(keys[place]) for place in places], added)
-    return measurements.assign(baseline=few["baseline"].to_numpy(), **added)
+        timed = [_Timed(place, logs.get(rows[place][:3], {}), rows[place][1], *rows[place][3:]) for place in places]
+        _compare_problem([case for case in timed if not np.isnan(case.time_ns)], added)
+    return measurements.assign(baseline=baselines, **added)
 
 
 def _default_baselines(measurements: pd.DataFrame) -> np.ndarray:
@@ -57,50 +72,45 @@ def _default_baselines(measurements: pd.DataFrame) -> np.ndarray:
     return names
 
 
-def block_logs(samples: pd.DataFrame) -> dict[tuple, pd.Series]:
-    """Return the median log time by block of each (run_id, case_id, side)."""
-    medians = block_medians(samples).set_index("block")
-    return dict(iter(medians.groupby(["run_id", "case_id", "side"])["log_ns"]))
+def block_logs(samples: pd.DataFrame) -> dict[tuple, dict[int, float]]:
+    """Return the median log time of each block, by (run_id, case_id, side) and block."""
+    found: dict[tuple, dict[int, float]] = {}
+    for run, case, side, block, log_ns in block_medians(samples).itertuples(index=False):
+        found.setdefault((run, case, side), {})[block] = log_ns
+    return found
 
 
-def _compare_problem(problem: pd.DataFrame, logs: list[pd.Series | None], added: dict[str, np.ndarray]) -> None:
-    """Fill `added` for the rows of one problem, whose index are their places there."""
-    log_of = dict(zip(problem.index, logs, strict=True))
-    timed = problem[problem["time_ns"].notna()].sort_values("time_ns")
-    if timed.empty:
-        return
+def _compare_problem(timed: list[_Timed], added: dict[str, np.ndarray]) -> None:
+    """Fill `added` for the cases of one problem that have a time."""
+    timed = sorted(timed, key=lambda case: case.time_ns)
     # Several cases of one implementation differ by its options: the one at default options is the baseline.
-    base = (
-        timed[timed["implementation"] == timed["baseline"]]
-        .sort_values("implementation_options", key=lambda text: text.where(text != "{}", ""))
-        .index[:1]
-    )
-    fastest = timed.index[0]
-    for rank, place in enumerate(timed.index, start=1):
-        added["rank"][place] = rank
-        if len(base):
-            added["baseline_case_id"][place] = timed.loc[base[0], "case_id"]
-            found = (1.0, 1.0, 1.0) if place == base[0] else ratio(log_of[base[0]], log_of[place])
+    bases = [case for case in timed if case.implementation == case.baseline]
+    base = min(bases, key=lambda case: case.options if case.options != "{}" else "", default=None)
+    for rank, case in enumerate(timed, start=1):
+        added["rank"][case.place] = rank
+        if base is not None:
+            added["baseline_case_id"][case.place] = base.case_id
+            found = (1.0, 1.0, 1.0) if case is base else ratio(base.logs, case.logs)
             for column, value in zip(("speedup", "speedup_low", "speedup_high"), found, strict=True):
-                added[column][place] = value
-        if place != fastest:
-            times, low, _ = ratio(log_of[place], log_of[fastest])
-            added["tied"][place] = low <= 1.0 and times <= TIE_WITHIN
-    added["tied"][fastest] = bool(added["tied"][problem.index].any())
+                added[column][case.place] = value
+        if rank > 1:
+            times, low, _ = ratio(case.logs, timed[0].logs)
+            added["tied"][case.place] = low <= 1.0 and times <= TIE_WITHIN
+    if timed:
+        added["tied"][timed[0].place] = any(added["tied"][case.place] for case in timed)
 
 
-def ratio(numerator: pd.Series | None, denominator: pd.Series | None) -> tuple[float, float, float]:
-    """Return (ratio, low, high) of two cases' times from their common blocks' median log times."""
-    if numerator is None or denominator is None:
+def ratio(numerator: dict[int, float], denominator: dict[int, float]) -> tuple[float, float, float]:
+    """Return (ratio, low, high) of two cases' times from their common blocks' median log times; NaN where none is common."""
+    differences = _differences(numerator, denominator)
+    if not differences:
         return (np.nan, np.nan, np.nan)
-    if numerator.index.equals(denominator.index):
-        difference = numerator.to_numpy() - denominator.to_numpy()  # the common case, without pandas' alignment
-    else:
-        difference = (numerator - denominator).dropna().to_numpy()
-    if not len(difference):
-        return (np.nan, np.nan, np.nan)
-    mean, low, high = np.exp(mean_interval(difference))
+    mean, low, high = np.exp(mean_interval(np.array(list(differences.values()))))
     return float(mean), float(low), float(high)
+
+
+def _differences(numerator: dict[int, float], denominator: dict[int, float]) -> dict[int, float]:
+    return {block: log - denominator[block] for block, log in numerator.items() if block in denominator}
 
 
 def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -113,18 +123,19 @@ def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]
     """
     others = compared[compared["speedup"].notna() & (compared["case_id"] != compared["baseline_case_id"])]
     used = {*others["case_id"], *others["baseline_case_id"]}
-    blocks = block_logs(samples[samples["case_id"].isin(used)])
+    logs = block_logs(samples[samples["case_id"].isin(used)])
     rows = []
     keys = [*by, "implementation", "implementation_options", "baseline"]
-    for key, group in others.groupby(keys, sort=False):
-        differences = [
-            blocks[row.run_id, row.baseline_case_id, row.side] - blocks[row.run_id, row.case_id, row.side]
-            for row in group.itertuples()
+    for key, group in others.groupby(keys, sort=False, dropna=False):
+        problems = [
+            _differences(logs[run, base, side], logs[run, case, side])
+            for run, case, base, side in group[["run_id", "case_id", "baseline_case_id", "side"]].itertuples(
+                index=False
+            )
         ]
-        complete = (
-            pd.concat(differences, axis=1).dropna().mean(axis=1)
-        )  # by block; one that lacks a problem is left out
-        mean, low, high = np.exp(mean_interval(complete.to_numpy())) if len(complete) else (np.nan,) * 3
+        complete = set.intersection(*(set(blocks) for blocks in problems))  # a block that lacks a problem is left out
+        means = np.array([np.mean([blocks[block] for blocks in problems]) for block in sorted(complete)])
+        mean, low, high = np.exp(mean_interval(means)) if complete else (np.nan,) * 3
         wins, losses = int((group["speedup_low"] > 1).sum()), int((group["speedup_high"] < 1).sum())
         rows.append((*key, mean, low, high, len(group), wins, losses))
     return pd.DataFrame(rows, columns=pd.Index([*keys, "geometric_mean", "low", "high", "problems", "wins", "losses"]))

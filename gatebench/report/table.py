@@ -1,6 +1,7 @@
 """The table after a run: per gate, dtype and mode, one line per shape, implementations as columns. DataFrames in,
 rows of text out; gatebench.report.stored_run prints them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,11 @@ from gatebench.report.stability import case_summary
 from gatebench.store.schema import FAILURES
 
 METRICS = ("time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile")
+_REFUSED = ("unsupported", "unavailable")
+_COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor tells nothing
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
+Row = Any  # a named tuple of a frame's columns
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Block:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     numbers: bool = True  # columns after the first are numbers, aligned right; else words
+    unfolded: bool = False  # as wide as it is, whatever the terminal
 
 
 def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame) -> list[Block]:
@@ -33,71 +38,91 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
 
     compared: the rows to show, from analyze.compare.compare over the whole run: what is hidden changes no number.
     """
-    compared = compared.assign(competitor=competitors(compared), device_label=devices(compared))
+    means: dict[tuple, list[Row]] = {}
+    for mean in _rows(geometric_means(compared, samples, SHARED_COLUMNS)):
+        means.setdefault(_table_of(mean), []).append(mean)
     lines = gradient_lines(stability)
     found = []
-    for _, group in compared.groupby(SHARED_COLUMNS, sort=False, dropna=False):
+    for table, rows in _tables(compared).items():
         # Said once per gate: it is the gate's own, whatever the mode and the dtype of the table.
-        gradient = lines.pop((group["gate"].iloc[0], group["gate_options"].iloc[0]), [])
-        found.append(_block(group, samples, gradient))
+        gradient = lines.pop((rows[0].gate, rows[0].gate_options), [])
+        found.append(_block(rows, means.get(table, []), gradient))
     return found
 
 
 def fastest(compared: pd.DataFrame) -> Block:
     """Return the winner of each problem, a row per gate, dtype and mode, a column per shape where gates share them."""
-    compared = compared.assign(competitor=competitors(compared), device_label=devices(compared))
-    rows = []
-    for _, group in compared.groupby(SHARED_COLUMNS, sort=False, dropna=False):
+    lines = []
+    for rows in _tables(compared).values():
         wins = []
-        for _, problem in group.groupby("problem_id", sort=False):
-            timed = problem[problem["rank"] > 0].sort_values("rank")
-            if len(timed):
-                tied = [str(name) for name in timed["competitor"].iloc[1:][timed["tied"].iloc[1:]]]
-                names = " = ".join([str(timed["competitor"].iloc[0]), *tied])
-                wins.append(f"{_shape_label(timed.iloc[0])}: {names} ({time_text(timed['time_ns'].iloc[0])})")
-        first = group.iloc[0]
-        what = f"{first['gate']}, {first['mode']}, {first['dtype']}"
-        rows.append((what, "; ".join(wins) or "nobody has a time"))
+        for problem in _by(rows, lambda row: row.problem_id).values():
+            timed = sorted((row for row in problem if row.rank > 0), key=lambda row: row.rank)
+            if timed:
+                names = " = ".join([timed[0].competitor, *(row.competitor for row in timed[1:] if row.tied)])
+                wins.append(f"{_shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
+        what = f"{rows[0].gate}, {rows[0].mode}, {rows[0].dtype}"
+        lines.append((what, "; ".join(wins) or "nobody has a time"))
     return Block(
-        "The fastest, and who is as fast as far as can be told (=)", ("problem", "fastest"), tuple(rows), numbers=False
+        "The fastest, and who is as fast as far as can be told (=)", ("problem", "fastest"), tuple(lines), numbers=False
     )
 
 
-def _block(compared: pd.DataFrame, samples: pd.DataFrame, gradient: list[str]) -> Block:
-    first = compared.iloc[0]
-    shown = compared.loc[compared["case_id"] == compared["baseline_case_id"], "competitor"]
-    baseline = shown.iloc[0] if len(shown) else first["baseline"]
-    absent, columns = _columns(compared, baseline)
-    shapes = compared[["seq_len", "batch", "input_size", "hidden_size"]].drop_duplicates()
-    rows = []
-    for shape in shapes.itertuples(index=False):
-        here = compared[(compared[list(shapes.columns)] == list(shape)).all(axis=1)].set_index("competitor", drop=False)
-        cells = [_cell(here.loc[name]) if name in here.index else "not measured" for name in columns]
-        rows.append((_shape_label(shape), *cells))
-    options = options_label(first["gate_options"])
-    title = f"{first['gate']}{f' ({options})' if options else ''}, {first['mode']}, {first['dtype']}, {first['device_label']}"
-    title += ", cold cache" if first["cache"] == "cold" else ""
-    title += ", CUDA graph" if first["launch"] == "graph" else ""
-    if columns != [baseline] and compared["speedup"].notna().any():
+def _tables(compared: pd.DataFrame) -> dict[tuple, list[Row]]:
+    """Return the rows of each table, in the order of the run."""
+    return _by(_rows(compared.assign(device_label=devices(compared))), _table_of)
+
+
+def _rows(frame: pd.DataFrame) -> list[Row]:
+    """Return a frame's rows with the name of their competitor: small groups of them go faster without pandas."""
+    return list(frame.assign(competitor=competitors(frame)).astype(object).itertuples(index=False))
+
+
+def _table_of(row: Row) -> tuple:
+    return tuple(getattr(row, name) for name in SHARED_COLUMNS)
+
+
+def _by(rows: list[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    """Return the rows of each key, both in their order."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
+
+
+def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
+    first = rows[0]
+    baseline = next((row.competitor for row in rows if row.case_id == row.baseline_case_id), None)
+    absent, columns = _columns(rows, baseline or first.baseline)
+    lines = []
+    for shape in _by(rows, lambda row: (row.seq_len, row.batch, row.input_size, row.hidden_size)).values():
+        here = {row.competitor: row for row in shape}
+        cells = [_cell(here[name]) if name in here else "not measured" for name in columns]
+        lines.append((_shape_label(shape[0]), *cells))
+    options = options_label(first.gate_options)
+    title = f"{first.gate}{f' ({options})' if options else ''}, {first.mode}, {first.dtype}, {first.device_label}"
+    title += ", cold cache" if first.cache == "cold" else ""
+    title += ", CUDA graph" if first.launch == "graph" else ""
+    if columns != [baseline] and any(not is_missing(row.speedup) for row in rows):
         title += (
-            f": time of {baseline}, speed-up of the others over it" if len(shown) else f": speed-up over {baseline}"
+            f": time of {baseline}, speed-up of the others over it" if baseline else f": speed-up over {first.baseline}"
         )
-    notes = [*_summary_notes(compared, samples, columns), *absent, *gradient]
+    notes = [*_summary_notes(rows, means, columns), *absent, *gradient]
     if not columns:  # nobody could run: the notes say why
         return Block(title, (), (), tuple(notes))
-    return Block(title, ("shape", *columns), tuple(rows), tuple(notes))
+    return Block(title, ("shape", *columns), tuple(lines), tuple(notes))
 
 
-def _columns(compared: pd.DataFrame, baseline: str | None) -> tuple[list[str], list[str]]:
+def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[str]]:
     """Return notes on implementations that never ran, and the others' names, baseline first."""
     notes, names = [], []
-    for name, rows in compared.groupby("competitor", sort=False):
-        refused = rows["status"].isin(("unsupported", "unavailable"))
-        if refused.all() and rows["reason"].nunique() == 1 and len(compared) > len(rows):
-            notes.append(f"{name}: {rows['status'].iloc[0]} ({rows['reason'].iloc[0]})")
+    for name, rows in _by(table, lambda row: row.competitor).items():
+        refusals = {(row.status, row.reason) for row in rows}
+        status, reason = next(iter(refusals))
+        if len(refusals) == 1 and status in _REFUSED and len(table) > len(rows):
+            notes.append(f"{name}: {status} ({reason})")
         else:
-            names.append(str(name))
-    return notes, sorted(names, key=lambda name: (name != baseline, names.index(name)))
+            names.append(name)
+    return notes, sorted(names, key=lambda name: name != baseline)
 
 
 def _shape_label(shape: Any) -> str:
@@ -109,16 +134,16 @@ def _shape_label(shape: Any) -> str:
     )
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: Row) -> str:
     """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
-    if row["status"] != "ok":
-        return str(row["status"]).replace("_", " ")
-    mark = " *" if row["rank"] == 1 else (" =" if row["tied"] else "")
-    mark += "?" if mark and row["blocks"] == 1 else ""  # one block has no interval, so ties cannot be told
-    mark += " ~" if not is_missing(row["unsteady"]) and bool(row["unsteady"]) else ""
-    if row["case_id"] == row["baseline_case_id"] or is_missing(row["speedup"]):
-        return time_text(row["time_ns"]) + mark
-    return speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"]) + mark
+    if row.status != "ok":
+        return row.status.replace("_", " ")
+    mark = " *" if row.rank == 1 else (" =" if row.tied else "")
+    mark += "?" if mark and row.blocks == 1 else ""  # one block has no interval, so ties cannot be told
+    mark += " ~" if not is_missing(row.unsteady) and bool(row.unsteady) else ""
+    if row.case_id == row.baseline_case_id or is_missing(row.speedup):
+        return time_text(row.time_ns) + mark
+    return speedup_text(row.speedup, row.speedup_low, row.speedup_high) + mark
 
 
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
@@ -130,54 +155,50 @@ def speedup_text(value: float, low: float | None, high: float | None) -> str:
     return f"{significant(value)}× [{significant(float(low), 2)}, {significant(float(high), 2)}]"
 
 
-def _summary_notes(compared: pd.DataFrame, samples: pd.DataFrame, columns: list[str]) -> list[str]:
+def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> list[str]:
     """Return the lines below a table: geometric means, largest error, compile cost, kernels, failures."""
     notes = []
-    means = geometric_means(compared, samples, ["gate"])
-    if len(means) and means["problems"].max() > 1:
-        most = means["problems"].max()
+    most = max((mean.problems for mean in means), default=0)
+    if most > 1:
         parts = [
-            f"{name} {speedup_text(row.geometric_mean, row.low, row.high)}, {row.wins} won {row.losses} lost"
-            + (f" (of {row.problems} shape{'s' if row.problems > 1 else ''} only)" if row.problems < most else "")
-            for name, row in zip(competitors(means), means.itertuples(), strict=True)
+            f"{mean.competitor} {speedup_text(mean.geometric_mean, mean.low, mean.high)}, "
+            f"{mean.wins} won {mean.losses} lost"
+            + (f" (of {mean.problems} shape{'s' if mean.problems > 1 else ''} only)" if mean.problems < most else "")
+            for mean in means
         ]
         notes.append(f"geometric mean over {most} shapes: " + "; ".join(parts))
-    timed = compared[compared["error_ratio"].notna()]
-    if len(timed):
-        worst = timed.groupby("competitor", sort=False)["error_ratio"].max()
+    rows_of = _by(table, lambda row: row.competitor)
+    worst = {name: _largest(rows_of[name], "error_ratio") for name in columns}
+    if any(value is not None for value in worst.values()):
         notes.append(
-            "largest error ratio: " + ", ".join(f"{name} {worst[name]:.2g}" for name in columns if name in worst)
+            "largest error ratio: "
+            + ", ".join(f"{name} {value:.2g}" for name, value in worst.items() if value is not None)
         )
-    notes += _compile_notes(compared)
-    kernels = compared[compared["kernel"].notna()].groupby("competitor", sort=False)["kernel"].unique()
-    if len(kernels):
-        notes.append("ran: " + "; ".join(f"{name} {' | '.join(kernels[name])}" for name in columns if name in kernels))
-    broken = compared[compared["status"].isin(FAILURES)]
-    for (name, status, reason), rows in broken.groupby(["competitor", "status", "reason"], sort=False, dropna=False):
-        shapes = ", ".join(_shape_label(row) for row in rows.itertuples())
-        notes.append(f"{name} at {shapes}: {str(status).replace('_', ' ')}: {reason}")
-    refused = compared[compared["competitor"].isin(columns) & compared["status"].isin(("unsupported", "unavailable"))]
-    notes += [
-        f"{name}: {reason}"
-        for name, reason in refused[["competitor", "reason"]].drop_duplicates().itertuples(index=False)
-    ]
-    return notes
-
-
-def _compile_notes(compared: pd.DataFrame) -> list[str]:
-    notes = []
-    for name, rows in compared.groupby("competitor", sort=False):
+    for name in columns:
         parts = [
-            f"{1e-9 * rows[column].max():.1f} s {word}"
-            for column, word in (
-                ("compile_cold_ns", "where it compiles"),
-                ("compile_warm_ns", "from the compile cache"),
-            )
-            if rows[column].notna().any()
+            f"{1e-9 * value:.1f} s {where}"
+            for column, where in _COMPILES
+            if (value := _largest(rows_of[name], column)) is not None
         ]
         if parts:
             notes.append(f"first call of {name}: up to " + ", ".join(parts))
-    return notes
+    kernels = {
+        name: " | ".join(dict.fromkeys(row.kernel for row in rows_of[name] if not is_missing(row.kernel)))
+        for name in columns
+    }
+    if any(kernels.values()):
+        notes.append("ran: " + "; ".join(f"{name} {kernel}" for name, kernel in kernels.items() if kernel))
+    broken = [row for row in table if row.status in FAILURES]
+    for (name, status, reason), rows in _by(broken, lambda row: (row.competitor, row.status, row.reason)).items():
+        shapes = ", ".join(_shape_label(row) for row in rows)
+        notes.append(f"{name} at {shapes}: {status.replace('_', ' ')}: {reason}")
+    refused = [row for row in table if row.competitor in columns and row.status in _REFUSED]
+    return notes + [f"{name}: {reason}" for name, reason in _by(refused, lambda row: (row.competitor, row.reason))]
+
+
+def _largest(rows: list[Row], column: str) -> float | None:
+    """Return the largest value of a column; None where it holds none."""
+    return max((value for row in rows if not is_missing(value := getattr(row, column))), default=None)
 
 
 def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
@@ -226,7 +247,7 @@ def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
         for _, row in compared.iterrows()
     )
     reasons = tuple(f"{row.case_id}: {row.reason}" for row in compared.itertuples() if row.status != "ok")
-    return Block("", ("case", "status", *metrics), rows, reasons)
+    return Block("", ("case", "status", *metrics), rows, reasons, unfolded=True)
 
 
 def _metric(row: pd.Series, metric: str) -> str:

@@ -17,6 +17,7 @@ from gatebench.report.quantities import is_missing
 from gatebench.report.table import Block
 
 WIDTH = 100
+_UNFOLDED = 10_000
 
 
 def console() -> Console:
@@ -51,7 +52,10 @@ def print_block(block: Block) -> None:
     if block.title:
         out.print(Text(block.title, style="bold"))
     if block.header:
-        out.print(_table(block))
+        table = _table(block)
+        if block.unfolded:
+            out.width = max(out.width, out.measure(table, options=out.options.update(width=_UNFOLDED)).maximum)
+        out.print(table)
     for note in block.notes:
         out.print(Text(f"  {note}"))
     out.print()

@@ -116,3 +116,12 @@ def test_what_failed_in_stability_is_printed_with_its_reason(capsys, monkeypatch
     text = printed(capsys, folder)
     assert "lstm, torch init: timeout: no answer to stability in time" in text
     assert "gradient: " not in text.split("\nglu, ")[0]
+
+
+def test_a_row_per_case_is_one_line_however_long_its_id(capsys, folder):
+    text = printed(capsys, folder, long=True)
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if re.match(r"(lstm|glu)/", line)}
+    assert rows.keys() == records(capsys, folder).keys()
+    assert max(len(line) for line in text.splitlines()) > 100
+    for case_id, row in records(capsys, folder).items():
+        assert rows[case_id][1] == row["status"]

@@ -59,7 +59,7 @@ def _cell(rows: pd.DataFrame | None, blocks: dict) -> dict:
     if len(timed) == 1:
         return cell
     second = timed.iloc[1]
-    margin = ratio(*(blocks.get((row["run_id"], row["case_id"], row["side"])) for row in (second, best)))
+    margin = ratio(*(blocks.get((row["run_id"], row["case_id"], row["side"]), {}) for row in (second, best)))
     names = dict(zip(("margin", "margin_low", "margin_high"), margin, strict=True))
     return cell | {"state": "won", "runner_up": second["competitor"]} | names
 
