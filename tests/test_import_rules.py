@@ -92,7 +92,7 @@ PLANTED = {
     "gatebench/store/read.py": ("import torch.nn", "gatebench.store.read imports torch"),
     "gatebench/report/table.py": ("def f():\n    from gatebench.gates import get", "gatebench.report.table imports gatebench.gates"),
     "gatebench/analyze/deep/x.py": ("from numba import njit", "gatebench.analyze.deep.x imports numba"),
-    "gatebench/gates/glu.py": ("from ..implementations import eager", "gatebench.gates.glu imports gatebench.implementations"),
+    "gatebench/gates/draw.py": ("from ..implementations import eager", "gatebench.gates.draw imports gatebench.implementations"),
     "gatebench/run/worker.py": ("from gatebench import suites", "gatebench.run.worker imports gatebench.suites"),
     "gatebench/run/x.py": ("from gatebench.cli.main import main", "gatebench.run.x imports gatebench.cli"),
     "gatebench/measure/__init__.py": ("from ..run import runner", "gatebench.measure imports gatebench.run"),

@@ -1,20 +1,14 @@
-"""Checks that a time means what it says: nothing replayed, nothing left to do, nothing changed behind the caller's back."""
+"""Checks that a time means what it says: nothing replayed, nothing left to do when a call returns."""
 
-import gc
-import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import torch
 
-from gatebench.conformance.kit import CheckFailed, check, require
-from gatebench.conformance.trial import Bound, Trial
+from gatebench.conformance.calls import everything, seconds, timed_shape
+from gatebench.conformance.kit import check, require
+from gatebench.conformance.trial import Trial
 from gatebench.conformance.values import close
-from gatebench.measure.subject import Tensors
-from gatebench.shape import Shape
 
 _WAIT_S = 0.05  # work that is still going on after a call shows within this
 _BUSY_SHARE = 0.3  # of a core, while nobody has asked for anything: OpenMP's threads spin for some ms, then sleep
@@ -60,14 +54,14 @@ def not_cached_by_shape(trial: Trial) -> None:
     "Results kept under a hash of the values: timing rotates over four buffers and would only measure the look-up.",
 )
 def not_cached_by_value(trial: Trial) -> str:
-    case = trial.case(shape=_timed_shape(trial))
+    case = trial.case(shape=timed_shape(trial))
     bound = trial.bind(case)
     bound.without_gradients(trial.inputs(case, 0))
     known = trial.inputs(case, 0)
     fresh = [trial.inputs(case, index) for index in range(1, 1 + _REPEATS)]
-    first = min(_seconds(lambda inputs=inputs: bound.without_gradients(inputs)) for inputs in fresh)
+    first = min(seconds(lambda inputs=inputs: bound.without_gradients(inputs)) for inputs in fresh)
     again = min(
-        _seconds(lambda: bound.without_gradients({name: value.clone() for name, value in known.items()}))
+        seconds(lambda: bound.without_gradients({name: value.clone() for name, value in known.items()}))
         for _ in range(_REPEATS)
     )
     require(again > _REMEMBERED * first, f"a call takes {again * 1e6:.0f} µs on inputs seen before, {first * 1e6:.0f} µs on fresh ones")  # fmt: skip
@@ -108,22 +102,13 @@ def determinism(trial: Trial) -> str:
     case = trial.case()
     bound, inputs = trial.bind(case), trial.inputs(case)
     same = True
-    first = _everything(trial, bound, inputs)
+    first = everything(trial, bound, inputs)
     for _ in range(3):
-        again = _everything(trial, bound, inputs)
+        again = everything(trial, bound, inputs)
         for name, value in first.items():
             require(close(trial, again[name], value), f"{name} differs from call to call")
             same &= torch.equal(again[name], value)
     return "bit for bit" if same else "to rounding"
-
-
-def _everything(trial: Trial, bound: Bound, inputs: Tensors) -> dict[str, torch.Tensor]:
-    outputs = bound(inputs)
-    found = {name: outputs[name].detach().clone() for name in trial.output_names(bound.case)}
-    if trial.differentiates:
-        gradients = bound.gradients(outputs, inputs, trial.cotangents(bound.case, outputs))
-        found |= {f"gradient of {name}": value for name, value in gradients.items()}
-    return found
 
 
 # --- work outside the clock
@@ -176,7 +161,7 @@ def idle_when_it_returns(trial: Trial) -> None:
     device="cuda",
 )
 def one_stream(trial: Trial) -> None:
-    case = trial.case(shape=_timed_shape(trial))
+    case = trial.case(shape=timed_shape(trial))
     bound, inputs = trial.bind(case), trial.inputs(case)
     for _ in range(3):
         bound.without_gradients(inputs)
@@ -191,154 +176,3 @@ def one_stream(trial: Trial) -> None:
     torch.cuda.synchronize()
     host_ms, events_ms = (time.perf_counter() - started) * 1e3, begin.elapsed_time(end)
     require(host_ms - events_ms < 0.25 * host_ms + 0.2, f"the host waited {host_ms:.2f} ms, the stream's events say {events_ms:.2f} ms")  # fmt: skip
-
-
-# --- settings of the process
-
-
-def _difference(before: Any, after: Any) -> str:
-    """Say how a setting changed; of a table only the entries that did."""
-    if isinstance(before, dict):
-        return ", ".join(key for key in {**before, **after} if before.get(key) != after.get(key)) + " changed"
-    return f"was {before}, and is {after}"
-
-
-def _call_all(trial: Trial) -> None:
-    """Bind, call and differentiate: what a plugin does anywhere in there counts."""
-    case = trial.case()
-    _everything(trial, trial.bind(case), trial.inputs(case))
-
-
-def _setting(id: str, sentence: str, hint: str, what: str, read: Callable[[], Any], restore: Callable[[Any], Any]):
-    pristine = read()  # when the kit is imported: what an earlier check's call has changed counts, too
-
-    def run(trial: Trial) -> None:
-        _call_all(trial)
-        found = read()
-        if found != pristine:
-            restore(pristine)
-            raise CheckFailed(f"{what} {_difference(pristine, found)} after a call")
-
-    check(id, sentence, hint, fast=True)(run)
-
-
-@check(
-    "random-state-unchanged",
-    "The state of torch's global random generator stays.",
-    "Use a torch.Generator of your own.",
-    fast=True,
-)
-def random_state_unchanged(trial: Trial) -> None:
-    case = trial.case()
-    inputs = trial.inputs(case)
-    before = torch.get_rng_state()
-    _everything(trial, trial.bind(case), inputs)
-    if not torch.equal(before, torch.get_rng_state()):
-        torch.set_rng_state(before)
-        raise CheckFailed("torch's random state is another one after the call")
-
-
-_CLOCKS = (
-    "perf_counter",
-    "perf_counter_ns",
-    "time",
-    "time_ns",
-    "monotonic",
-    "process_time",
-    "process_time_ns",
-    "sleep",
-)
-_REAL_CLOCKS = {name: getattr(time, name) for name in _CLOCKS}
-
-
-def _clocks() -> dict[str, Any]:
-    return {name: getattr(time, name) for name in _CLOCKS} | {"cuda": torch.cuda.synchronize, "event": torch.cuda.Event}
-
-
-def _restore_clocks(before: dict[str, Any]) -> None:
-    for name in _CLOCKS:
-        setattr(time, name, _REAL_CLOCKS[name])
-    torch.cuda.synchronize, torch.cuda.Event = before["cuda"], before["event"]
-
-
-def _precision() -> tuple[Any, ...]:
-    return (
-        torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction, torch.is_autocast_enabled("cpu"),
-        torch.is_autocast_enabled("cuda"),
-    )  # fmt: skip
-
-
-def _restore_precision(before: tuple[Any, ...]) -> None:
-    torch.set_float32_matmul_precision(before[0])
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1], before[2]
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = before[3]
-    torch.set_autocast_enabled("cpu", before[4])
-    torch.set_autocast_enabled("cuda", before[5])
-
-
-def _collector() -> tuple[bool, tuple[int, int, int]]:
-    return gc.isenabled(), gc.get_threshold()
-
-
-def _restore_collector(before: tuple[bool, tuple[int, int, int]]) -> None:
-    (gc.enable if before[0] else gc.disable)()
-    gc.set_threshold(*before[1])
-
-
-_COMPILERS_OWN = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")  # torch.compile notes its caches there
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_COMPILERS_OWN)}
-
-
-def _restore_environment(before: dict[str, str]) -> None:
-    for name in _environment():
-        del os.environ[name]
-    os.environ.update(before)
-
-
-_setting(
-    "clock-untouched", "The clock and torch's synchronise and events are the ones that were there before.",
-    "A patched timer; even a test double that is left in place.", "the clock", _clocks, _restore_clocks,
-)  # fmt: skip
-_setting(
-    "thread-count-unchanged", "torch's number of threads stays what the harness set.",
-    "numba's first get_num_threads() and some BLAS calls change it: set it back.", "torch.get_num_threads()",
-    torch.get_num_threads, torch.set_num_threads,
-)  # fmt: skip
-_setting(
-    "default-dtype-unchanged", "torch's default dtype stays.", "torch.set_default_dtype in place of dtype=...",
-    "torch.get_default_dtype()", torch.get_default_dtype, torch.set_default_dtype,
-)  # fmt: skip
-_setting(
-    "precision-unchanged", "Settings that lower precision (TF32, reduced-precision sums, autocast) stay as they were.",
-    "A setting that speeds you up speeds up, and spoils, all that are measured after you.", "the precision", _precision,
-    _restore_precision,
-)  # fmt: skip
-_setting(
-    "grad-mode-unchanged", "torch's grad mode stays.", "torch.set_grad_enabled(False) without a with.",
-    "torch.is_grad_enabled()", torch.is_grad_enabled, torch._C._set_grad_enabled,
-)  # fmt: skip
-_setting(
-    "collector-unchanged", "Python's garbage collector stays on or off, with its thresholds.",
-    "gc.disable() that is never taken back.", "the garbage collector", _collector, _restore_collector,
-)  # fmt: skip
-_setting(
-    "environment-unchanged", "Environment variables stay.",
-    "OMP_NUM_THREADS and friends belong to the harness; set options of a library by its own calls.",
-    "the environment", _environment, _restore_environment,
-)  # fmt: skip
-
-
-def _timed_shape(trial: Trial) -> Shape:
-    """Return a shape at which a call takes long enough to be told from a look-up."""
-    width = max(64, trial.shape.hidden_size if trial.shape.input_size == trial.shape.hidden_size else 64)
-    return replace(trial.shape, batch=8, seq_len=64, input_size=width, hidden_size=width)
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    started = _REAL_CLOCKS["perf_counter"]()
-    call()
-    return _REAL_CLOCKS["perf_counter"]() - started

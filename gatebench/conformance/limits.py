@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gatebench.conformance.honesty import _seconds, _timed_shape
+from gatebench.conformance.calls import seconds, timed_shape
 from gatebench.conformance.kit import CheckFailed, NotApplicable, check, require
 from gatebench.conformance.trial import Trial
 from gatebench.measure.caches import measure_ceilings
@@ -34,7 +34,7 @@ def _resident_bytes() -> int:
     "A list that is appended to, a cache without a limit, a graph that is kept alive by its outputs.",
 )
 def memory_does_not_grow(trial: Trial) -> str:
-    case = trial.case(shape=_timed_shape(trial))
+    case = trial.case(shape=timed_shape(trial))
     bound = trial.bind(case)
     buffers = [trial.inputs(case, index) for index in range(4)]
     cuda = case.device == "cuda"
@@ -121,8 +121,8 @@ def not_faster_than_the_machine(trial: Trial) -> str:
     buffers = [trial.inputs(case, index) for index in range(4)]
     for inputs in buffers:
         bound.without_gradients(inputs)
-    seconds = min(_seconds(lambda inputs=inputs: bound.without_gradients(inputs)) for inputs in buffers * 5)
+    took = min(seconds(lambda inputs=inputs: bound.without_gradients(inputs)) for inputs in buffers * 5)
     ceiling = next(level["bytes_per_s"] for level in _ceilings() if cost.bytes_min <= level["bytes"])
-    speed = cost.bytes_min / seconds
+    speed = cost.bytes_min / took
     require(speed <= _TOLERANCE * ceiling, f"{speed / 1e9:.1f} GB/s, and {ceiling / 1e9:.1f} GB/s is possible")
     return f"{100 * speed / ceiling:.1f} % of the ceiling"
