@@ -76,16 +76,16 @@ def goes_alone(flag: str, others: Mapping[str, Any]) -> None:
             )  # fmt: skip
 
 
-def sizes(flag: str, text: str, least: int = 1) -> tuple[int, ...]:
-    """Split a comma-separated list of sizes; raises UserError for anything but integers from `least`."""
+def sizes(flag: str, text: str, least: int = 1, what: str = "size", example: str = "128,512") -> tuple[int, ...]:
+    """Split a comma-separated list of integers; raises UserError for anything but integers from `least`."""
     found = []
     for part in names(text):
         if not (part.isascii() and part.isdigit()) or int(part) < least:
             raise UserError(
                 flag,
-                f"{part!r} is no size",
+                f"{part!r} is no {what}",
                 f"integers from {least}, comma-separated, are accepted",
-                f"e.g. {flag} 128,512",
+                f"e.g. {flag} {example}",
             )
         found.append(int(part))
     return tuple(found)

@@ -24,7 +24,7 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
         "batch": sizes("--batch", flags["batch"]),
         "seq_len": sizes("--seq-len", flags["seq_len"]),
         "hidden_size": sizes("--hidden-size", flags["hidden_size"]),
-        "threads": sizes("--threads", flags["threads"], least=0),
+        "threads": sizes("--threads", flags["threads"], 0, "number of threads", "1,2"),
     }
     options = flags.get("implementation_options", {})
     if suite is not None:

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +14,9 @@ from gatebench.report.quantities import is_missing, significant
 from gatebench.report.stability import case_summary, not_ok
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
+from gatebench.selection import FAMILY, expand_families, matches_glob
 from gatebench.store.read import Results, load
 
-FAMILY = "family:"
 _MANY_TABLES = 4  # more of them scroll out of sight: a summary follows
 
 
@@ -89,17 +88,8 @@ def print_stability(folder: Path, as_json: bool) -> Results:
 def _expand(gates: tuple[str, ...], results: Results) -> tuple[str, ...]:
     """Return the gates' names; `family:<name>` stands for the run's gates of that family."""
     families = {gate["name"]: gate["family"] for gate in results.folders[0].gates()}
-    found: list[str] = []
-    for name in gates:
-        family = name.removeprefix(FAMILY)
-        if name.startswith(FAMILY) and family in families.values():
-            found += [gate for gate, its in families.items() if its == family]
-        elif name in families:
-            found.append(name)
-        else:
-            choices = [*families, *(f"{FAMILY}{family}" for family in sorted(set(families.values())))]
-            raise unknown("-g", "gate of this run", name, choices)
-    return tuple(found)
+    choices = [*families, *(FAMILY + family for family in sorted(set(families.values())))]
+    return tuple(expand_families(gates, families, lambda name: unknown("-g", "gate of this run", name, choices)))
 
 
 def _chosen(compared: pd.DataFrame, gates: tuple[str, ...], view: View) -> pd.DataFrame:
@@ -114,8 +104,7 @@ def _chosen(compared: pd.DataFrame, gates: tuple[str, ...], view: View) -> pd.Da
     if gates:
         chosen = chosen[chosen["gate"].isin(gates)]
     if view.glob:
-        patterns = (view.glob, f"*{view.glob}*")
-        chosen = chosen[[any(fnmatchcase(case, glob) for glob in patterns) for case in chosen["case_id"]]]
+        chosen = chosen[[matches_glob(case_id, view.glob) for case_id in chosen["case_id"]]]
         if chosen.empty:
             raise UserError("-k", f"{view.glob!r} matches no case of this run", "a glob on case ids", "see --long")
     return chosen.reset_index(drop=True)

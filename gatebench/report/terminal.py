@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,22 +51,41 @@ def print_block(block: Block) -> None:
     out = console()
     if block.title:
         out.print(Text(block.title, style="bold"))
-    if block.header:
-        table = _table(block)
-        if block.unfolded:
-            out.width = max(out.width, out.measure(table, options=out.options.update(width=_UNFOLDED)).maximum)
-        out.print(table)
+    for part in _parts(block, out):
+        out.print(part)
     for note in block.notes:
         out.print(Text(f"  {note}"))
     out.print()
 
 
-def _table(block: Block) -> Table:
+def _parts(block: Block, out: Console) -> list[Table]:
+    """Return the table; one of numbers that is too wide in parts of as many columns as fit, the first column in each."""
+    columns = len(block.header)
+    if not block.header or not block.numbers:
+        return [_table(block, range(columns))] if block.header else []
+    if block.unfolded:
+        out.width = max(out.width, _width(_table(block, range(columns)), out))
+    parts, first = [], 1
+    while first < columns:
+        last = columns
+        # A single column that is too wide is folded by the table itself.
+        while last > first + 1 and _width(_table(block, [0, *range(first, last)]), out) > out.width:
+            last -= 1
+        parts.append(_table(block, [0, *range(first, last)]))
+        first = last
+    return parts
+
+
+def _width(table: Table, out: Console) -> int:
+    return out.measure(table, options=out.options.update(width=_UNFOLDED)).maximum
+
+
+def _table(block: Block, columns: Iterable[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for number, name in enumerate(block.header):
-        table.add_column(
-            Text(name), justify="right" if block.numbers and number else "left", overflow="fold", no_wrap=number == 0
-        )
+    columns = list(columns)
+    for number in columns:
+        justify = "right" if block.numbers and number else "left"
+        table.add_column(Text(block.header[number]), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in block.rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[number]) for number in columns))
     return table

@@ -11,6 +11,7 @@ from gatebench.errors import PluginError, UserError
 from gatebench.run.environment import shared_memory_bytes
 from gatebench.run.fleet import start_worker
 from gatebench.run.process import STARTING_S, WorkerSettings
+from gatebench.run.progress import notice_when_slow
 from gatebench.run.scrub import scrub
 
 
@@ -35,10 +36,12 @@ def _with_plugin(catalogue: Catalogue, path: Path) -> Catalogue:
     if not path.is_file():
         raise PluginError(f"plugin {path.name}", "no such file", "a Python file is accepted", "check the path")
     try:
-        return catalogue.with_plugin(path, _describe((str(path),), False))
+        with notice_when_slow(f"plugin {path.name}: still importing; given up after {STARTING_S:.0f} s"):
+            described = _describe((str(path),), False)
     except Failure as failure:
         where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
         return catalogue.with_broken_plugin(path, scrub(failure.reason) + where)
+    return catalogue.with_plugin(path, described)
 
 
 def _describe(plugins: tuple[str, ...], ceilings: bool) -> dict[str, Any]:

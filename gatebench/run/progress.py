@@ -1,9 +1,11 @@
 """Progress on stderr: a bar with time left on a terminal, a line now and then elsewhere."""
 
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 _LINE_EVERY_S = 15.0  # without a terminal
@@ -132,6 +134,18 @@ class Lines:
         self._left.done += units
 
     def stop(self) -> None: ...
+
+
+@contextmanager
+def notice_when_slow(text: str, after_s: float = 3.0) -> Iterator[None]:
+    """Print `text` on stderr where the body takes longer than this."""
+    timer = threading.Timer(after_s, lambda: print(text, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def for_terminal() -> Progress:

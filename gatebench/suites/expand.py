@@ -9,6 +9,7 @@ from typing import Any
 from gatebench.cases import CACHES, DEVICES, DTYPES, LAUNCHES, MODES, Case
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError, unknown
+from gatebench.selection import FAMILY, expand_families
 from gatebench.shape import Shape
 from gatebench.suites.checks import MAX_THREADS, axis, known_keys, sizes, texts
 from gatebench.suites.model import SIZES, Narrowing, Suite
@@ -155,18 +156,14 @@ def _gates(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> list[s
 
 def _gates_named(where: str, given: Iterable[str], catalogue: Catalogue) -> list[str]:
     """Return names of gates, each `family:<name>` replaced by its members."""
-    names: list[str] = []
-    for name in given:
-        if not name.startswith("family:"):
-            _known(where, "gate", [name], catalogue)
-            names.append(name)
-            continue
-        family = [gate for gate in catalogue.gates if f"family:{catalogue.family(gate)}" == name]
-        if not family:
-            families = {f"family:{catalogue.family(gate)}" for gate in catalogue.gates}
-            raise unknown(where, "family", name, families, SuiteError)
-        names += family
-    return list(dict.fromkeys(names))
+    families = {gate: catalogue.family(gate) for gate in catalogue.gates}
+
+    def unknown_gate(name: str) -> Exception:
+        if name.startswith(FAMILY):
+            return unknown(where, "family", name, {FAMILY + family for family in families.values()}, SuiteError)
+        return catalogue.unknown(where, "gate", name)
+
+    return expand_families(given, families, unknown_gate)
 
 
 def _implementations(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> list[str]:

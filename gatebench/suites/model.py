@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from gatebench.cases import Case
+from gatebench.selection import matches_glob
 
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 
@@ -76,5 +76,5 @@ class Narrowing:
             (self.dtypes, case.dtype), (self.batch, shape.batch), (self.seq_len, shape.seq_len),
             (self.hidden_size, shape.hidden_size), (self.threads, case.threads),
         )  # fmt: skip
-        matches = not self.glob or fnmatchcase(case.case_id, self.glob) or fnmatchcase(case.case_id, f"*{self.glob}*")
+        matches = not self.glob or matches_glob(case.case_id, self.glob)
         return matches and all(not wanted or value in wanted for wanted, value in pairs)

@@ -229,6 +229,7 @@ FLAG_ERRORS = {
     "unknown device": ((*FLAGS, "--device", "tpu"), ["unknown device 'tpu'"]),
     "zero size": ((*FLAGS, "--batch", "0"), ["--batch: '0' is no size"]),
     "negative size": ((*FLAGS, "--seq-len=-3",), ["--seq-len: '-3' is no size"]),
+    "threads that are none": ((*FLAGS, "--threads", "all"), ["--threads: 'all' is no number of threads"]),
     "size that is none": ((*FLAGS, "--hidden-size", "4,x"), ["--hidden-size: 'x' is no size"]),
     "digits of another script": ((*FLAGS, "--hidden-size", "²"), ["--hidden-size: '²' is no size"]),
     "no sizes": (("-g", "glu"), ["--batch: is missing"]),

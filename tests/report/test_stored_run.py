@@ -125,3 +125,19 @@ def test_a_row_per_case_is_one_line_however_long_its_id(capsys, folder):
     assert max(len(line) for line in text.splitlines()) > 100
     for case_id, row in records(capsys, folder).items():
         assert rows[case_id][1] == row["status"]
+
+
+def test_a_table_wider_than_the_page_goes_on_below_with_its_shapes(capsys, monkeypatch, folder):
+    monkeypatch.setenv("COLUMNS", "1000")
+    whole = printed(capsys, folder, gates=("lstm",))
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = printed(capsys, folder, gates=("lstm",)).splitlines()
+    header = next(line for line in whole.splitlines() if line.startswith("shape"))
+    row = next(line for line in whole.splitlines() if line.startswith("T64 "))
+    assert len(header) > 50
+    for line in (header, row):  # nothing lost, in the old order, the first column in each part
+        first, *rest = re.split(r"  +", line.strip())
+        parts = [re.split(r"  +", found.strip()) for found in lines if found.startswith(first)]
+        assert len(parts) > 1
+        assert [cell for part in parts for cell in part[1:]] == rest
+        assert {part[0] for part in parts} == {first}

@@ -1,10 +1,11 @@
 """Progress without a terminal: lines with the share done and the time left by the latest pace."""
 
 import re
+import time
 
 import pytest
 
-from gatebench.run.progress import Lines
+from gatebench.run.progress import Lines, notice_when_slow
 
 
 def lines(capsys, seconds_per_unit):
@@ -46,3 +47,13 @@ def test_a_cold_compile_frightens_nobody(capsys):
 def test_more_work_than_planned_is_never_over_a_hundred_percent(capsys):
     found = lines(capsys, [1.0] * 150)
     assert found[-1] == "100 %, about 0 s left: measuring"
+
+
+def test_what_takes_long_says_so_and_what_does_not_is_silent(capsys):
+    with notice_when_slow("at once", after_s=30.0):
+        pass
+    with notice_when_slow("still importing", after_s=0.05):
+        until = time.monotonic() + 10
+        while not (said := capsys.readouterr().err) and time.monotonic() < until:
+            time.sleep(0.01)
+    assert said == "still importing\n"
