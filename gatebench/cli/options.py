@@ -27,8 +27,9 @@ Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A plugin f
 Store = Annotated[
     Path | None, typer.Option("--store", help="Where runs are kept. [default: results, or GATEBENCH_STORE]")
 ]
-ImplementationOptions = Annotated[
-    list[str] | None, typer.Option("-o", help="implementation.option=value, e.g. compile.chunk=32.")
+Options = Annotated[
+    list[str] | None,
+    typer.Option("-o", help="Option of an implementation or a gate, e.g. compile.chunk=32 or lstm.num_layers=2."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Baseline = Annotated[
@@ -91,17 +92,20 @@ def sizes(flag: str, text: str, least: int = 1, what: str = "size", example: str
     return tuple(found)
 
 
-def implementation_options(given: list[str] | None) -> dict[str, dict[str, Any]]:
-    """Read `-o implementation.option=value`; values are numbers, true, false, or text."""
+def options_by_name(given: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Read `-o name.option=value`, name a gate or an implementation; values are numbers, true, false, or text."""
     options: dict[str, dict[str, Any]] = {}
     for text in given or []:
         left, equals, value = text.partition("=")
-        implementation, dot, option = left.rpartition(".")
-        if not (equals and dot and implementation and option):
+        name, dot, option = left.rpartition(".")
+        if not (equals and dot and name and option):
             raise UserError(
-                "-o", f"{text!r} is no option", "implementation.option=value is accepted", "e.g. -o compile.chunk=32"
+                "-o",
+                f"{text!r} is no option",
+                "<gate or implementation>.<option>=<value> is accepted",
+                "e.g. -o compile.chunk=32",
             )
-        options.setdefault(implementation, {})[option] = _value(value)
+        options.setdefault(name, {})[option] = _value(value)
     return options
 
 

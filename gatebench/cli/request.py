@@ -26,14 +26,14 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
         "hidden_size": sizes("--hidden-size", flags["hidden_size"]),
         "threads": sizes("--threads", flags["threads"], 0, "number of threads", "1,2"),
     }
-    options = flags.get("implementation_options", {})
+    options: dict[str, dict[str, Any]] = flags["options"]
     if suite is not None:
         found = read_suite(find_suite(suite))
         for key in ("input_size", "device"):
             if flags[key]:
                 flag = f"--{key.replace('_', '-')}"
                 raise UserError(flag, "goes without a suite only", "a suite says it itself", "drop it")
-        narrowing = Narrowing(**read, glob=flags["glob"], implementation_options=options)
+        narrowing = Narrowing(**read, glob=flags["glob"], options=options)
         if measure:
             found = type(found)(
                 **{**found.__dict__, "measure": type(found.measure)(**{**found.measure.__dict__, **measure})}
@@ -62,15 +62,24 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
                 "without a suite all of --batch, --seq-len, --hidden-size are needed",
                 f"e.g. --{key.replace('_', '-')} 128",
             )
-    if options:
-        group["implementation_options"] = options
-    data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": [group], "measure": measure}
+    cases = _groups(group, read["gates"], options)
+    data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": cases, "measure": measure}
     parsed = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
     return Request(parsed, Narrowing(glob=flags["glob"]), tuple(plugins), read["implementations"])
 
 
+def _groups(group: dict[str, Any], gates: tuple[str, ...], options: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the suite's groups: one for all gates at their defaults, and one for each that has options."""
+    of_implementations = {name: given for name, given in options.items() if name not in gates}
+    if of_implementations:
+        group = {**group, "implementation_options": of_implementations}
+    plain = [name for name in gates if name not in options]
+    own = [{**group, "gates": [name], "options": options[name]} for name in gates if name in options]
+    return [*([{**group, "gates": plain}] if plain else []), *own]
+
+
 _FLAGS = {
-    "gates": "-g", "implementations": "-i", "modes": "-m", "dtypes": "--dtype", "implementation_options": "-o",
+    "gates": "-g", "implementations": "-i", "modes": "-m", "dtypes": "--dtype", "implementation_options": "-o", "options": "-o",
     "batch": "--batch", "seq_len": "--seq-len", "hidden_size": "--hidden-size", "input_size": "--input-size",
     "threads": "--threads", "device": "--device", "init": "--init", "seeds": "--seeds",
 }  # fmt: skip

@@ -26,7 +26,7 @@ def command(
     device: options.Device = "",
     threads: options.Threads = "",
     plugin: options.Plugins = None,
-    option: options.ImplementationOptions = None,
+    option: options.Options = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="Blocks of fresh processes.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Samples per block.")] = None,
     store: options.Store = None,
@@ -71,7 +71,7 @@ def command(
         flags: dict[str, Any] = {
             "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
             "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
-            "implementation_options": options.implementation_options(option),
+            "options": options.options_by_name(option),
         }  # fmt: skip
         measure = {key: value for key, value in (("blocks", blocks), ("rounds", rounds)) if value is not None}
         with flags_named():

@@ -24,7 +24,7 @@ def command(
     device: options.Device = "",
     threads: options.Threads = "",
     plugin: options.Plugins = None,
-    option: options.ImplementationOptions = None,
+    option: options.Options = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare outputs and every gradient with the float64 reference and print the largest errors.
@@ -46,7 +46,7 @@ def command(
     flags = {
         "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
         "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
-        "implementation_options": options.implementation_options(option),
+        "options": options.options_by_name(option),
     }  # fmt: skip
     with flags_named():
         request = build_request(suite, flags, {}, plugin or [])

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,7 +10,10 @@ from torch import Tensor
 from gatebench.conformance.kit import CheckFailed, NotApplicable, check
 from gatebench.conformance.trial import Trial
 from gatebench.conformance.values import close
+from gatebench.contract import Unsupported
+from gatebench.measure.failures import classify
 from gatebench.measure.subject import Tensors
+from gatebench.options import Option, OptionValue
 
 
 def _outputs(trial: Trial) -> tuple[Tensors, Tensors, Tensor]:
@@ -128,3 +132,39 @@ def _gru(params: Tensors, inputs: Tensors, reset: str, z: str) -> Tensor:
         h = update * h + (1 - update) * n if z == "keep" else (1 - update) * h + update * n
         outputs.append(h)
     return torch.stack(outputs)
+
+
+@check(
+    "other-options",
+    "The gate's options away from their defaults are computed right, or refused with Unsupported.",
+    "An option that is never read: look at gate[...] for each of gate.options.",
+)
+def other_options(trial: Trial) -> str:
+    if not trial.gate.options:
+        raise NotApplicable("the gate has no options")
+    served, refused = [], []
+    for name, option in trial.gate.options.items():
+        for value in _others(option, trial.gate[name]):
+            words = f"{name}={value}"
+            other = replace(trial, gate=type(trial.gate)(**{**dict(trial.gate.option_values), name: value}))
+            try:
+                other.agree(other.case(shape=trial.shape))
+            except Unsupported:
+                refused.append(words)
+                continue
+            except CheckFailed as failure:
+                raise CheckFailed(f"{words}: {failure}") from failure
+            except Exception as error:  # the code under test may raise anything
+                raise CheckFailed(f"{words}: {classify(error).reason}") from error
+            served.append(words)
+    return "; ".join(f"{what} {', '.join(words)}" for what, words in (("does", served), ("refuses", refused)) if words)
+
+
+def _others(option: Option, now: OptionValue) -> list[OptionValue]:
+    """Return values that an option may have besides the one it has: all choices, one other number."""
+    if option.type not in (int, float):
+        return [value for value in option.range if value != now]
+    low, high = (float(end) for end in option.range)
+    near = (2 * float(now), float(now) + 1, (float(now) + low) / 2, low, high)
+    inside = (option.type(value) for value in near if low <= value <= high)
+    return list(itertools.islice((value for value in inside if value != now), 1))

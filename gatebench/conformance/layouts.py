@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from gatebench.conformance.kit import check, require
+from gatebench.conformance.kit import NotApplicable, check, require
 from gatebench.conformance.trial import Trial
 from gatebench.conformance.values import close
 from gatebench.measure.subject import Tensors
@@ -180,6 +180,8 @@ def no_step_sees_the_future(trial: Trial) -> None:
     time=True,
 )
 def split_sequence(trial: Trial) -> None:
+    if not trial.gate.resumable:
+        raise NotApplicable("the gate's sequences cannot be cut")
     case = trial.case()
     inputs = trial.inputs(case)
     whole = trial.bind(case).without_gradients(inputs)

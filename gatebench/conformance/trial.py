@@ -201,7 +201,7 @@ class Bound:
     def __call__(self, inputs: Tensors) -> dict[str, Tensor]:
         """Call forward; inputs that require no gradient yet do so where the implementation differentiates."""
         if self.trial.differentiates and torch.is_grad_enabled():
-            for value in inputs.values():
+            for value in subjects.differentiable(inputs).values():
                 if value.is_leaf:
                     value.requires_grad_(True)
         given = subjects.swap_time_and_batch(self.trial.gate, inputs) if self.swapped else inputs
@@ -222,7 +222,7 @@ class Bound:
         detached = [name for name in cotangents if not outputs[name].requires_grad]
         if detached:
             raise CheckFailed(f"{', '.join(detached)} cannot be differentiated: autograd does not follow it")
-        leaves = self.prepared.leaves
+        inputs, leaves = subjects.differentiable(inputs), self.prepared.leaves
         found = torch.autograd.grad(
             [outputs[name] for name in cotangents], [*inputs.values(), *leaves.values()], list(cotangents.values()),
             allow_unused=True, materialize_grads=True,

@@ -13,6 +13,7 @@ from gatebench.shape import Shape
 
 Tensors = Mapping[str, Tensor]
 DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+_ANY_SHAPE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class Gate:
     def time_axis(self, tensor: str) -> int | None:
         """Return the axis of time in an input or output, None where it has none."""
         return {"x": 0, "output": 0}.get(tensor)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a sequence may be cut anywhere: the state carries all that later steps need of earlier ones."""
+        return bool(self.state(_ANY_SHAPE))
 
     # --- numbers to measure with
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gatebench.cases import Case
-from gatebench.contract import Prepared, prepared_implementation
+from gatebench.contract import Prepared, Unsupported, prepared_implementation
 from gatebench.gates import Gate
 from gatebench.options import Option
 
@@ -36,6 +36,8 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     compiled = compiled_forward(gate, case.shape, case.dtype, case.device, str(options["mode"]), int(options["chunk"]))
     if not gate.state(case.shape):
         return Prepared(compiled, params, detail=lambda: {"mode": options["mode"]})
+    if not gate.resumable:
+        raise Unsupported(f"compiles chunks of steps, and {gate.name} with these options cannot be cut into chunks")
     chunk = int(options["chunk"])
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

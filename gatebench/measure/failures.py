@@ -14,10 +14,10 @@ def classify(error: BaseException) -> Failure:
     """Return the Failure that an exception stands for; the last frame outside GateBench says where."""
     if isinstance(error, Failure):
         return error
-    if isinstance(error, Unsupported):
-        return Failure("unsupported", str(error), place(error))
-    if isinstance(error, Unavailable):
-        return Failure("unavailable", str(error), place(error))
+    if isinstance(error, Unsupported | Unavailable):
+        # A refusal says itself why; only a plugin's own line helps beside it.
+        status = "unsupported" if isinstance(error, Unsupported) else "unavailable"
+        return Failure(status, str(error), place(error) if _foreign(error) else "")
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(part in text for part in _OUT_OF_MEMORY_TEXTS):
         return Failure("out_of_memory", f"{type(error).__name__}: {text[:300]}", place(error))
@@ -30,10 +30,14 @@ def place(error: BaseException) -> str:
     """Return file:line where the error was raised; a syntax error's own place comes first."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_name(error.filename)}:{error.lineno}"
+    frames = _foreign(error) or traceback.extract_tb(error.__traceback__)
+    return f"{_name(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+
+
+def _foreign(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames that lie outside GateBench."""
     frames = traceback.extract_tb(error.__traceback__)
-    foreign = [frame for frame in frames if "/gatebench/" not in frame.filename and "/importlib" not in frame.filename]
-    frame = foreign[-1] if foreign else (frames[-1] if frames else None)
-    return f"{_name(frame.filename)}:{frame.lineno}" if frame else ""
+    return [frame for frame in frames if "/gatebench/" not in frame.filename and "/importlib" not in frame.filename]
 
 
 def _name(path: str) -> str:

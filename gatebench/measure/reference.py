@@ -60,7 +60,7 @@ def compute(gate: Gate, params: Tensors, inputs: Tensors, cotangents: Tensors) -
         eager = evaluate(gate, params, inputs, cotangents, dtype)
         return Reference(reference, {name: largest_error(eager[name], value) for name, value in reference.items()})
     params, inputs, cotangents = (
-        {name: value.float() for name, value in part.items()} for part in (params, inputs, cotangents)
+        {name: _cast(value, torch.float32) for name, value in part.items()} for part in (params, inputs, cotangents)
     )
     exact = evaluate(gate, params, inputs, cotangents, torch.float64)
     eager = evaluate(gate, params, inputs, cotangents, torch.float32)
@@ -72,10 +72,10 @@ def evaluate(
     gate: Gate, params: Tensors, inputs: Tensors, cotangents: Tensors, dtype: torch.dtype
 ) -> dict[str, Tensor]:
     """Return outputs, gradients and their parts by name, from gate.forward in `dtype`."""
-    params, inputs = (
-        {name: value.detach().to(dtype, copy=True).requires_grad_(bool(cotangents)) for name, value in part.items()}
-        for part in (params, inputs)
-    )
+    params, inputs = ({name: _cast(value, dtype) for name, value in part.items()} for part in (params, inputs))
+    leaves = {name: value for name, value in {**inputs, **params}.items() if value.is_floating_point()}
+    for leaf in leaves.values():
+        leaf.requires_grad_(bool(cotangents))
     with torch.set_grad_enabled(bool(cotangents)):
         outputs = gate.forward(params, inputs)
     gradients: dict[str, Tensor] = {}
@@ -84,13 +84,17 @@ def evaluate(
             expected = tuple(outputs[name].shape)
             raise Failure("wrong", f"{name} has shape {tuple(cotangent.shape)}, expected {expected}")
     if cotangents:
-        leaves = {**inputs, **params}
         upstream = [cotangents[name].to(dtype) for name in outputs]
         found = torch.autograd.grad(
             list(outputs.values()), list(leaves.values()), upstream, allow_unused=True, materialize_grads=True
         )
         gradients = dict(zip(leaves, found, strict=True))
     return named_tensors(gate, {name: value.detach() for name, value in outputs.items()}, gradients)
+
+
+def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a copy in `dtype`; integers are no values to round."""
+    return value.detach().to(dtype if value.is_floating_point() else value.dtype, copy=True)
 
 
 def named_tensors(gate: Gate, outputs: Tensors, gradients: Tensors) -> dict[str, Tensor]:

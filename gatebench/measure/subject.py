@@ -74,8 +74,18 @@ def forget_draws() -> None:
 
 
 def place(value: Tensor, case: Case) -> Tensor:
-    """Round to the case's dtype and copy to its device; the copy is the case's own."""
+    """Round to the case's dtype and copy to its device; the copy is the case's own.
+
+    Integers (the lengths of rows) stay as they are, on the CPU: torch's own packing wants them there.
+    """
+    if not value.is_floating_point():
+        return value.clone()
     return value.to(getattr(torch, case.dtype), copy=True).to(case.device)
+
+
+def differentiable(tensors: Mapping[str, Tensor]) -> Tensors:
+    """Return the tensors that have gradients: those of floating point."""
+    return {name: value for name, value in tensors.items() if value.is_floating_point()}
 
 
 def draw_cotangents(case: Case, outputs: Mapping[str, Tensor]) -> Tensors:
@@ -102,9 +112,9 @@ def prepare(case: Case, entry: Implementation) -> Subject:
         for tensor in prepared.leaves.values():
             tensor.requires_grad_(True)
         for buffer in buffers:
-            for tensor in buffer.values():
+            for tensor in differentiable(buffer).values():
                 tensor.requires_grad_(True)
-    subject.targets = [[*prepared.leaves.values(), *buffer.values()] for buffer in buffers]
+    subject.targets = [[*prepared.leaves.values(), *differentiable(buffer).values()] for buffer in buffers]
     return subject
 
 

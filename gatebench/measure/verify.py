@@ -147,7 +147,7 @@ def _reference(subject: Subject, references: ReferenceCache, index: int, cotange
 
 def _gradients(subject: Subject, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Differentiate all outputs with the seed's cotangents; by the gate's own names and layouts."""
-    buffer, leaves = subject.buffers[0], subject.prepared.leaves
+    buffer, leaves = subjects.differentiable(subject.buffers[0]), subject.prepared.leaves
     targets = [*buffer.values(), *leaves.values()]
     detached = [name for name in outputs if not outputs[name].requires_grad]
     if detached:

@@ -137,7 +137,7 @@ class Lines:
 
 
 @contextmanager
-def notice_when_slow(text: str, after_s: float = 3.0) -> Iterator[None]:
+def notice_when_slow(text: str, after_s: float = 10.0) -> Iterator[None]:
     """Print `text` on stderr where the body takes longer than this."""
     timer = threading.Timer(after_s, lambda: print(text, file=sys.stderr, flush=True))
     timer.daemon = True

@@ -103,13 +103,14 @@ def _expand_group(
     excludes = _excludes(where, group, catalogue)
     shapes = _shapes(where, group)
     for name, shape, options in itertools.product(names, shapes, _option_axes(group.get("options", {}))):
+        options = {**options, **narrowing.options.get(name, {})}
         gate_options = catalogue.check_options(f"{where}.options", name, options)
         for dtype, threads, cache, launch, mode in itertools.product(
             axes["dtypes"], axes["threads"], axes["cache"], axes["launch"], axes["modes"]
         ):
             for implementation in implementations:
                 given = group.get("implementation_options", {}).get(implementation, {})
-                given = {**given, **narrowing.implementation_options.get(implementation, {})}
+                given = {**given, **narrowing.options.get(implementation, {})}
                 for choice in _option_axes(given):
                     case = Case(
                         gate=name, implementation=implementation, shape=shape, dtype=dtype, device=device,
@@ -249,7 +250,11 @@ def _matches(case: Case, exclude: Mapping[str, Any]) -> bool:
 
 def _check_narrowing(narrowing: Narrowing, catalogue: Catalogue) -> Narrowing:
     """Check the names on the command line; returns the narrowing with families and `*` replaced."""
-    _known("-o", "implementation", narrowing.implementation_options, catalogue)
+    for name in narrowing.options:
+        if name not in catalogue.gates and name not in catalogue.implementations:
+            raise unknown(
+                "-o", "gate or implementation", name, [*catalogue.gates, *catalogue.implementations], SuiteError
+            )
     for flag, kind, values, choices in (
         ("-m", "mode", narrowing.modes, MODES),
         ("--dtype", "dtype", narrowing.dtypes, DTYPES),

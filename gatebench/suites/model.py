@@ -60,7 +60,7 @@ class Narrowing:
     hidden_size: tuple[int, ...] = ()
     threads: tuple[int, ...] = ()
     glob: str = ""
-    implementation_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by gate or implementation
 
     @property
     def chooses(self) -> bool:

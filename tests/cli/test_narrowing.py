@@ -50,6 +50,24 @@ def test_a_whole_suite_has_its_whole_stability_part(planned):
     assert planned() == ({"lstm", "gru"}, ["lstm", "gru", "rnn_tanh"])
 
 
+@pytest.mark.parametrize(
+    "what", [("quick",), ("--batch", "1", "--seq-len", "2", "--hidden-size", "4", "-m", "forward_backward")]
+)
+def test_o_gives_options_to_gates_and_to_implementations(monkeypatch, capsys, catalogue, what):
+    monkeypatch.setattr(discovering, "discover", lambda *plugins, **settings: catalogue)
+    given = ("-g", "lstm,gru", "-i", "eager,compile", "-o", "lstm.num_layers=2", "-o", "compile.chunk=4")
+    answer = call(capsys, monkeypatch, "run", *what, *given, "--dry-run", "--json")
+    assert answer.code == 0, answer.err
+    found = set()
+    for case_id in json.loads(answer.out)["cases"]:
+        case, *options = case_id.split(";")
+        found.add((*case.split("/")[:2], *options))
+    assert found == {
+        ("lstm", "eager", "num_layers=2"), ("lstm", "compile", "compile.chunk=4", "num_layers=2"),
+        ("gru", "eager"), ("gru", "compile", "compile.chunk=4"),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("narrowing", [{"gates": ("gru",)}, {"glob": "gru/*"}, {"glob": "gru", "modes": ("forward",)}])
 def test_stability_goes_with_the_gates_that_are_left(planned, narrowing):
     assert planned(**narrowing) == ({"gru"}, ["gru"])

@@ -227,6 +227,11 @@ def reads_z_first(params, inputs):
     return gru(swapped, inputs)
 
 
+@mutant("other-options", "swiglu")
+def takes_any_slope_for_one(params, inputs, gate):
+    return {"output": inputs["value"] * torch.nn.functional.silu(inputs["gate"])}
+
+
 @mutant("halves-in-order", "glu")
 def gates_by_the_value(params, inputs):
     return {"output": inputs["gate"] * torch.sigmoid(inputs["value"])}

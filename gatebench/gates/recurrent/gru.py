@@ -9,9 +9,19 @@ from torch import Tensor
 
 from gatebench.gates.base import Tensors
 from gatebench.gates.recurrent.base import Recurrent, State
+from gatebench.gates.recurrent.layers import Layered
 
 
-class GRU(Recurrent):
+class GatedRecurrentUnit(Recurrent):
+    """What the three forms share."""
+
+    letters = ("r", "z", "n")
+    transcendental_forward = 3
+    memory_block = "z"
+    nonlinearities: ClassVar[Mapping[str, str]] = {"r": "sigmoid", "z": "sigmoid", "n": "tanh"}
+
+
+class GRU(GatedRecurrentUnit, Layered):
     """Gated recurrent unit: reset after the product, z keeps the old state.
 
         r, z = σ(W x_t + b + U h_{t-1} + c)      n = tanh(W_n x_t + b_n + r ⊙ (U_n h_{t-1} + c_n))
@@ -27,11 +37,7 @@ class GRU(Recurrent):
         r"\\ h_t = (1 - z) \odot n + z \odot h_{t-1}"
     )
     source = "Cho et al. 2014, arXiv 1406.1078 (v1: reset after); torch.nn.GRU"
-    letters = ("r", "z", "n")
-    transcendental_forward = 3
     reserve = 4  # r, z, n, U_n h + c_n
-    memory_block = "z"
-    nonlinearities: ClassVar[Mapping[str, str]] = {"r": "sigmoid", "z": "sigmoid", "n": "tanh"}
 
     def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
         (h,) = state
@@ -43,7 +49,7 @@ class GRU(Recurrent):
         return (h,), {"r": r, "z": z, "n": n}
 
 
-class GRUResetBefore(GRU):
+class GRUResetBefore(GatedRecurrentUnit):
     """Gated recurrent unit, reset before the product: two dependent products a step. z keeps the old state.
 
         r, z = σ(W x_t + b + U h_{t-1} + c)      n = tanh(W_n x_t + b_n + U_n (r ⊙ h_{t-1}) + c_n)

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gatebench.gates.base import Tensors
-from gatebench.gates.recurrent.base import Recurrent, State
+from gatebench.gates.recurrent.base import State
+from gatebench.gates.recurrent.layers import Layered
 
 
-class LSTM(Recurrent):
+class LSTM(Layered):
     """Long short-term memory with forget gate.
 
         i, f, o = σ(W x_t + b + U h_{t-1} + c)      g = tanh(W x_t + b + U h_{t-1} + c)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatebench.gates.base import Tensors
 from gatebench.gates.recurrent.base import Recurrent, State
+from gatebench.gates.recurrent.layers import Layered
 
 
 class PlainRNN(Recurrent):
@@ -39,7 +40,7 @@ class RNNLinear(PlainRNN):
         return a
 
 
-class RNNTanh(PlainRNN):
+class RNNTanh(PlainRNN, Layered):
     """Plain recurrent network: h_t = tanh(W x_t + b + U h_{t-1} + c). Elman 1990; torch.nn.RNN."""
 
     name = "rnn_tanh"
@@ -52,7 +53,7 @@ class RNNTanh(PlainRNN):
         return torch.tanh(a)
 
 
-class RNNReLU(PlainRNN):
+class RNNReLU(PlainRNN, Layered):
     """Plain recurrent network with max(0, ·): h_t = relu(W x_t + b + U h_{t-1} + c). With U = I: IRNN, Le et al. 2015."""
 
     name = "rnn_relu"

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from gatebench.cases import Case
 from gatebench.contract import Prepared, prepared_implementation
 from gatebench.gates import Gate
+from gatebench.gates.recurrent.layers import require_single
 from gatebench.implementations.numba.cells import GRU, LSTM, RNN, Flow
 from gatebench.implementations.numba.panels import pack, pack_backward, project, project_back, unpack
 from gatebench.implementations.numba.recurrence import run_backward, run_forward
@@ -25,6 +26,7 @@ GATES = {"rnn_tanh": 1, "gru": 3, "lstm": 4}
 @prepared_implementation("numba", gates=list(GATES), devices=["cpu"], dtypes=["float32", "float64"], compiles=True)
 def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Pack W and U into panels; the panels are the leaves."""
+    require_single(gate, "numba")
     claim_threads(case.threads)
     gates, width = GATES[gate.name], case.shape.hidden_size
     leaves = {name: value.detach().clone() for name, value in params.items()}

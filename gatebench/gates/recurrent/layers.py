@@ -1,0 +1,200 @@
+"""Stacked, bidirectional and ragged recurrences, in the conventions of torch's own modules.
+
+A pass is one recurrence over time: layer by layer, and in each layer forward, then backward in time. Passes follow each
+other along the last axis of the states, (B, D·L·H), and in the parameters' names: weight_ih, weight_ih_reverse,
+weight_ih_l1, weight_ih_l1_reverse, ...
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gatebench.contract import Unsupported
+from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.gates.draw import generator
+from gatebench.gates.recurrent.base import Recurrent, State
+from gatebench.options import Option
+from gatebench.shape import Shape
+
+_ONE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)  # asks for names
+
+
+class Pass(NamedTuple):
+    """One recurrence over time within a stack."""
+
+    layer: int
+    reverse: bool
+
+    @property
+    def suffix(self) -> str:
+        """What its parameters' names end in."""
+        return (f"_l{self.layer}" if self.layer else "") + ("_reverse" if self.reverse else "")
+
+
+class Layered(Recurrent):
+    """A recurrence that may be stacked, run in both directions, and end at each row's own length."""
+
+    options: ClassVar[Mapping[str, Option]] = {
+        "num_layers": Option(1, int, (1, 64), "layers; each takes the outputs of the one below"),
+        "bidirectional": Option(
+            False, bool, (False, True), "a second pass in each layer, backward in time, its outputs beside the first's"
+        ),
+        "lengths": Option(
+            False, bool, (False, True),
+            "a further input lengths (B,): outputs are zero beyond a row's end, the final state is its last step's",
+        ),
+    }  # fmt: skip
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes in torch's order."""
+        directions = (False, True) if self["bidirectional"] else (False,)
+        return tuple(Pass(layer, reverse) for layer in range(self["num_layers"]) for reverse in directions)
+
+    @property
+    def single(self) -> bool:
+        """Whether this is one layer in one direction with rows of full length: every option at its default."""
+        return len(self.passes) == 1 and not self["lengths"]
+
+    @property
+    def resumable(self) -> bool:
+        return not (self["bidirectional"] or self["lengths"])
+
+    # --- what the gate is made of
+
+    def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for each in self.passes:
+            own = super().parameters(replace(shape, input_size=self._width(shape, each)))
+            found |= {name + each.suffix: size for name, size in own.items()}
+        return found
+
+    def _width(self, shape: Shape, of: Pass) -> int:
+        """Return the width of a pass's input."""
+        return shape.input_size if of.layer == 0 else shape.hidden_size * (2 if self["bidirectional"] else 1)
+
+    def state(self, shape: Shape) -> dict[str, int]:
+        return {part: width * len(self.passes) for part, width in super().state(shape).items()}
+
+    def input_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        return {**super().input_shapes(shape), **({"lengths": (shape.batch,)} if self["lengths"] else {})}
+
+    def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
+        """Draw inputs; lengths are integers spread evenly from T/B to T, in an order drawn from the seed."""
+        drawn = super().inputs(shape, seed, kind)
+        if self["lengths"]:
+            order = torch.randperm(shape.batch, generator=generator(seed, "lengths"))
+            drawn["lengths"] = self._lengths(shape)[order]
+        return drawn
+
+    @staticmethod
+    def _lengths(shape: Shape) -> Tensor:
+        """Return ⌈T (b + 1) / B⌉ for b = 0..B-1, all T where T or B is 1: the sum, and so the work, is the same for any seed."""
+        rows = torch.arange(1, shape.batch + 1)
+        return -(-shape.seq_len * rows // max(shape.batch, 1))
+
+    # --- what it computes
+
+    def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        if self.single:
+            return super().forward(params, inputs)
+        lengths = inputs["lengths"].to(inputs["x"].device) if self["lengths"] else None
+        starts = [inputs[f"{part}0"].chunk(len(self.passes), dim=-1) for part in self.parts]
+        finals: list[State] = []
+        x = inputs["x"]
+        for layer in range(self["num_layers"]):
+            outputs = []
+            for each in self.passes:
+                if each.layer == layer:
+                    start = tuple(part[len(finals)] for part in starts)
+                    output, final = self._run(self._own(params, each), x, start, each.reverse, lengths)
+                    outputs.append(output)
+                    finals.append(final)
+            x = torch.cat(outputs, dim=-1)
+        return {"output": x, **self._by_part(finals)}
+
+    def _run(
+        self, params: Tensors, x: Tensor, state: State, reverse: bool, lengths: Tensor | None
+    ) -> tuple[Tensor, State]:
+        """Run one pass over x (T, B, ·): outputs (T, B, H), zero beyond a row's end, and the last state."""
+        projected = F.linear(x, params["weight_ih"], params["bias_ih"])
+        steps = range(len(x))
+        outputs: list[Tensor] = [projected.new_empty(0)] * len(x)
+        for t in reversed(steps) if reverse else steps:
+            new, _ = self.cell(params, projected[t], state)
+            if lengths is None:
+                state, outputs[t] = new, new[0]
+                continue
+            inside = (t < lengths)[:, None]
+            state = tuple(torch.where(inside, after, before) for after, before in zip(new, state, strict=True))
+            outputs[t] = torch.where(inside, new[0], 0)
+        return torch.stack(outputs), state
+
+    def step(self, params: Tensors, x_t: Tensor, state: Tensor) -> Tensor:
+        """Advance all layers by one step; raises Unsupported where a step depends on more than the past."""
+        return torch.cat(list(self._by_part(self._climb(params, x_t, state)[0]).values()), dim=-1)
+
+    def activations(self, params: Tensors, x_t: Tensor, state: Tensor) -> dict[str, Tensor]:
+        """Return the gates' values at one step by letter, (B, L·H) each, layer by layer."""
+        values = self._climb(params, x_t, state)[1]
+        return {letter: torch.cat([value[letter] for value in values], dim=-1) for letter in values[0]}
+
+    def _climb(self, params: Tensors, x_t: Tensor, state: Tensor) -> tuple[list[State], list[dict[str, Tensor]]]:
+        """Compute one step layer by layer -> new states and gate values of each layer."""
+        if not self.resumable:
+            option = "bidirectional" if self["bidirectional"] else "lengths"
+            raise Unsupported(f"{self.name} with {option}=True has no step: it sees more than the state before")
+        parts = [part.chunk(len(self.passes), dim=-1) for part in state.chunk(len(self.parts), dim=-1)]
+        states, values = [], []
+        for number, each in enumerate(self.passes):
+            own = self._own(params, each)
+            projected = F.linear(x_t, own["weight_ih"], own["bias_ih"])
+            new, value = self.cell(own, projected, tuple(part[number] for part in parts))
+            states.append(new)
+            values.append(value)
+            x_t = new[0]
+        return states, values
+
+    def _own(self, params: Tensors, of: Pass) -> dict[str, Tensor]:
+        """Return the parameters of one pass by their names without suffix."""
+        return {name: params[name + of.suffix] for name in super().parameters(_ONE)}
+
+    def _by_part(self, states: list[State]) -> dict[str, Tensor]:
+        return {
+            part: torch.cat(values, dim=-1) for part, values in zip(self.parts, zip(*states, strict=True), strict=True)
+        }
+
+    def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
+        """Return the compulsory work of all passes p over n = Σ lengths steps of rows, with input widths I_p.
+
+        FLOP forward Σ_p 2n·G·H(I_p + H), twice that backward. Bytes as for one layer: what layers hand to each other
+        need not leave the core, x is read once, all weights once, the outputs (T, B, D·H) are written whole.
+        """
+        if self.single:
+            return super().cost(shape, mode, dtype)
+        B, T, I, H = shape.batch, shape.seq_len, shape.input_size, shape.hidden_size
+        G, P, s = len(self.letters), len(self.passes), DTYPE_BYTES[dtype]
+        n = int(self._lengths(shape).sum()) if self["lengths"] else B * T
+        weights = sum(G * H * (self._width(shape, each) + H + 2) for each in self.passes)
+        output, reserve = B * T * H * (2 if self["bidirectional"] else 1), self.reserve * n * P * H
+        flops = sum(2 * n * G * H * (self._width(shape, each) + H) for each in self.passes)
+        state = B * sum(self.state(shape).values())
+        forward = Cost(flops, self.transcendental_forward * n * P * H, s * (n * I + weights + output + 2 * state))
+        if mode == "forward":
+            return forward
+        backward = Cost(
+            2 * flops,
+            self.transcendental_backward * n * P * H,
+            s * (2 * n * I + 2 * output + reserve + 2 * weights),
+        )
+        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * reserve)
+
+
+def require_single(gate: Gate, implementation: str) -> None:
+    """Raise Unsupported where a gate's options ask for more than one layer, in one direction, of full rows."""
+    if isinstance(gate, Layered) and not gate.single:
+        raise Unsupported(f"{implementation} does one layer, one direction, and rows of full length")
