@@ -126,6 +126,7 @@ def test_the_onnx_cell_computes_what_the_gate_does_in_each_direction(name, engin
         tensors = {"X": inputs["x"], **{key: value[way : way + 1] for key, value in params.items()}, **initial}
         expected = run(model_of(operator, attributes, tensors), tensors)[:, 0]
         converted = gates.convert(gate, params, source="onnx", direction=direction)
+        assert list(converted) == list(gate.parameters(SHAPE))
         found = gate.forward(converted, {key: torch.tensor(value) for key, value in inputs.items()})["output"]
         torch.testing.assert_close(found, torch.tensor(expected), **tolerance)
 

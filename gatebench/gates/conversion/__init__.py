@@ -11,7 +11,7 @@ from gatebench.errors import UserError, unknown
 from gatebench.gates.base import Gate
 from gatebench.gates.conversion import keras, onnx, pytorch, tensorflow1, textbook
 from gatebench.gates.conversion.given import Given
-from gatebench.gates.conversion.layout import negated
+from gatebench.gates.conversion.layout import canonical_shapes, negated
 
 WORDS = {"direction": ("forward", "reverse"), "update_gate": ("keeps", "adds")}
 
@@ -87,7 +87,7 @@ def convert(
     found = chosen.read(gate, given)
     if gate.memory_sign < 0 and gate.memory_block:
         found = {name: negated(value, gate.blocks(name), gate.memory_block) for name, value in found.items()}
-    return {name: value.clone(memory_format=torch.contiguous_format) for name, value in found.items()}
+    return {name: found[name].clone(memory_format=torch.contiguous_format) for name in canonical_shapes(gate, 1, 1)}
 
 
 def _check_keywords(gate: Gate, source: Source, given: Given) -> None:

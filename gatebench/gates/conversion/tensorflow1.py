@@ -19,7 +19,13 @@ LETTERS = {
     "gru_reset_before": "rzn",
     "gru_textbook": "rzn",
 }
-PEEPHOLES = {"weight_ci": "w_i_diag", "weight_cf": "w_f_diag", "weight_co": "w_o_diag"}
+# What LSTMCell may have beyond kernel and bias, by the gates' names.
+EXTRA = {
+    "weight_ci": "w_i_diag",
+    "weight_cf": "w_f_diag",
+    "weight_co": "w_o_diag",
+    "weight_hr": "projection/kernel",
+}
 
 
 def read(gate: Gate, given: Given) -> dict[str, Tensor]:
@@ -32,8 +38,7 @@ def read(gate: Gate, given: Given) -> dict[str, Tensor]:
     letters = LETTERS[gate.name]
     theirs = _gru(given) if "r" in letters else _one_kernel(gate, given)
     if "f" in letters:
-        blocks = theirs["bias_hh"].chunk(4)
-        blocks[letters.index("f")].fill_(given.forget_bias)
+        theirs["bias_hh"].chunk(len(letters))[letters.index("f")].fill_(given.forget_bias)
     return {
         name: reordered(value, letters, gate.blocks(name)) if gate.blocks(name) else value
         for name, value in theirs.items()
@@ -42,11 +47,7 @@ def read(gate: Gate, given: Given) -> dict[str, Tensor]:
 
 def _one_kernel(gate: Gate, given: Given) -> dict[str, Tensor]:
     """Return the canonical parameters, blocks still in TensorFlow's order, of a cell with one kernel."""
-    extra = {
-        ours: theirs
-        for ours, theirs in {**PEEPHOLES, "weight_hr": "projection/kernel"}.items()
-        if ours in canonical_shapes(gate, 1, 2)
-    }
+    extra = {name: EXTRA[name] for name in canonical_shapes(gate, 1, 1) if name in EXTRA}
     module = given.module(("kernel", "bias", *extra.values()))
     hidden = max(module.size("bias", 0, 1) // len(LETTERS[gate.name]), 1)
     ours = canonical_shapes(gate, 1, hidden)
