@@ -3,9 +3,10 @@
 from typing import Any
 
 from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.gates.conversion import convert
 from gatebench.options import Option
 
-__all__ = ["DTYPE_BYTES", "Cost", "Gate", "Option", "Tensors", "get", "names"]
+__all__ = ["DTYPE_BYTES", "Cost", "Gate", "Option", "Tensors", "convert", "get", "names"]
 
 
 def get(name: str, **options: Any) -> Gate:
