@@ -81,6 +81,7 @@ class Implementation:
     operators: tuple[
         str, ...
     ] = ()  # torch operators that may do the work, most telling first; a profile says which did
+    torch_memory: bool = True  # allocates by torch alone; where not, peak_bytes is not known
     attest: str | None = None  # text that the names of its CUDA kernels must contain, else the case fails
     contract: int = CONTRACT
     origin: str = "built-in"  # file:line

@@ -50,6 +50,7 @@ BUILTIN_IMPLEMENTATIONS = {
     "native": "gatebench.implementations.native",
     "cudnn": "gatebench.implementations.cudnn",
     "numba": "gatebench.implementations.numba",
+    "onnxruntime": "gatebench.implementations.onnxruntime",
 }
 GATES_GROUP = "gatebench.gates"
 IMPLEMENTATIONS_GROUP = "gatebench.implementations"

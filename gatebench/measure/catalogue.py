@@ -19,7 +19,7 @@ from gatebench.options import Option
 from gatebench.registry import BUILTIN_IMPLEMENTATIONS, Registry, check_available
 from gatebench.shape import Shape
 
-_PACKAGES = ("torch", "numpy", "numba", "scipy", "triton")
+_PACKAGES = ("torch", "numpy", "numba", "scipy", "triton", "onnxruntime")
 _EXAMPLE = Shape(batch=1, seq_len=2, input_size=2, hidden_size=2)
 
 

@@ -49,7 +49,9 @@ def profile(subject: Subject) -> Profile:
     names = event_names(trace)
     events = trace.function_events or [] if cuda else []
     kernels = [event for event in events if event.device_type.name == "CUDA" and not event.is_user_annotation]
-    if cuda:
+    if not subject.entry.torch_memory:
+        peak = None
+    elif cuda:
         # A replayed graph allocates nothing: its memory was taken when it was captured.
         peak = None if subject.graphs else torch.cuda.max_memory_allocated() - before
     else:
