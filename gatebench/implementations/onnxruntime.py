@@ -19,6 +19,7 @@ from torch import Tensor
 from gatebench.cases import Case
 from gatebench.contract import Prepared, Unavailable, Unsupported, prepared_implementation
 from gatebench.gates import Gate
+from gatebench.gates.recurrent.layers import require_single
 from gatebench.options import Option
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ SETTINGS: dict[str, Any] = {
 @prepared_implementation("onnxruntime", gates=list(RECURRENT), dtypes=["float32"], **SETTINGS)
 def prepare_recurrent(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Use ONNX's RNN, LSTM or GRU, of which onnxruntime has float32 kernels; in the graph a state is (1, B, H)."""
+    require_single(gate, "onnxruntime")
     layout = RECURRENT[gate.name]
     T, B, I, H = case.shape.seq_len, case.shape.batch, case.shape.input_size, case.shape.hidden_size
     parts = tuple(gate.state(case.shape))

@@ -466,3 +466,43 @@ def test_what_does_not_fit_is_an_error_of_one_line(name, params, keywords, messa
     with pytest.raises(UserError, match=message) as caught:
         gates.convert(name, params, **keywords)
     assert "\n" not in str(caught.value)
+
+
+# --- gates that have several layers or directions themselves
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_layers": 2}, {"bidirectional": True}, {"num_layers": 2, "bidirectional": True}]
+)
+@pytest.mark.parametrize("name", MODULES)
+def test_a_whole_stack_of_a_torch_module(name, options):
+    gate = gates.get(name, **options)
+    module = MODULES[name](SHAPE.input_size, SHAPE.hidden_size, **options)
+    found = gates.convert(gate, module.state_dict(), source="torch")
+    assert list(found) == list(gate.parameters(SHAPE))
+    for key, value in found.items():
+        base, layer, reverse = key.removesuffix("_reverse"), 0, "_reverse" * key.endswith("_reverse")
+        if base.endswith("_l1"):
+            base, layer = base.removesuffix("_l1"), 1
+        assert torch.equal(value, getattr(module, f"{base}_l{layer}{reverse}"))
+
+
+def test_both_directions_of_an_onnx_node():
+    gate = gates.get("rnn_tanh", bidirectional=True)
+    params = {"W": random(2, 4, 5), "R": random(2, 4, 4)}
+    found = gates.convert(gate, params, source="onnx")
+    assert torch.equal(found["weight_ih_reverse"], torch.from_numpy(params["W"][1]))
+    assert torch.equal(found["weight_hh"], torch.from_numpy(params["R"][0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "source", "keywords", "message"),
+    [
+        ({"num_layers": 2}, "onnx", {}, "num_layers = 2; accepted: one pass, in its own gate; convert pass by pass"),
+        ({"bidirectional": True}, "keras", {}, "bidirectional = True; accepted: one pass"),
+        ({"num_layers": 2}, "torch", {"layer": 1}, "layer = 1 says nothing here"),
+    ],
+)
+def test_what_a_stack_cannot_be_read_from_is_an_error(options, source, keywords, message):
+    with pytest.raises(UserError, match=message):
+        gates.convert(gates.get("lstm", **options), {}, source=source, **keywords)

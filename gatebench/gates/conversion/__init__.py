@@ -12,6 +12,7 @@ from gatebench.gates.base import Gate
 from gatebench.gates.conversion import keras, onnx, pytorch, tensorflow1, textbook
 from gatebench.gates.conversion.given import Given
 from gatebench.gates.conversion.layout import canonical_shapes, negated
+from gatebench.gates.recurrent.layers import Layered
 
 WORDS = {"direction": ("forward", "reverse"), "update_gate": ("keeps", "adds")}
 
@@ -57,7 +58,8 @@ def convert(
     textbook     a matrix per gate, W_f (H, I), U_f (H, H), b_f (H,), ...: σ(W x + U h + b); see `textbook.read`
     tensorflow1  kernel (I + H, G·H) and bias of BasicRNNCell, BasicLSTMCell, LSTMCell, GRUCell; see `tensorflow1.read`
 
-    layer, direction  which of torch's; which of ONNX' two directions (a node with one has only that)
+    layer, direction  which of torch's; which of ONNX' two directions (a node with one has only that); a gate that has
+                      several layers or directions itself takes all of them from torch, both directions from ONNX
     forget_bias       what TensorFlow's LSTM cells add to f beyond the stored bias
     update_gate       what the text's z does: "keeps" the old state, h = z ⊙ h' + (1 - z) ⊙ n, or "adds" the new one,
                       h = (1 - z) ⊙ h' + z ⊙ n; None: what the gate's own z does
@@ -83,11 +85,40 @@ def convert(
             where, f"params is a {type(params).__name__}", "accepted: a mapping of names to tensors or arrays"
         )
     given = Given(where, params, layer, direction, forget_bias, update_gate)
+    if isinstance(gate, Layered) and len(gate.passes) > 1:
+        return _convert_stack(gate, source, given)
     _check_keywords(gate, chosen, given)
     found = chosen.read(gate, given)
     if gate.memory_sign < 0 and gate.memory_block:
         found = {name: negated(value, gate.blocks(name), gate.memory_block) for name, value in found.items()}
     return {name: found[name].clone(memory_format=torch.contiguous_format) for name in canonical_shapes(gate, 1, 1)}
+
+
+def _convert_stack(gate: Layered, source: str, given: Given) -> dict[str, Tensor]:
+    """Convert all layers and directions of a gate that has several, pass by pass."""
+    means = SOURCES[source].keywords
+    missing = [
+        option
+        for option, keyword, default in (("num_layers", "layer", 1), ("bidirectional", "direction", False))
+        if gate[option] != default and keyword not in means
+    ]
+    if missing:
+        what = f"{missing[0]} = {gate[missing[0]]}"
+        raise UserError(given.where, what, "accepted: one pass, in its own gate", "convert pass by pass")
+    for name in ("layer", "direction"):
+        if getattr(given, name) != getattr(Given, name):
+            raise UserError(
+                given.where, f"{name} = {getattr(given, name)!r} says nothing here", "", f"leave out {name}"
+            )
+    found: dict[str, Tensor] = {}
+    for each in gate.passes:
+        keywords = {"layer": each.layer, "direction": "reverse" if each.reverse else "forward"}
+        own = convert(
+            type(gate)(), given.params, source=source, forget_bias=given.forget_bias, update_gate=given.update_gate,
+            **{name: value for name, value in keywords.items() if name in means},
+        )  # fmt: skip
+        found |= {name + each.suffix: value for name, value in own.items()}
+    return found
 
 
 def _check_keywords(gate: Gate, source: Source, given: Given) -> None:
