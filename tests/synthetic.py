@@ -135,6 +135,7 @@ def _row(run_id: str, case: Case, status: str, reason: str | None) -> dict[str, 
         "seq_len": case.shape.seq_len, "input_size": case.shape.input_size, "hidden_size": case.shape.hidden_size,
         "cache": case.cache, "launch": case.launch, "seed": case.seed, "harness": "worker", "status": status,
         "reason": reason, "loops": 4 if status == "ok" else None,
+        "compile_warm_ns": 3e8 if status == "ok" and case.implementation == "compile" else None,
     }  # fmt: skip
 
 

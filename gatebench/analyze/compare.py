@@ -113,6 +113,24 @@ def _differences(numerator: dict[int, float], denominator: dict[int, float]) -> 
     return {block: log - denominator[block] for block, log in numerator.items() if block in denominator}
 
 
+def pay_back_calls(compared: pd.DataFrame) -> pd.Series:
+    """Return after how many calls a compiled case has paid back its first call, against the baseline.
+
+        calls = compile time / (time of baseline - time), infinite where it is not faster
+
+    The compile time is that of empty caches where it was seen, else that of filled ones. NaN where nothing was
+    compiled, or one of the two has no time.
+    """
+    times = compared.set_index(["run_id", "case_id", "side"])["time_ns"].to_dict()
+    found = []
+    columns = ["run_id", "baseline_case_id", "side", "case_id", "time_ns", "compile_cold_ns", "compile_warm_ns"]
+    for run, base, side, case, time_ns, cold, warm in compared[columns].itertuples(index=False):
+        saved = times.get((run, base, side), np.nan) - time_ns
+        cost = warm if np.isnan(cold) else cold
+        found.append(np.nan if base == case or np.isnan(saved) else (cost / saved if saved > 0 else cost * np.inf))
+    return pd.Series(found, index=compared.index, dtype=float)
+
+
 def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Summarise speed-ups per group and competitor: geometric mean over problems, wins and losses.
 

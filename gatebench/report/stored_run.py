@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.text import Text
 
-from gatebench.analyze.compare import compare
+from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
 from gatebench.report.names import options_label
 from gatebench.report.quantities import is_missing, significant
@@ -51,7 +51,8 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
         print(f"--baseline: {baseline} has no time in this run; the default baseline stands in", file=sys.stderr)
         baseline = None
     gates = _expand(view.gates, results)
-    compared = _chosen(compare(measurements, samples, baseline), gates, view)
+    compared = compare(measurements, samples, baseline)
+    compared = _chosen(compared.assign(pay_back_calls=pay_back_calls(compared)), gates, view)
     if gates or len(compared) < len(measurements):
         stability = stability[stability["gate"].isin([*gates, *compared["gate"]])]
     if view.as_json:

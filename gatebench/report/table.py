@@ -1,6 +1,7 @@
 """The table after a run: per gate, dtype and mode, one line per shape, implementations as columns. DataFrames in,
 rows of text out; gatebench.report.stored_run prints them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,18 @@ from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.stability import case_summary
 from gatebench.store.schema import FAILURES
 
-METRICS = ("time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile")
+METRICS = (
+    "time",
+    "speedup",
+    "error",
+    "tokens_per_s",
+    "gb_per_s",
+    "tflops",
+    "peak_bytes",
+    "saved_bytes",
+    "compile",
+    "pay_back",
+)
 _REFUSED = ("unsupported", "unavailable")
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor tells nothing
@@ -36,7 +48,8 @@ class Block:
 def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame) -> list[Block]:
     """Return one Block per gate, dtype, mode and device, in the order of the run.
 
-    compared: the rows to show, from analyze.compare.compare over the whole run: what is hidden changes no number.
+    compared: the rows to show, from analyze.compare.compare over the whole run, with its pay_back_calls: what is hidden
+    changes no number.
     """
     means: dict[tuple, list[Row]] = {}
     for mean in _rows(geometric_means(compared, samples, SHARED_COLUMNS)):
@@ -181,7 +194,7 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
             if (value := _largest(rows_of[name], column)) is not None
         ]
         if parts:
-            notes.append(f"first call of {name}: up to " + ", ".join(parts))
+            notes.append(f"first call of {name}: up to " + ", ".join(parts) + _pay_back(rows_of[name]))
     kernels = {
         name: " | ".join(dict.fromkeys(row.kernel for row in rows_of[name] if not is_missing(row.kernel)))
         for name in columns
@@ -194,6 +207,20 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
         notes.append(f"{name} at {shapes}: {status.replace('_', ' ')}: {reason}")
     refused = [row for row in table if row.competitor in columns and row.status in _REFUSED]
     return notes + [f"{name}: {reason}" for name, reason in _by(refused, lambda row: (row.competitor, row.reason))]
+
+
+def _pay_back(rows: list[Row]) -> str:
+    """Say after how many calls compiling pays back, over the shapes of a table."""
+    calls = [row.pay_back_calls for row in rows if not is_missing(row.pay_back_calls)]
+    finite = [value for value in calls if math.isfinite(value)]
+    if not calls:
+        return ""
+    if not finite:
+        return f"; never pays back against {rows[0].baseline}"
+    low, high = (f"{max(1, math.ceil(value)):,}" for value in (min(finite), max(finite)))
+    never = f", never at {len(calls) - len(finite)} of {len(calls)} shapes" if len(finite) < len(calls) else ""
+    after = low if low == high else f"{low} to {high}"
+    return f"; pays back against {rows[0].baseline} after {after} calls{never}"
 
 
 def _largest(rows: list[Row], column: str) -> float | None:
@@ -263,6 +290,9 @@ def _metric(row: pd.Series, metric: str) -> str:
     if metric == "compile":
         value = row["compile_cold_ns"] if not is_missing(row["compile_cold_ns"]) else row["compile_warm_ns"]
         return time_text(value)
+    if metric == "pay_back":
+        calls = row["pay_back_calls"]
+        return "–" if is_missing(calls) else ("never" if math.isinf(calls) else f"{math.ceil(calls):,} calls")
     if metric in ("peak_bytes", "saved_bytes"):
         return "–" if is_missing(row[metric]) else f"{row[metric] / 2**20:.3g} MiB"
     if seconds is None:

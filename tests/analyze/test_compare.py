@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from gatebench.analyze.compare import compare, geometric_means
+from gatebench.analyze.compare import compare, geometric_means, pay_back_calls
 
 # Two cases of one block drift by the same factor: their ratio has no spread at all.
 DRIFT = {0: 1.0, 1: 1.3, 2: 0.8}
@@ -128,3 +128,17 @@ def test_a_mean_uses_only_blocks_that_hold_all_its_problems():
     mean = geometric_means(found, frame[~lost], ["gate"]).iloc[0]
     assert mean["geometric_mean"] == pytest.approx(math.sqrt(4 * 8))
     assert math.isnan(mean["low"])
+
+
+def test_compiling_pays_back_after_its_cost_over_what_a_call_saves():
+    compiled = {"compile_cold_ns": None, "compile_warm_ns": None}
+    rows = [
+        row("eager", 8e6, **compiled),
+        row("compile", 3e6, options='{"chunk": 8}', compile_cold_ns=2e9, compile_warm_ns=None),  # 2 s / 5 ms
+        row("compile", 6e6, options='{"chunk": 2}', compile_cold_ns=None, compile_warm_ns=1e8),  # 0.1 s / 2 ms
+        row("compile", 9e6, options='{"chunk": 1}', compile_cold_ns=1e9, compile_warm_ns=None),
+        row("compile", None, options='{"chunk": 4}', compile_cold_ns=1e9, compile_warm_ns=None),
+        row("numba", 2e6, **compiled),
+    ]
+    frame = compared(rows).astype({"compile_cold_ns": float, "compile_warm_ns": float})
+    assert pay_back_calls(frame).fillna(-1).tolist() == [-1, 400, 50, math.inf, -1, -1]

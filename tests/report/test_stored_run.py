@@ -36,6 +36,7 @@ def test_hiding_rows_changes_no_number(capsys, folder):
     whole = records(capsys, folder)
     for view in (
         {"implementations": ("numba",)},
+        {"implementations": ("compile",)},
         {"gates": ("lstm",)},
         {"glob": "lstm/numba/T128*"},
         {"gates": ("family:recurrent",), "implementations": ("eager", "numba")},
@@ -43,6 +44,7 @@ def test_hiding_rows_changes_no_number(capsys, folder):
         part = records(capsys, folder, **view)
         assert 0 < len(part) < len(whole)
         assert part == {case_id: whole[case_id] for case_id in part}
+    assert any(row["pay_back_calls"] is not None for row in whole.values() if row["implementation"] == "compile")
 
 
 def test_the_hidden_baseline_is_still_named_in_the_title(capsys, folder):
