@@ -56,6 +56,8 @@ BUILTIN_GATES = {
     "geglu_tanh_ffn": "gatebench.gates.glu.feed_forward:GEGLUTanhFFN",
     "swiglu_ffn": "gatebench.gates.glu.feed_forward:SwiGLUFFN",
     "gtu_ffn": "gatebench.gates.glu.feed_forward:GTUFFN",
+    "highway": "gatebench.gates.highway:Highway",
+    "highway_uncoupled": "gatebench.gates.highway:HighwayUncoupled",
 }
 BUILTIN_IMPLEMENTATIONS = {
     "eager": "gatebench.implementations.eager",

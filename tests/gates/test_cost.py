@@ -81,6 +81,9 @@ BY_HAND = {
     "slstm": (1728, 5, 30 + 176 + 24 + 64, 60 + 48 + 168 + 2 * 176),
     # 2·6·(20 + 16 + 16); parameters 20 + 4 + 32 + 4
     "minimal_rnn": (624, 2, 30 + 60 + 24 + 16, 60 + 48 + 48 + 2 * 60),
+    # 4nd², 6nd²; parameters 2·(16 + 4), 3·(16 + 4)
+    "highway": (384, 2, 48 + 40, 72 + 48 + 80),
+    "highway_uncoupled": (576, 3, 48 + 60, 72 + 72 + 120),
 }
 
 
@@ -106,5 +109,6 @@ def test_options_that_leave_work_out_cost_less():
     assert exp.cost(SHAPE, "forward", "float32").transcendental == 4 * 24
     kept = gates.get("slstm").cost(SHAPE, "backward", "float32").bytes_min
     assert kept - exp.cost(SHAPE, "backward", "float32").bytes_min == 4 * 24
+    assert gates.get("highway", activation="relu").cost(SQUARE, "forward", "float32").transcendental == 24
     bare = gates.get("lstm_layernorm", affine=False).cost(SHAPE, "forward", "float32")
     assert gates.get("lstm_layernorm").cost(SHAPE, "forward", "float32").bytes_min - bare.bytes_min == 4 * 72

@@ -84,4 +84,4 @@ def test_a_gate_without_such_a_block_refuses(name):
 
 def test_the_gates_that_keep_a_state_are_these():
     assert {"lstm_coupled", "lstm_projected", "lstm_layernorm", "minimal_rnn", "slstm", "gru_textbook"} <= set(KEEPING)
-    assert {"lstm_no_forget_gate", "rnn_tanh", "glu"} <= set(OTHERS)
+    assert {"lstm_no_forget_gate", "highway", "rnn_tanh", "glu"} <= set(OTHERS)
