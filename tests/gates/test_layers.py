@@ -153,3 +153,14 @@ def test_hidden_states_of_other_layers_matter():
     after = gate.forward(params, inputs)["h"]
     assert torch.equal(before[:, : SHAPE.hidden_size], after[:, : SHAPE.hidden_size])
     assert not torch.isclose(before[:, SHAPE.hidden_size :], after[:, SHAPE.hidden_size :]).any()
+
+
+def test_a_forget_bias_is_set_in_every_pass():
+    gate = gates.get("lstm", num_layers=2, bidirectional=True)
+    params, plain = gate.draw(SHAPE, seed=5, init="forget_bias=1"), gate.draw(SHAPE, seed=5)
+    H = SHAPE.hidden_size
+    for suffix in ("", "_reverse", "_l1", "_l1_reverse"):
+        assert params[f"bias_ih{suffix}"][H : 2 * H].tolist() == [1.0] * H
+        assert params[f"bias_hh{suffix}"][H : 2 * H].tolist() == [0.0] * H
+        assert torch.equal(params[f"bias_ih{suffix}"][:H], plain[f"bias_ih{suffix}"][:H])
+        assert torch.equal(params[f"weight_hh{suffix}"], plain[f"weight_hh{suffix}"])

@@ -10,12 +10,11 @@ from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gatebench.contract import Unsupported
-from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
-from gatebench.gates.draw import generator
+from gatebench.gates.base import Gate, Tensors
+from gatebench.gates.draw import generator, parse_init
 from gatebench.gates.recurrent.base import Recurrent, State
 from gatebench.options import Option
 from gatebench.shape import Shape
@@ -121,7 +120,7 @@ class Layered(Recurrent):
         self, params: Tensors, x: Tensor, state: State, reverse: bool, lengths: Tensor | None
     ) -> tuple[Tensor, State]:
         """Run one pass over x (T, B, ·): outputs (T, B, H), zero beyond a row's end, and the last state."""
-        projected = F.linear(x, params["weight_ih"], params["bias_ih"])
+        projected = self.project(params, x)
         steps = range(len(x))
         outputs: list[Tensor] = [projected.new_empty(0)] * len(x)
         for t in reversed(steps) if reverse else steps:
@@ -152,8 +151,7 @@ class Layered(Recurrent):
         states, values = [], []
         for number, each in enumerate(self.passes):
             own = self._own(params, each)
-            projected = F.linear(x_t, own["weight_ih"], own["bias_ih"])
-            new, value = self.cell(own, projected, tuple(part[number] for part in parts))
+            new, value = self.cell(own, self.project(own, x_t), tuple(part[number] for part in parts))
             states.append(new)
             values.append(value)
             x_t = new[0]
@@ -168,30 +166,18 @@ class Layered(Recurrent):
             part: torch.cat(values, dim=-1) for part, values in zip(self.parts, zip(*states, strict=True), strict=True)
         }
 
-    def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
-        """Return the compulsory work of all passes p over n = Σ lengths steps of rows, with input widths I_p.
+    def extent(self, shape: Shape) -> tuple[int, int, int]:
+        steps = int(self._lengths(shape).sum()) if self["lengths"] else shape.batch * shape.seq_len
+        output = shape.batch * shape.seq_len * shape.hidden_size * (2 if self["bidirectional"] else 1)
+        return steps, len(self.passes), output
 
-        FLOP forward Σ_p 2n·G·H(I_p + H), twice that backward. Bytes as for one layer: what layers hand to each other
-        need not leave the core, x is read once, all weights once, the outputs (T, B, D·H) are written whole.
-        """
-        if self.single:
-            return super().cost(shape, mode, dtype)
-        B, T, I, H = shape.batch, shape.seq_len, shape.input_size, shape.hidden_size
-        G, P, s = len(self.letters), len(self.passes), DTYPE_BYTES[dtype]
-        n = int(self._lengths(shape).sum()) if self["lengths"] else B * T
-        weights = sum(G * H * (self._width(shape, each) + H + 2) for each in self.passes)
-        output, reserve = B * T * H * (2 if self["bidirectional"] else 1), self.reserve * n * P * H
-        flops = sum(2 * n * G * H * (self._width(shape, each) + H) for each in self.passes)
-        state = B * sum(self.state(shape).values())
-        forward = Cost(flops, self.transcendental_forward * n * P * H, s * (n * I + weights + output + 2 * state))
-        if mode == "forward":
-            return forward
-        backward = Cost(
-            2 * flops,
-            self.transcendental_backward * n * P * H,
-            s * (2 * n * I + 2 * output + reserve + 2 * weights),
-        )
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * reserve)
+    def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
+        """Draw parameters; an init that sets a bias sets it in every pass."""
+        params, scheme, one = super().draw(shape, seed), parse_init(init), type(self)()
+        for number, each in enumerate(self.passes):
+            own = scheme.apply(one, shape, seed + number, self._own(params, each))
+            params |= {name + each.suffix: value for name, value in own.items()}
+        return params
 
 
 def require_single(gate: Gate, implementation: str) -> None:
