@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
 
-.PHONY: docs bench dashboard test ci lint overhead gpu slow browser screenshots clean
+.PHONY: docs bench dashboard test test-examples ci lint overhead gpu slow browser screenshots clean
 
 bench: .venv/dashboard.installed
 	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
@@ -24,7 +24,11 @@ test: .venv/dev.installed browser
 slow: .venv/dev.installed browser
 	$(PYTEST) -m "slow and not cuda"
 
-ci: lint test slow
+# Beside .venv's own packages, not among them: an installed plugin takes part in all that gatebench lists and measures.
+test-examples: .venv/examples.installed
+	PYTHONPATH=$(CURDIR)/.venv/examples $(PYTEST) examples/gatebench-jax
+
+ci: lint test slow test-examples
 
 lint: .venv/dev.installed
 	$(BIN)/ruff check .
@@ -66,6 +70,13 @@ browser:
 .venv/dev.installed: .venv/dashboard.installed
 	@echo "Installing the tools for tests into .venv (once)"
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/examples.installed: .venv/dev.installed $(wildcard examples/gatebench-jax/pyproject.toml examples/gatebench-jax/gatebench_jax/*.py)
+	@echo "Installing the example plugin and JAX into .venv (once)"
+	$(PIP) jax
+	@rm -rf .venv/examples
+	$(PIP) --no-deps --target .venv/examples examples/gatebench-jax
 	@touch $@
 
 clean:

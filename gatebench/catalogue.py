@@ -19,7 +19,8 @@ _GATES_IN_SOURCE = re.compile(r"""gate\(\s*["']([^"']+)["']""")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Gates, implementations and environment; `files` maps names to the plugin files that they come from."""
+    """Gates, implementations and environment; `files` maps names to the plugin files that they come from, `packages`
+    names to {"package", "version"} where an installed package gives them."""
 
     gates: Mapping[str, Mapping[str, Any]]
     implementations: Mapping[str, Mapping[str, Any]]
@@ -27,6 +28,7 @@ class Catalogue:
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     broken: Mapping[Path, str] = field(default_factory=dict)  # plugin files that cannot be imported, and why
     broken_gates: Mapping[str, Path] = field(default_factory=dict)  # names of gates that such files would give
+    packages: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     @property
     def cores(self) -> int:

@@ -54,6 +54,7 @@ class Prepared:
     canonical   maps gradients of the leaves to the gate's parameter names and layouts; untimed
     kernel      says after the calls what really ran, or None where it is not known
     detail      says after the calls what else is worth storing (JSON values)
+    threads     counts the CPU threads of the library that computes, where it does not use torch's
     """
 
     forward: "Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Mapping[str, Tensor]]"
@@ -61,6 +62,7 @@ class Prepared:
     canonical: "Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]" = same_names
     kernel: Callable[[], str | None] | None = None
     detail: Callable[[], dict[str, Any]] | None = None
+    threads: Callable[[], int] | None = None
 
 
 Prepare = Callable[["Gate", "Case", "Mapping[str, Tensor]"], Prepared]

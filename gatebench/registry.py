@@ -77,10 +77,10 @@ class Registry:
     def __init__(self) -> None:
         self._gates: dict[str, type[Gate]] = {}
         self._implementations: dict[str, list[Implementation]] = {}
-        self._entry_points = {
-            group: {point.name: point for point in entry_points(group=group)}
-            for group in (GATES_GROUP, IMPLEMENTATIONS_GROUP)
-        }
+        self._entry_points: dict[str, dict[str, list[EntryPoint]]] = {GATES_GROUP: {}, IMPLEMENTATIONS_GROUP: {}}
+        for group, by_name in self._entry_points.items():
+            for point in entry_points(group=group):
+                by_name.setdefault(point.name, []).append(point)
 
     def gate_names(self) -> list[str]:
         """Return all names of gates, built-ins first."""
@@ -100,7 +100,7 @@ class Registry:
             module, attribute = BUILTIN_GATES[name].split(":")
             return getattr(importlib.import_module(module), attribute)
         if name not in self._gates and name in self._entry_points[GATES_GROUP]:
-            point = self._entry_points[GATES_GROUP][name]
+            point = self._entry_point(GATES_GROUP, name)
             self._add_noted(*_collect(point.module, point.load))
         if name not in self._gates:
             raise unknown("gate", "gate", name, self.gate_names())
@@ -113,11 +113,25 @@ class Registry:
                 module = BUILTIN_IMPLEMENTATIONS[name]
                 self._add_noted(*_collect(module, lambda: importlib.import_module(module)))
             elif name in self._entry_points[IMPLEMENTATIONS_GROUP]:
-                point = self._entry_points[IMPLEMENTATIONS_GROUP][name]
+                point = self._entry_point(IMPLEMENTATIONS_GROUP, name)
                 self._add_noted(*_collect(point.module, point.load))
         if name not in self._implementations:
             raise unknown("implementation", "implementation", name, self.implementation_names())
         return self._implementations[name]
+
+    def _entry_point(self, group: str, name: str) -> EntryPoint:
+        """Return the entry point of a name; raises PluginError where two packages give it."""
+        point, *others = self._entry_points[group][name]
+        if others:
+            givers = " and ".join(_package(giver)["package"] or giver.module for giver in (point, *others))
+            raise PluginError(f"{group} {name}", f"given by {givers}", "one package", "uninstall one of them")
+        return point
+
+    def packages(self) -> dict[str, dict[str, str | None]]:
+        """Return name -> {"package", "version"} of each gate and implementation that an installed package gives."""
+        return {
+            name: _package(points[0]) for by_name in self._entry_points.values() for name, points in by_name.items()
+        }
 
     def implementation(self, name: str, gate: str) -> Implementation | None:
         """Return the entry of `name` that serves `gate`, or None where it never does."""
@@ -215,9 +229,9 @@ def check_available(entry: Implementation, device: str) -> None:
         entry.available(device)
 
 
-def plugin_distribution(point: EntryPoint) -> tuple[str | None, str | None]:
+def _package(point: EntryPoint) -> dict[str, str | None]:
     """Return package and version of the distribution that an entry point belongs to."""
-    return (point.dist.name, point.dist.version) if point.dist else (None, None)
+    return {"package": point.dist and point.dist.name, "version": point.dist and point.dist.version}
 
 
 @functools.cache

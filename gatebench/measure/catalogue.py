@@ -35,13 +35,14 @@ def versions() -> dict[str, str]:
 
 
 def describe(registry: Registry, names: list[str], ceilings: bool) -> dict[str, Any]:
-    """Return {"gates": ..., "implementations": ..., "environment": ...} as plain data; names: [] means all."""
+    """Return gates, implementations, environment and the packages that give some, as plain data; names: [] means all."""
     return {
         "gates": {name: describe_gate(registry.gate(name)()) for name in registry.gate_names()},
         "implementations": {
             name: _describe_implementation(registry, name) for name in names or registry.implementation_names()
         },
         "environment": environment(ceilings),
+        "packages": registry.packages(),
     }
 
 

@@ -4,7 +4,7 @@ import functools
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -179,7 +179,7 @@ def _batch_first(gate: Gate, prepared: Prepared) -> Prepared:
             for name, value in outputs.items()
         }
 
-    return Prepared(forward, prepared.leaves, prepared.canonical, prepared.kernel, prepared.detail)
+    return replace(prepared, forward=forward)
 
 
 # --- the three modes

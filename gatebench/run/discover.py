@@ -26,7 +26,9 @@ def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
         raise UserError(
             "gatebench", f"a worker cannot start: {scrub(failure.reason)}", "", "check the installation of torch"
         ) from failure
-    catalogue = Catalogue(described["gates"], described["implementations"], described["environment"])
+    catalogue = Catalogue(
+        described["gates"], described["implementations"], described["environment"], packages=described["packages"]
+    )
     for path in dict.fromkeys(path.resolve() for path in plugins):
         catalogue = _with_plugin(catalogue, path)
     return catalogue

@@ -19,7 +19,7 @@ from gatebench.errors import SuiteError
 from gatebench.run.environment import environment_class, git_state, shared_memory_bytes
 from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
-from gatebench.run.publish import describe_plugin, publish
+from gatebench.run.publish import describe_package, describe_plugin, publish
 from gatebench.run.runner import Runner
 from gatebench.store.journal import Journal
 from gatebench.suites import Narrowing, Suite, expand, expand_stability
@@ -146,6 +146,7 @@ def make_header(request: Request, plan: Plan) -> dict[str, Any]:
     suite, catalogue = request.suite, plan.catalogue
     gates = {case.gate for case in plan.cases} | {entry["gate"] for entry in plan.stability}
     described = {name: catalogue.gates[name] for name in sorted(gates)}
+    names = gates | {case.implementation for case in plan.cases}
     files = request.all_plugins()
     return {
         "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -159,7 +160,10 @@ def make_header(request: Request, plan: Plan) -> dict[str, Any]:
             "stability": list(suite.stability),
         },
         "git": git_state(Path(__file__).resolve().parents[2]),
-        "plugins": [describe_plugin(_names(catalogue, path) or path.stem, path) for path in files],
+        "plugins": [
+            *(describe_plugin(_names(catalogue, path) or path.stem, path) for path in files),
+            *(describe_package(name, catalogue.packages[name]) for name in sorted(names & catalogue.packages.keys())),
+        ],
         "environment": dict(catalogue.environment),
         "environment_class": environment_class(catalogue.environment),
         "seed": suite.seed,

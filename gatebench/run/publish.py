@@ -90,6 +90,11 @@ def describe_plugin(name: str, path: Path) -> dict[str, Any]:
     }
 
 
+def describe_package(name: str, package: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return what a manifest keeps of a name that an installed package gives: the package and its version."""
+    return {"name": name, "file": None, "sha256": None, "text": None, **package}
+
+
 def sample_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the samples: timings, and one row per block for import, prepare, first call and compile."""
     rows = []

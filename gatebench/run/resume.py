@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gatebench.catalogue import Catalogue
 from gatebench.errors import StoreError, UserError
 from gatebench.run.discover import discover
 from gatebench.run.environment import environment_class
@@ -95,7 +96,10 @@ def _header_of(run: Run, plugins: Sequence[Path]) -> dict[str, Any]:
     gates = run.gates()
     return {
         **{name: manifest[name] for name in keep},
-        "plugins": [{**plugin, "path": str(_plugin_again(plugin, plugins))} for plugin in manifest["plugins"]],
+        "plugins": [
+            {**plugin, "path": str(_plugin_again(plugin, plugins))} if plugin["file"] else plugin
+            for plugin in manifest["plugins"]
+        ],
         "resumes": run.run_id,
         "gates": gates,
         "gates_by_name": {gate["name"]: {"family": gate["family"]} for gate in gates},
@@ -105,8 +109,11 @@ def _header_of(run: Run, plugins: Sequence[Path]) -> dict[str, Any]:
 def _plan_again(header: Mapping[str, Any], plugins: Sequence[Path]) -> Plan:
     """Plan what a header asks for; raises UserError where the machine or a plugin is another one."""
     suite, request = header["suite"], header["request"]
-    files = [_plugin_again(plugin, plugins) for plugin in header["plugins"]]
+    files = [_plugin_again(plugin, plugins) for plugin in header["plugins"] if plugin["file"]]
     catalogue = discover(files)
+    for plugin in header["plugins"]:
+        if not plugin["file"]:
+            _check_package(plugin, catalogue)
     found = environment_class(catalogue.environment)
     if found != header["environment_class"]:
         raise UserError("--resume", f"environment class {found} is not the run's {header['environment_class']}",
@@ -119,6 +126,15 @@ def _plan_again(header: Mapping[str, Any], plugins: Sequence[Path]) -> Plan:
         key: tuple(value) if isinstance(value, list) else value for key, value in request["narrowing"].items()
     }
     return make_plan(Request(parsed, Narrowing(**narrowing), tuple(files)), catalogue)
+
+
+def _check_package(plugin: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Raise UserError where another package or version gives a name now, or none does."""
+    found = catalogue.packages.get(plugin["name"], {"package": "no package", "version": ""})
+    now, then = (f"{source['package']} {source['version']}".strip() for source in (found, plugin))
+    if now != then:
+        raise UserError("--resume", f"{plugin['name']} is given by {now}", f"{then}, with which the run began",
+                        "install it, or start a new run")  # fmt: skip
 
 
 def _plugin_again(plugin: Mapping[str, Any], given: Sequence[Path]) -> Path:
