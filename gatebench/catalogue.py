@@ -27,7 +27,7 @@ class Catalogue:
     environment: Mapping[str, Any]
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     broken: Mapping[Path, str] = field(default_factory=dict)  # plugin files that cannot be imported, and why
-    broken_gates: Mapping[str, Path] = field(default_factory=dict)  # names of gates that such files would give
+    broken_gates: Mapping[str, str] = field(default_factory=dict)  # gates that broken plugins would give, and why not
     packages: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     @property
@@ -59,10 +59,11 @@ class Catalogue:
 
     def unknown(self, where: str, kind: str, name: str) -> UserError:
         """Build the error for a gate or implementation that does not exist, or that a broken plugin would give."""
-        path = self.broken_gates.get(name) if kind == "gate" else None
-        if path is not None:
-            what = f"gate {name!r} comes from plugin {path.name}, which cannot be used: {self.broken[path]}"
-            return SuiteError(where, what, "a plugin that can be imported is accepted", "mend it")
+        reason = self.broken_gates.get(name) if kind == "gate" else None
+        if reason is not None:
+            return SuiteError(
+                where, f"gate {name!r} comes from {reason}", "a plugin that can be imported is accepted", "mend it"
+            )
         return unknown(where, kind, name, self.gates if kind == "gate" else self.implementations, SuiteError)
 
     def refusal(self, case: Case) -> tuple[str, str] | None:
@@ -130,7 +131,10 @@ class Catalogue:
             implementations={**self.implementations, **dict.fromkeys(names, broken)},
             files=files,
             broken={**self.broken, path: reason},
-            broken_gates={**self.broken_gates, **dict.fromkeys(gates, path)},
+            broken_gates={
+                **self.broken_gates,
+                **dict.fromkeys(gates, f"plugin {path.name}, which cannot be used: {reason}"),
+            },
         )
 
     def plugin_files(self, case: Case) -> tuple[Path, ...]:

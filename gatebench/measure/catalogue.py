@@ -35,9 +35,20 @@ def versions() -> dict[str, str]:
 
 
 def describe(registry: Registry, names: list[str], ceilings: bool) -> dict[str, Any]:
-    """Return gates, implementations, environment and the packages that give some, as plain data; names: [] means all."""
+    """Return gates, implementations, environment and the packages that give some, as plain data; names: [] means all.
+
+    broken_gates: name -> why the package that names a gate cannot give it.
+    """
+    found: dict[str, Any] = {}
+    broken: dict[str, str] = {}
+    for name in registry.gate_names():
+        try:
+            found[name] = describe_gate(registry.gate(name)())
+        except Exception as error:  # a plugin's import may raise anything; it becomes the reason
+            broken[name] = f"a package that cannot be used: {_reason(error)}"
     return {
-        "gates": {name: describe_gate(registry.gate(name)()) for name in registry.gate_names()},
+        "gates": found,
+        "broken_gates": broken,
         "implementations": {
             name: _describe_implementation(registry, name) for name in names or registry.implementation_names()
         },
@@ -81,12 +92,10 @@ def _describe_implementation(registry: Registry, name: str) -> dict[str, Any]:
     try:
         entries = registry.implementations(name)
     except Exception as error:  # a plugin's import may raise anything; it becomes the reason
-        failure = classify(error)
-        reason = f"{failure.reason} ({failure.where})" if failure.where else failure.reason
         return {
             "builtin": name in BUILTIN_IMPLEMENTATIONS,
             "entries": [],
-            "unavailable": dict.fromkeys(_devices(), reason),
+            "unavailable": dict.fromkeys(_devices(), _reason(error)),
         }
     return {
         "builtin": name in BUILTIN_IMPLEMENTATIONS,
@@ -95,6 +104,11 @@ def _describe_implementation(registry: Registry, name: str) -> dict[str, Any]:
         "entries": [_describe_entry(entry) for entry in entries],
         "unavailable": {device: reason for device in _devices() if (reason := _unavailable(entries[0], device))},
     }
+
+
+def _reason(error: Exception) -> str:
+    failure = classify(error)
+    return f"{failure.reason} ({failure.where})" if failure.where else failure.reason
 
 
 def _describe_entry(entry: Implementation) -> dict[str, Any]:

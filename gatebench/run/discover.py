@@ -24,11 +24,15 @@ def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
         described = _describe((), ceilings)
     except Failure as failure:
         raise UserError(
-            "gatebench", f"a worker cannot start: {scrub(failure.reason)}", "", "check the installation of torch"
+            "gatebench",
+            f"a worker cannot start: {scrub(failure.reason)}",
+            "",
+            "check the installation of torch, and of packages that give gatebench plugins",
         ) from failure
     catalogue = Catalogue(
-        described["gates"], described["implementations"], described["environment"], packages=described["packages"]
-    )
+        described["gates"], described["implementations"], described["environment"],
+        broken_gates=described["broken_gates"], packages=described["packages"],
+    )  # fmt: skip
     for path in dict.fromkeys(path.resolve() for path in plugins):
         catalogue = _with_plugin(catalogue, path)
     return catalogue

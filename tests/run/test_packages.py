@@ -82,3 +82,19 @@ def test_a_name_that_two_packages_give_is_an_error_that_names_both(site):
     (reason,) = set(described["unavailable"].values())
     assert "given by" in reason
     assert {"gatebench-lab", "other-lab"} <= set(reason.replace(";", " ").split())
+
+
+def test_a_package_whose_gate_cannot_be_imported_costs_that_gate_only(site):
+    (site / "broken_lab.py").write_text("import gatebench\nimport a_package_that_is_missing\n")
+    info = site / "broken_lab.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-lab\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[gatebench.gates]\nlab:leaky = broken_lab:Leaky\n")
+    catalogue = discover()
+    assert "lab:leaky" not in catalogue.gates
+    assert {"lstm", "glu"} <= set(catalogue.gates)
+    error = catalogue.unknown("-g", "gate", "lab:leaky")
+    assert str(error).startswith(
+        "-g: gate 'lab:leaky' comes from a package that cannot be used: ModuleNotFoundError: No module"
+    )
+    assert "(broken_lab.py:2)" in str(error)
