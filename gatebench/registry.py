@@ -50,6 +50,8 @@ BUILTIN_GATES = {
     "geglu_tanh_ffn": "gatebench.gates.glu.feed_forward:GEGLUTanhFFN",
     "swiglu_ffn": "gatebench.gates.glu.feed_forward:SwiGLUFFN",
     "gtu_ffn": "gatebench.gates.glu.feed_forward:GTUFFN",
+    "gated_conv": "gatebench.gates.convolution:GatedConv",
+    "gated_tanh_conv": "gatebench.gates.convolution:GatedTanhConv",
 }
 BUILTIN_IMPLEMENTATIONS = {
     "eager": "gatebench.implementations.eager",

@@ -121,7 +121,7 @@ def test_activations_are_named_and_lie_in_their_range(name, options):
     assert values
     for letter, value in values.items():
         if gate.nonlinearities.get(letter) == "sigmoid":
-            assert 0 < float(value.min())
+            assert float(value.min()) > 0
             assert float(value.max()) < 1
 
 
@@ -188,7 +188,9 @@ def test_minlstm_weighs_by_gates_scaled_to_one():
 def test_minlstm_with_both_gates_shut_still_weighs_them():
     gate, params, inputs = problem("minlstm", {})
     shut = params | {"bias_ih": torch.cat((torch.full((8,), -2000.0, dtype=torch.float64), params["bias_ih"][8:]))}
-    kept = torch.sigmoid(inputs["x"][0] @ (params["weight_ih"][:4] - params["weight_ih"][4:8]).T)  # σ(f) / σ(i) = e^(f-i)
+    kept = torch.sigmoid(
+        inputs["x"][0] @ (params["weight_ih"][:4] - params["weight_ih"][4:8]).T
+    )  # σ(f) / σ(i) = e^(f-i)
     g = inputs["x"][0] @ params["weight_ih"][8:].T + params["bias_ih"][8:]
     expected = kept * inputs["h0"] + (1 - kept) * g
     torch.testing.assert_close(gate.forward(shut, inputs)["output"][0], expected, rtol=1e-9, atol=1e-9)
@@ -437,7 +439,7 @@ def test_selective_scan_jacobian_is_diagonal():
     expected = torch.exp(-delta[0][:, None] * torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)).flatten()
     torch.testing.assert_close(jacobian(gate, params, inputs["x"][0], inputs["h0"]), torch.diag(expected), **TOLERANCE)
     step = torch.log1p(torch.exp(params["bias_delta"]))
-    assert 0.001 <= float(step.min())
+    assert float(step.min()) >= 0.001
     assert float(step.max()) <= 0.1
 
 
@@ -462,7 +464,9 @@ def test_flops_are_those_that_torch_counts(name, options, shape):
 
 def test_costs_equal_numbers_worked_out_by_hand():
     # minGRU: n = 21 steps, x 105, weights 2·4·(5+1) = 48, output 84, states 12; kept z, n, h, of which h is the output.
-    cost = {mode: gates.get("mingru").cost(SHAPE, mode, "float32") for mode in ("forward", "backward", "forward_backward")}
+    cost = {
+        mode: gates.get("mingru").cost(SHAPE, mode, "float32") for mode in ("forward", "backward", "forward_backward")
+    }
     assert cost["forward"].bytes_min == 4 * (105 + 48 + 84 + 2 * 12)
     assert cost["backward"].bytes_min == 4 * (2 * 105 + 2 * 48 + 84 + 3 * 84)
     assert cost["forward_backward"].bytes_min == cost["forward"].bytes_min + cost["backward"].bytes_min + 4 * 2 * 84
