@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from gatebench import Shape, gates
+from gatebench import Shape, Unsupported, gates
 from gatebench.gates import Gate
 
 # Distinct primes: a size can be told by what divides it.
@@ -34,16 +35,26 @@ def entry(gate: Gate) -> Iterator[str]:
     yield f"### `{gate.name}`\n"
     yield inspect.cleandoc(type(gate).__doc__ or "").split("\n\n")[0].replace("\n", " ") + "\n"
     yield f"```math\n{gate.equation}\n```\n"
+    shape = taken(gate)
     yield f"- Source: {gate.source}."
-    yield f"- Inputs: {shapes(gate.input_shapes(SHAPE))}."
-    yield f"- Parameters: {shapes(gate.parameters(SHAPE)) or 'none'}."
-    if letters := next((gate.blocks(name) for name in gate.parameters(SHAPE) if gate.blocks(name)), ()):
+    yield f"- Inputs: {shapes(gate.input_shapes(shape))}."
+    yield f"- Parameters: {shapes(gate.parameters(shape)) or 'none'}."
+    if letters := next((gate.blocks(name) for name in gate.parameters(shape) if gate.blocks(name)), ()):
         yield f"- Blocks, in order: {', '.join(letters)}."
-    if state := gate.state(SHAPE):
+    if state := gate.state(shape):
         yield f"- State: {shapes({name: (SHAPE.batch, width) for name, width in state.items()})}."
     for name, option in gate.options.items():
         yield f"- Option `{name}`: {option.doc}; default {option.default}, {option.accepted}."
     yield f"- Compulsory work: {costs(gate)}.\n"
+
+
+def taken(gate: Gate) -> Shape:
+    """Return a shape that the gate takes: with I and H apart where it can tell them apart."""
+    try:
+        gate.check_shape(SHAPE)
+    except Unsupported:
+        return replace(SHAPE, hidden_size=SHAPE.input_size)
+    return SHAPE
 
 
 def shapes(sizes: Mapping[str, tuple[int, ...]]) -> str:

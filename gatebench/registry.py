@@ -52,6 +52,8 @@ BUILTIN_GATES = {
     "gtu_ffn": "gatebench.gates.glu.feed_forward:GTUFFN",
     "gated_conv": "gatebench.gates.convolution:GatedConv",
     "gated_tanh_conv": "gatebench.gates.convolution:GatedTanhConv",
+    "channel_gate": "gatebench.gates.channel:ChannelGate",
+    "squeeze_excite": "gatebench.gates.channel:SqueezeExcite",
 }
 BUILTIN_IMPLEMENTATIONS = {
     "eager": "gatebench.implementations.eager",

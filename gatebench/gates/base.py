@@ -49,6 +49,7 @@ class Gate:
     source: ClassVar[str] = "not given"
     options: ClassVar[Mapping[str, Option]] = {}
     stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
+    surrogate_gradient: ClassVar[bool] = False  # its gradient is, on purpose, not the derivative of what it computes
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
     memory_biases: ClassVar[tuple[str, ...]] = ("bias_ih", "bias_hh")  # parameters whose sum is that block's bias

@@ -39,7 +39,8 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     chunk = int(options["chunk"])
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        carried = {name: value for name, value in inputs.items() if name != "x"}
+        # Inductor (torch 2.13, CPU) gives QRNN's output gate a wrong gradient where c0 is strided.
+        carried = {name: value.contiguous() for name, value in inputs.items() if name != "x"}
         outputs, result = [], {}
         for x in inputs["x"].split(chunk):
             piece = {"x": x, **carried}

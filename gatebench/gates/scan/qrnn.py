@@ -60,7 +60,8 @@ class QRNN(Scan):
 
     def step_inputs(self, inputs: Tensors) -> Tensor:
         """Return the last k inputs of each step, oldest first: (T, B, k, I)."""
-        return self._with_past(inputs).unfold(0, self["kernel_size"], 1).transpose(-1, -2)
+        x, T = self._with_past(inputs), len(inputs["x"])
+        return torch.stack([x[before : before + T] for before in range(self["kernel_size"])], dim=2)
 
     def carried(self, inputs: Tensors, outputs: Tensors) -> dict[str, Tensor]:
         past = self._with_past(inputs)
@@ -71,8 +72,8 @@ class QRNN(Scan):
         return inputs["x"] if self["kernel_size"] == 1 else torch.cat((inputs["x0"], inputs["x"]))
 
     def project(self, params: Tensors, x: Tensor) -> dict[str, Tensor]:
-        windows = x.transpose(-1, -2).flatten(-2)  # (..., k, I) -> (..., I·k), as a row of the weight
-        values = F.linear(windows, params["weight_ih"].flatten(1), params["bias_ih"])
+        weight = params["weight_ih"].transpose(1, 2).flatten(1)  # (G·H, k·I), columns as in a window (..., k, I)
+        values = F.linear(x.flatten(-2), weight, params["bias_ih"])
         letters = LETTERS[self["pooling"]]
         z, *gates = values.chunk(len(letters), dim=-1)
         return dict(zip(letters, (torch.tanh(z), *(torch.sigmoid(gate) for gate in gates)), strict=True))
