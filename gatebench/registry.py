@@ -54,6 +54,9 @@ BUILTIN_GATES = {
     "gated_tanh_conv": "gatebench.gates.convolution:GatedTanhConv",
     "channel_gate": "gatebench.gates.channel:ChannelGate",
     "squeeze_excite": "gatebench.gates.channel:SqueezeExcite",
+    "attention_gate": "gatebench.gates.attention:AttentionGate",
+    "gated_attention": "gatebench.gates.attention:GatedAttention",
+    "gated_attention_unit": "gatebench.gates.attention:GatedAttentionUnit",
 }
 BUILTIN_IMPLEMENTATIONS = {
     "eager": "gatebench.implementations.eager",
