@@ -8,7 +8,7 @@ from gatebench import Shape, Unsupported, gates
 from gatebench.gates import Gate
 
 # Distinct primes: a size can be told by what divides it. H is twice one, so that half of it is a size too.
-LETTERS = {"B": 11, "T": 13, "I": 17, "H": 2 * 19}
+LETTERS = {"B": 11, "T": 29, "I": 17, "H": 2 * 19}
 SHAPE = Shape(batch=LETTERS["B"], seq_len=LETTERS["T"], input_size=LETTERS["I"], hidden_size=LETTERS["H"])
 HEAD = """# Gates
 
@@ -32,10 +32,10 @@ def page() -> str:
 
 def entry(gate: Gate) -> Iterator[str]:
     """Yield the lines of one gate."""
-    shape = taken(gate)
     yield f"### `{gate.name}`\n"
     yield inspect.cleandoc(type(gate).__doc__ or "").split("\n\n")[0].replace("\n", " ") + "\n"
     yield f"```math\n{gate.equation}\n```\n"
+    shape = taken(gate)
     yield f"- Source: {gate.source}."
     yield f"- Inputs: {shapes(gate.input_shapes(shape))}."
     yield f"- Parameters: {shapes(gate.parameters(shape)) or 'none'}."

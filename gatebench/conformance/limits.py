@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gatebench.conformance.calls import seconds, timed_shape
+from gatebench.conformance.calls import as_a_sequence, seconds, timed_shape
 from gatebench.conformance.kit import CheckFailed, NotApplicable, check, require
 from gatebench.conformance.trial import Trial
 from gatebench.measure.caches import measure_ceilings
@@ -111,7 +111,8 @@ def _child(pipe: Any, name: str, plugins: tuple[str, ...], case: dict[str, Any])
 )
 def not_faster_than_the_machine(trial: Trial) -> str:
     # Wide, so that moving the bytes takes longer than the call itself; few steps, so that recurrences end soon.
-    case = trial.case(shape=Shape(batch=8, seq_len=16 if trial.has_time else 256, input_size=512, hidden_size=512))
+    shape = Shape(batch=8, seq_len=16 if trial.has_time else 256, input_size=512, hidden_size=512)
+    case = trial.case(shape=as_a_sequence(trial, shape))
     cost = trial.gate.cost(case.shape, "forward", case.dtype)
     if cost is None:
         raise NotApplicable("the gate gives no cost")

@@ -68,7 +68,7 @@ def nan_goes_through(trial: Trial) -> None:
     bound, inputs = trial.bind(case), trial.inputs(case)
     poisoned = {name: value.clone() for name, value in inputs.items()}
     name = main_input(trial.gate, poisoned)
-    index = (-1, 0, 0) if trial.has_time else (0, -1, 0)
+    index = (-1, 0, 0) if trial.has_time else (0, 0, 0)
     poisoned[name][index] = math.nan
     found = bound.without_gradients(poisoned)["output"]
     expected = trial.gate.forward(trial.params(case), poisoned)["output"]
@@ -86,7 +86,7 @@ def infinity_is_a_number(trial: Trial) -> None:
     bound, inputs = trial.bind(case), trial.inputs(case)
     given = {name: value.clone() for name, value in inputs.items()}
     name = "gate" if "gate" in given else main_input(trial.gate, given)
-    given[name][(-1, 0, 0) if trial.has_time else (0, -1, 0)] = math.inf
+    given[name][(-1, 0, 0) if trial.has_time else (0, 0, 0)] = math.inf
     found = bound.without_gradients(given)["output"]
     expected = trial.gate.forward(trial.params(case), given)["output"]
     require(torch.equal(found.isnan(), expected.isnan()), f"an infinite {name} gives NaN where the reference has none, or none where it has")  # fmt: skip

@@ -14,7 +14,7 @@ from gatebench.gates import Gate
 from gatebench.measure import subject as subjects
 from gatebench.measure.reference import Reference, compute, named_tensors, worst_eager
 from gatebench.measure.subject import Tensors
-from gatebench.measure.tolerance import TensorError, judge
+from gatebench.measure.tolerance import RELATIVE_LIMIT, TensorError, judge, largest_value
 from gatebench.shape import Shape
 
 SMALL = Shape(batch=3, seq_len=6, input_size=5, hidden_size=7)
@@ -149,10 +149,10 @@ class Trial:
             ]
             reference = Reference(reference.tensors, worst_eager([reference, *more]))
             errors = self._errors(case, found, reference)
-        worst = max(errors, key=lambda error: error.error_ratio)
-        if not all(error.passed for error in errors):
-            raise CheckFailed(self._say([error for error in errors if not error.passed], found, reference))
-        return worst.error_ratio
+        failed = [error for error in errors if not (error.passed or ill_conditioned(error, case, reference))]
+        if failed:
+            raise CheckFailed(self._say(failed, found, reference))
+        return max(error.error_ratio for error in errors)
 
     def _errors(self, case: Case, found: Mapping[str, Tensor], reference: Reference) -> list[TensorError]:
         return [
@@ -230,6 +230,12 @@ class Bound:
         subjects.synchronize(self.case.device)
         by_input = dict(zip(inputs, found[: len(inputs)], strict=True))
         return {**by_input, **self.prepared.canonical(dict(zip(leaves, found[len(inputs) :], strict=True)))}
+
+
+def ill_conditioned(error: TensorError, case: Case, reference: Reference) -> bool:
+    """Say whether a tensor is no worse than eager's, which in this dtype is off by more than the limit itself."""
+    limit = RELATIVE_LIMIT[case.dtype] * largest_value(reference.tensors[error.tensor])
+    return error.error_ratio <= error.limit_ratio and reference.eager_errors[error.tensor] > limit
 
 
 def check_names(trial: Trial, case: Case, outputs: Mapping[str, Tensor]) -> None:

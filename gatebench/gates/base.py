@@ -50,6 +50,7 @@ class Gate:
     source: ClassVar[str] = "not given"
     options: ClassVar[Mapping[str, Option]] = {}
     stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
+    surrogate_gradient: ClassVar[bool] = False  # its gradient is, on purpose, not the derivative of what it computes
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
     memory_biases: ClassVar[tuple[str, ...]] = ("bias_ih", "bias_hh")  # parameters whose sum is that block's bias
@@ -96,10 +97,20 @@ class Gate:
         """Return the axis of time in an input or output, None where it has none."""
         return {"x": 0, "output": 0}.get(tensor)
 
+    # --- a sequence in steps and pieces (gates with time)
+
     @property
     def resumable(self) -> bool:
         """Whether a sequence may be cut anywhere: the state carries all that later steps need of earlier ones."""
         return bool(self.state(_ANY_SHAPE))
+
+    def step_inputs(self, inputs: Tensors) -> Tensor:
+        """Return what `step` sees of a sequence, one entry per step: x (T, B, I), or windows (T, B, k, I)."""
+        return inputs["x"]
+
+    def carried(self, inputs: Tensors, outputs: Tensors) -> dict[str, Tensor]:
+        """Return what the next piece of a sequence takes beside its x, from this piece's inputs and outputs."""
+        return {f"{name}0": value for name, value in outputs.items() if name != "output"}
 
     # --- numbers to measure with
 
@@ -143,7 +154,10 @@ class Gate:
         return {"output": output, **{name: value[-1] for name, value in parts.items()}}
 
     def step(self, params: Tensors, x_t: Tensor, state: Tensor) -> Tensor:
-        """Advance the state by one step: x_t (B, I), state (B, S) -> (B, S). Gates without time have none."""
+        """Advance the state by one step: x_t (B, I) or the last k inputs (B, k, I), state (B, S) -> (B, S).
+
+        Gates without time have none: TypeError.
+        """
         raise TypeError(f"gate {self.name} has no time and no step")
 
     def activations(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:

@@ -41,13 +41,15 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     chunk = int(options["chunk"])
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        state = {name: value for name, value in inputs.items() if name != "x"}
-        outputs = []
+        # Inductor (torch 2.13, CPU) gives QRNN's output gate a wrong gradient where c0 is strided.
+        carried = {name: value.contiguous() for name, value in inputs.items() if name != "x"}
+        outputs, result = [], {}
         for x in inputs["x"].split(chunk):
-            result = compiled(leaves, {"x": x, **state})
+            piece = {"x": x, **carried}
+            result = compiled(leaves, piece)
             outputs.append(result["output"])
-            state = {f"{name}0": value for name, value in result.items() if name != "output"}
-        return {"output": torch.cat(outputs), **{name[:-1]: value for name, value in state.items()}}
+            carried = gate.carried(piece, result)
+        return {**result, "output": torch.cat(outputs)}
 
     return Prepared(forward, params, detail=lambda: {"mode": options["mode"], "chunk": chunk})
 

@@ -92,7 +92,7 @@ def unroll(
     dtype = check_dtype("unroll", dtype)
     parts = _initial_parts(gate, inputs)
     state = torch.cat(list(parts.values()), dim=-1)
-    x = inputs["x"]
+    x = gate.step_inputs(inputs) if isinstance(gate, Gate) else inputs["x"]
     _check_sizes(x, state)
     check_numbers("unroll", {**params, "x": x, **{f"{name}0": value for name, value in parts.items()}})
     rounded = {name: value.detach().to(dtype) for name, value in params.items()}
@@ -119,7 +119,8 @@ def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str,
             "accepted: gates with a state",
             "use saturation",
         )
-    for key in ("x", *(f"{name}0" for name in names)):
+    asked = gate.input_shapes(NAMES_SHAPE) if isinstance(gate, Gate) else ("x", "state0")
+    for key in asked:
         if key not in inputs:
             raise StabilityError("unroll", f"inputs lack {key!r}", f"given: {', '.join(inputs)}", f"add {key!r}")
     return {name: inputs[f"{name}0"] for name in names}
