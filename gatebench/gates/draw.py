@@ -58,7 +58,7 @@ class Init:
         biases = gate.memory_sign * self.memory_bias(shape, seed, len(changed[first]) // len(letters))
         self._set(changed, letters, gate.memory_block, biases)
         if self.name == "chrono" and "i" in letters:
-            self._set(changed, letters, "i", -biases)
+            self._set(changed, letters, "i", -gate.memory_sign * biases)  # what writes is shut where the memory is open
         return {**params, **changed}
 
     def memory_bias(self, shape: Shape, seed: int, width: int) -> Tensor:
