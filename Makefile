@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
 
-.PHONY: docs bench dashboard test test-examples ci lint overhead gpu slow browser screenshots clean
+.PHONY: docs bench dashboard test test-examples ci check-all lint overhead gpu slow browser screenshots clean
 
 bench: .venv/dashboard.installed
 	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
@@ -19,7 +19,7 @@ dashboard: .venv/dashboard.installed
 	@$(BIN)/gatebench dashboard --store $(STORE)
 
 test: .venv/dev.installed browser
-	$(PYTEST) -m "not slow and not cuda"
+	$(PYTEST) -m "not slow and not cuda and not exhaustive"
 
 slow: .venv/dev.installed browser
 	$(PYTEST) -m "slow and not cuda"
@@ -29,6 +29,10 @@ test-examples: .venv/examples.installed
 	PYTHONPATH=$(CURDIR)/.venv/examples $(PYTEST) examples/gatebench-jax
 
 ci: lint test slow test-examples
+
+# The whole kit on every gate in every implementation, torch.compile too: an hour or more of compiling.
+check-all: .venv/dev.installed
+	$(PYTEST) tests/conformance/test_kit.py -m exhaustive
 
 lint: .venv/dev.installed
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from gatebench.cli import options
 
 def command(
     suite: Annotated[
-        str | None, typer.Argument(help="A suite file or shipped name; without one, odd small shapes.")
+        str | None, typer.Argument(help="A suite file or shipped name; `catalogue` where no sizes are given.")
     ] = None,
     gate: options.Gates = "",
     implementation: options.Implementations = "",
@@ -39,10 +39,9 @@ def command(
     from gatebench.run.progress import for_terminal
     from gatebench.run.verifier import verify_plan
 
-    if suite is None:
-        gate = gate or "family:recurrent,family:glu,family:highway"
-        batch, seq_len, hidden_size = batch or "1,3", seq_len or "1,13", hidden_size or "1,7"
-        mode = mode or "forward,forward_backward"
+    if suite is None and not (batch or seq_len or hidden_size or input_size or device):
+        suite = "catalogue"
+    mode = mode if suite else mode or "forward,forward_backward"
     flags = {
         "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
         "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,

@@ -2,9 +2,7 @@
 
 import pandas as pd
 
-from gatebench.store.schema import FAILURES
-
-_REFUSED = ("unsupported", "unavailable")
+from gatebench.store.schema import FAILURES, REFUSALS
 
 
 def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: bool) -> int:
@@ -15,7 +13,7 @@ def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: b
     if interrupted:
         return 130
     failed = measurements["status"].isin(FAILURES)
-    refused = measurements["status"].isin(_REFUSED) & measurements["implementation"].isin(named)
+    refused = measurements["status"].isin(REFUSALS) & measurements["implementation"].isin(named)
     return 3 if bool((failed | refused).any()) else 0
 
 

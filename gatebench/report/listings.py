@@ -10,7 +10,9 @@ import pandas as pd
 from gatebench.report.names import options_label
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json
+from gatebench.store.schema import REFUSALS
 
+_FEW = 4  # refusals of one implementation that are told one by one
 _SHORT = {"yes": "yes", "never": "–"}
 
 
@@ -49,22 +51,31 @@ def print_verified(measurements: pd.DataFrame, as_json: bool) -> None:
     if as_json:
         print_json({"cases": measurements.to_dict("records")})
         return
-    rows = []
+    rows, notes = [], []
+    refused: dict[str, list[str]] = {}
     for (gate, implementation), group in measurements.groupby(["gate", "implementation"], sort=False):
+        if group["status"].isin(REFUSALS).all():
+            refused.setdefault(str(implementation), []).append(str(gate))
+            continue
         counts = group["status"].value_counts()
         worst = group.loc[group["error_ratio"].idxmax()] if group["error_ratio"].notna().any() else None
         error = "–" if worst is None else f"{worst['error_ratio']:.2g} ({worst['tensor']}, {worst['dtype']})"
         rows.append((gate, implementation, ", ".join(f"{count} {status}" for status, count in counts.items()), error))
     bad = measurements[measurements["status"] != "ok"].drop_duplicates(["implementation", "status", "reason"])
-    notes = [f"{row.case_id}: {row.status}: {row.reason}" for row in bad.itertuples()]
-    print_block(
-        Block(
-            "Is it right? (against float64)",
-            ("gate", "implementation", "cases", "largest error ratio"),
-            tuple(rows),
-            tuple(notes),
-        )
-    )
+    notes += [
+        f"{row.case_id}: {row.status}: {row.reason}"
+        for row in bad.itertuples()
+        if row.gate not in refused.get(row.implementation, [])
+    ]
+    for implementation, gates in refused.items():
+        own = bad[(bad["implementation"] == implementation) & bad["gate"].isin(gates)]
+        if len(own) > _FEW:
+            why = f"{len(gates)} gates refused: {', '.join(gates)}; `gatebench list --coverage` and --json say why"
+            notes.append(f"{implementation}: {why}")
+        else:
+            notes += [f"{row.gate}, {row.implementation}: {row.status}: {row.reason}" for row in own.itertuples()]
+    header = ("gate", "implementation", "cases", "largest error ratio")
+    print_block(Block("Is it right? (against float64)", header if rows else (), tuple(rows), tuple(notes)))
 
 
 def print_catalogue(catalogue: Any, what: str, as_json: bool) -> None:

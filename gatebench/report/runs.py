@@ -4,10 +4,10 @@ import pandas as pd
 
 from gatebench.report.names import date_label, run_label
 from gatebench.report.quantities import is_missing
-from gatebench.store.schema import FAILURES
+from gatebench.store.schema import FAILURES, REFUSALS
 
 CASE = ["case_id", "side"]
-COUNTS = ["cases", "ok", *FAILURES, "unsupported", "unavailable"]
+COUNTS = ["cases", "ok", *FAILURES, *REFUSALS]
 
 
 def run_table(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from gatebench.analyze.compare import SHARED_COLUMNS, geometric_means
 from gatebench.report.names import competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.stability import case_summary
-from gatebench.store.schema import FAILURES
+from gatebench.store.schema import FAILURES, REFUSALS
 
 METRICS = (
     "time",
@@ -26,7 +26,6 @@ METRICS = (
     "compile",
     "pay_back",
 )
-_REFUSED = ("unsupported", "unavailable")
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor tells nothing
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
@@ -131,7 +130,7 @@ def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[st
     for name, rows in _by(table, lambda row: row.competitor).items():
         refusals = {(row.status, row.reason) for row in rows}
         status, reason = next(iter(refusals))
-        if len(refusals) == 1 and status in _REFUSED and len(table) > len(rows):
+        if len(refusals) == 1 and status in REFUSALS and len(table) > len(rows):
             notes.append(f"{name}: {status} ({reason})")
         else:
             names.append(name)
@@ -205,7 +204,7 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
     for (name, status, reason), rows in _by(broken, lambda row: (row.competitor, row.status, row.reason)).items():
         shapes = ", ".join(_shape_label(row) for row in rows)
         notes.append(f"{name} at {shapes}: {status.replace('_', ' ')}: {reason}")
-    refused = [row for row in table if row.competitor in columns and row.status in _REFUSED]
+    refused = [row for row in table if row.competitor in columns and row.status in REFUSALS]
     return notes + [f"{name}: {reason}" for name, reason in _by(refused, lambda row: (row.competitor, row.reason))]
 
 

@@ -13,6 +13,7 @@ VERSION_KEY = b"gatebench_schema_version"
 
 # Status of a measurement or stability row; all but "ok" come with a reason.
 STATUSES = ("ok", "wrong", "unsupported", "unavailable", "failed", "timeout", "out_of_memory")
+REFUSALS = ("unsupported", "unavailable")
 FAILURES = ("wrong", "failed", "timeout", "out_of_memory")
 
 

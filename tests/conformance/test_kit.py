@@ -70,6 +70,7 @@ def plugin(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", SERVED)
 def test_built_in_implementations_keep_all_rules(name):
     results = check_implementation(name)
@@ -85,9 +86,18 @@ def test_built_in_implementations_keep_the_fast_rules(name, gate):
     assert failures(check_implementation(name, [gate], fast=True)) == {}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("gate", ["rnn_tanh", "swiglu"])
-def test_compile_keeps_all_rules_for_one_gate_of_each_family(gate):
+ONE_OF_EACH_FAMILY = ("rnn_tanh", "mingru", "swiglu", "highway", "squeeze_excite", "gated_tanh_conv", "gated_attention")
+
+
+def test_one_gate_of_each_family_is_compiled_by_ci():
+    assert sorted(gates.get(name).family for name in ONE_OF_EACH_FAMILY) == sorted({gates.get(name).family for name in gates.names()})  # fmt: skip
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "gate", [pytest.param(name, marks=[pytest.mark.slow] * (name in ONE_OF_EACH_FAMILY)) for name in gates.names()]
+)
+def test_compile_keeps_all_rules(gate):
     assert failures(check_implementation("compile", [gate])) == {}
 
 
