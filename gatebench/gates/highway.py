@@ -69,8 +69,7 @@ class Highway(Gate):
         return 1 if tensor in ("x", "output") else None
 
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
-        x, values = inputs["x"], self.activations(params, inputs)
-        H, T = values["H"], values["T"]
+        x, (H, T) = inputs["x"], self.activations(params, inputs).values()
         return {"output": H * T + x * (1 - T)}
 
     def activations(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
@@ -112,5 +111,5 @@ class HighwayUncoupled(Highway):
     paths = ("H", "T", "C")
 
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
-        values = self.activations(params, inputs)
-        return {"output": values["H"] * values["T"] + inputs["x"] * values["C"]}
+        x, (H, T, C) = inputs["x"], self.activations(params, inputs).values()
+        return {"output": H * T + x * C}

@@ -24,7 +24,7 @@ def shifted(inputs, shift):
 
 
 def unstabilised(forget, params, inputs):
-    """Compute outputs and the memory c, n with m = 0 throughout: plain exponentials, as the paper's eqs. 8 to 14."""
+    """Compute outputs and the memory c, n with m = 0 throughout: plain exponentials."""
     h, c, n = inputs["h0"], inputs["c0"] * inputs["m0"].exp(), inputs["n0"] * inputs["m0"].exp()
     outputs = []
     for x in inputs["x"]:
