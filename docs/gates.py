@@ -32,10 +32,10 @@ def page() -> str:
 
 def entry(gate: Gate) -> Iterator[str]:
     """Yield the lines of one gate."""
+    shape = taken(gate)
     yield f"### `{gate.name}`\n"
     yield inspect.cleandoc(type(gate).__doc__ or "").split("\n\n")[0].replace("\n", " ") + "\n"
     yield f"```math\n{gate.equation}\n```\n"
-    shape = taken(gate)
     yield f"- Source: {gate.source}."
     yield f"- Inputs: {shapes(gate.input_shapes(shape))}."
     yield f"- Parameters: {shapes(gate.parameters(shape)) or 'none'}."
@@ -76,8 +76,10 @@ def shapes(sizes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def letter(size: int) -> str:
-    """Name a size by its letter, e.g. 4H, H/2."""
+    """Name a size by its letter, e.g. 4H, H², H/2."""
     for name, value in LETTERS.items():
+        if size == value**2:
+            return f"{name}²"
         if size % value == 0:
             return name if size == value else f"{size // value}{name}"
         if 2 * size == value:

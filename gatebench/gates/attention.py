@@ -52,8 +52,8 @@ class AttentionGate(Attention):
 
         q = W_x x + ↑(W_g g + b_g)      α = σ(ψ max(0, q) + b_ψ)      output = W (x ⊙ ↑α) + b
 
-    x (B, I, H, W) and g (B, C_g, H // s, W // s), as coarse as q; W_x is a convolution with kernel and stride s, the other
-    weights are 1 x 1. ↑ interpolates bilinearly with align_corners = False: W_g g to q's size (here the same, so
+    x (B, I, H, W) and g (B, C_g, H // s, W // s), as coarse as q; W_x is a convolution with kernel and stride s (of an image
+    that is smaller, its own size), the other weights are 1 x 1. ↑ interpolates bilinearly with align_corners = False: W_g g to q's size (here the same, so
     nothing moves), α to x's. hidden_size is the width of q. As in the authors' grid attention, without its batch
     normalisation after W, which would couple the rows of the batch.
     """
@@ -74,19 +74,16 @@ class AttentionGate(Attention):
     }
     nonlinearities: ClassVar[Mapping[str, str]] = {"alpha": "sigmoid", "q": "relu"}
 
-    def check_shape(self, shape: Shape) -> None:
-        if min(self._size(shape)) < self["stride"]:
-            height, width = self._size(shape)
-            raise Unsupported(
-                f"attention_gate: an image of {height} x {width} is smaller than stride = {self['stride']}"
-            )
-
     def _size(self, shape: Shape) -> tuple[int, int]:
         return shape.seq_len, self["width"] or shape.seq_len
 
-    def _coarse(self, shape: Shape) -> tuple[int, int]:
+    def _patch(self, shape: Shape) -> tuple[int, int]:
         height, width = self._size(shape)
-        return height // self["stride"], width // self["stride"]
+        return min(self["stride"], height), min(self["stride"], width)
+
+    def _coarse(self, shape: Shape) -> tuple[int, int]:
+        (height, width), (rows, columns) = self._size(shape), self._patch(shape)
+        return height // rows, width // columns
 
     def input_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         channels = self["gating_channels"] or shape.input_size
@@ -96,9 +93,9 @@ class AttentionGate(Attention):
         }
 
     def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
-        I, H, s = shape.input_size, shape.hidden_size, self["stride"]
+        I, H = shape.input_size, shape.hidden_size
         return {
-            "theta_weight": (H, I, s, s),
+            "theta_weight": (H, I, *self._patch(shape)),
             "phi_weight": (H, self["gating_channels"] or I, 1, 1),
             "phi_bias": (H,),
             "psi_weight": (1, H, 1, 1),
@@ -117,7 +114,7 @@ class AttentionGate(Attention):
 
     def activations(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
         """Return {"q": max(0, q) (B, H, h, w), "alpha": (B, 1, h, w)}, both coarse."""
-        theta = F.conv2d(inputs["x"], params["theta_weight"], stride=self["stride"])
+        theta = F.conv2d(inputs["x"], params["theta_weight"], stride=params["theta_weight"].shape[2:])
         phi = F.conv2d(inputs["g"], params["phi_weight"], params["phi_bias"])
         q = torch.relu(theta + F.interpolate(phi, size=theta.shape[2:], mode="bilinear", align_corners=False))
         return {"q": q, "alpha": torch.sigmoid(F.conv2d(q, params["psi_weight"], params["psi_bias"]))}
@@ -129,7 +126,7 @@ class AttentionGate(Attention):
         """
         I, H = shape.input_size, shape.hidden_size
         fine, coarse = (shape.batch * math.prod(size) for size in (self._size(shape), self._coarse(shape)))
-        channels = self["stride"] ** 2 * I + (self["gating_channels"] or I) + 1
+        channels = math.prod(self._patch(shape)) * I + (self["gating_channels"] or I) + 1
         return self._cost(shape, mode, dtype, 2 * coarse * channels * H + 2 * fine * I * I, coarse, coarse * (H + 1))
 
 

@@ -136,7 +136,7 @@ def test_gated_attention_unit_costs():
 # --- Attention U-Net
 
 
-@pytest.mark.parametrize(("stride", "width"), [(1, 0), (2, 0), (2, 4), (3, 7)])
+@pytest.mark.parametrize(("stride", "width"), [(1, 0), (2, 0), (2, 4), (3, 7), (4, 9)])
 def test_attention_gate_pixel_by_pixel(stride, width):
     gate, params, inputs = problem("attention_gate", {"stride": stride, "gating_channels": 3, "width": width})
     x, g, (h, w) = inputs["x"], inputs["g"], (5 // stride, (width or 5) // stride)
@@ -173,11 +173,13 @@ def test_alpha_is_interpolated_between_the_centres_of_coarse_pixels():
     torch.testing.assert_close(found, torch.tensor([[0.75, 0.6875, 0.5625, 0.5]] * 2))
 
 
-def test_attention_gate_costs_and_refusals():
+def test_attention_gate_costs():
     # x 2·6·25 = 300, g 2·6·4 = 48; n' = 8 coarse positions, H 8.
     cost = gates.get("attention_gate").cost(SHAPE, "forward", "float32")
     assert cost.flops == 2 * 8 * 8 * (4 * 6 + 6 + 1) + 2 * 50 * 36
     weights = 8 * 6 * 4 + 8 * 6 + 8 + 8 + 1 + 36 + 6
     assert cost.bytes_min == 4 * (300 + 48 + weights + 300)
-    with pytest.raises(gatebench.Unsupported, match="1 x 1 is smaller than stride = 2"):
-        gates.get("attention_gate").draw(Shape(batch=1, seq_len=1, input_size=2, hidden_size=2), 0)
+    # An image smaller than the stride is one patch.
+    row = gates.get("attention_gate", stride=4, width=9)
+    assert row.parameters(Shape(batch=1, seq_len=1, input_size=2, hidden_size=3))["theta_weight"] == (3, 2, 1, 4)
+    assert row.input_shapes(Shape(batch=1, seq_len=1, input_size=2, hidden_size=3))["g"] == (1, 2, 1, 2)
