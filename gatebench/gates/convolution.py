@@ -63,15 +63,20 @@ class GatedConvolution(Gate):
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
         return {"output": self.gated(*self._halves(params, inputs))}
 
-    def _halves(self, params: Tensors, inputs: Tensors) -> tuple[Tensor, Tensor]:
-        """Return the two convolutions, (B, H, L) or (B, H, H, W) each."""
+    def padding(self) -> tuple[int, int]:
+        """Return the zeros before and after the input along each axis; before it alone where the gate is causal."""
         reach = self.dilation * (self["kernel_size"] - 1)
+        return (reach, 0) if self.dimensions == 1 else (reach // 2, reach - reach // 2)
+
+    def convolve(self, params: Tensors, inputs: Tensors) -> Tensor:
+        """Return both convolutions, (B, 2H, L) or (B, 2H, H, W), value first."""
+        padded = F.pad(inputs["x"], self.padding() * self.dimensions)
         if self.dimensions == 1:
-            padded = F.pad(inputs["x"], (reach, 0))  # causal
-            value, gate = F.conv1d(padded, params["weight"], params["bias"], dilation=self.dilation).chunk(2, dim=1)
-        else:
-            padded = F.pad(inputs["x"], (reach // 2, reach - reach // 2) * 2)
-            value, gate = F.conv2d(padded, params["weight"], params["bias"]).chunk(2, dim=1)
+            return F.conv1d(padded, params["weight"], params["bias"], dilation=self.dilation)
+        return F.conv2d(padded, params["weight"], params["bias"])
+
+    def _halves(self, params: Tensors, inputs: Tensors) -> tuple[Tensor, Tensor]:
+        value, gate = self.convolve(params, inputs).chunk(2, dim=1)
         return value, gate
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gatebench.cases import Case
 from gatebench.contract import Prepared, Unsupported, prepared_implementation
 from gatebench.gates import Gate
+from gatebench.gates.convolution import GatedConvolution
 from gatebench.implementations.torch_modules import MODULES, prepare_module
 
 # Gates whose activation is one operator of torch; GLU's is F.glu, and of the others torch has none.
@@ -44,6 +45,59 @@ def prepare_glu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepare
     return Prepared(
         lambda leaves, inputs: {"output": F.glu(torch.cat((inputs["value"], inputs["gate"]), dim=-1), dim=-1)}, params
     )
+
+
+@prepared_implementation("native", gates=["glu_ffn"], operators=["aten::glu"])
+def prepare_glu_feed_forward(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Use F.glu on one product with both weights, value first: they are packed once, and the packed one is the leaf."""
+    leaves = {"VW": torch.cat((params["V"], params["W"])), "W2": params["W2"]}
+    if gate["bias"]:
+        leaves["cb"] = torch.cat((params["c"], params["b"]))
+
+    def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        hidden = F.glu(F.linear(inputs["x"], leaves["VW"], leaves.get("cb")), dim=-1)
+        return {"output": F.linear(hidden, leaves["W2"])}
+
+    def canonical(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        V, W = gradients["VW"].chunk(2)
+        found = {"W": W, "V": V, "W2": gradients["W2"]}
+        if gate["bias"]:
+            found["c"], found["b"] = gradients["cb"].chunk(2)
+        return found
+
+    return Prepared(forward, leaves, canonical)
+
+
+@prepared_implementation("native", gates=["gated_conv"], operators=["aten::glu"])
+def prepare_gated_conv(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Use F.glu on the channels of one convolution."""
+    assert isinstance(gate, GatedConvolution)
+    return Prepared(lambda leaves, inputs: {"output": F.glu(gate.convolve(leaves, inputs), dim=1)}, params)
+
+
+@prepared_implementation(
+    "native", gates=["gated_attention"],
+    operators=[
+        "aten::_scaled_dot_product_flash_attention_for_cpu", "aten::_scaled_dot_product_flash_attention",
+        "aten::_scaled_dot_product_efficient_attention", "aten::_scaled_dot_product_cudnn_attention",
+        "aten::_scaled_dot_product_attention_math",
+    ],
+)  # fmt: skip
+def prepare_gated_attention(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Use F.scaled_dot_product_attention, which picks a fused kernel where it has one."""
+    heads = gate["heads"]
+
+    def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        x = inputs["x"]
+        q, k, v = (
+            product.unflatten(-1, (heads, -1)).transpose(1, 2)
+            for product in F.linear(x, leaves["in_proj_weight"]).chunk(3, dim=-1)
+        )
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=gate["causal"]).transpose(1, 2)
+        gates = torch.sigmoid(F.linear(x, leaves["gate_weight"])).unflatten(-1, (heads, -1))
+        return {"output": F.linear((y * gates).flatten(-2), leaves["out_proj_weight"])}
+
+    return Prepared(forward, params)
 
 
 @prepared_implementation("native", gates=list(ACTIVATIONS), operators=["aten::silu", "aten::gelu", "aten::relu"])

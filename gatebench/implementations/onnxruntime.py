@@ -1,6 +1,6 @@
 """`onnxruntime`: an ONNX graph per case, run by ONNX Runtime on the CPU; forward only.
 
-A recurrent gate is one node, ONNX's RNN, LSTM or GRU; a gate of the GLU family is a handful of them. Weights are inputs of
+A recurrent gate is one node, ONNX's RNN, LSTM or GRU; a gate of the GLU family or a gated convolution is a handful of them. Weights are inputs of
 the graph, read anew at every call. A deployed model has them as initializers, which ONNX Runtime packs for its matrix
 products once and never reads again: that is the option weights = "initializers".
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from gatebench.cases import Case
 from gatebench.contract import Prepared, Unavailable, Unsupported, prepared_implementation
 from gatebench.gates import Gate
+from gatebench.gates.convolution import GatedConvolution
 from gatebench.gates.recurrent.layers import require_single
 from gatebench.options import Option
 
@@ -78,6 +79,8 @@ GELU = {
     "geglu": "act = Gelu (gate) hidden = Mul (value, act)",
     "geglu_tanh": 'act = Gelu <approximate = "tanh"> (gate) hidden = Mul (value, act)',
 }
+# The gate that combines the two convolutions.
+CONVOLUTIONS = {"gated_conv": "glu", "gated_tanh_conv": "gtu"}
 
 
 def available(device: str) -> None:
@@ -153,9 +156,23 @@ def prepare_feed_forward(gate: Gate, case: Case, params: Mapping[str, Tensor]) -
     return prepare_graph(case, body, {"x": (tokens, I)}, {"output": output}, leaves)
 
 
+@prepared_implementation("onnxruntime", gates=list(CONVOLUTIONS), dtypes=["float32"], **SETTINGS)
+def prepare_convolution(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
+    """Use ONNX's Conv, of which onnxruntime has a float32 kernel, for both convolutions at once."""
+    assert isinstance(gate, GatedConvolution)
+    (before, after), axes = gate.padding(), gate.dimensions
+    pads = ", ".join(map(str, [before] * axes + [after] * axes))
+    dilations = ", ".join([str(gate.dilation)] * axes)
+    both = f"both = Conv <dilations = [{dilations}], pads = [{pads}]> (x, weight, bias)"
+    split = "value, gate = Split <axis = 1, num_outputs = 2> (both)"
+    output = (case.shape.batch, case.shape.hidden_size, *gate.positions(case.shape))
+    body = f"{both} {split} {combine(gate, case)} output = Identity (hidden)"
+    return prepare_graph(case, body, gate.input_shapes(case.shape), {"output": output}, params)
+
+
 def combine(gate: Gate, case: Case) -> str:
     """Return the nodes from value and gate to hidden."""
-    nodes = (POINTWISE | GELU)[gate.name.removesuffix("_ffn")]
+    nodes = (POINTWISE | GELU)[CONVOLUTIONS.get(gate.name, gate.name.removesuffix("_ffn"))]
     if "beta" not in gate.options or gate["beta"] == 1.0:
         return nodes.format(slope="", scaled="gate")
     slope = f"beta = Constant <value = {TYPES[case.dtype]} {{{gate['beta']}}}> () u = Mul (gate, beta)"

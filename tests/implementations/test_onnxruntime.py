@@ -72,6 +72,15 @@ def test_biases_are_right(name):
     judge(trial(name, bias=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("gated_conv", {"kernel_size": 4}), ("gated_conv", {"dimensions": 2, "kernel_size": 4, "width": 5}),
+     ("gated_conv", {"dimensions": 2}), ("gated_tanh_conv", {"kernel_size": 3, "dilation": 4})],
+)  # fmt: skip
+def test_convolutions_pad_and_dilate_as_the_gate_does(name, options):
+    judge(trial(name, **options))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("beta", [0.0, 1e-7, 1.702, 100.0])
 @pytest.mark.parametrize("name", ["swiglu", "swiglu_ffn"])

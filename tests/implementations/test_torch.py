@@ -113,6 +113,15 @@ def test_numba_refuses_biases_and_says_what_is_not_written():
     assert Catalogue({}, described, {}).refusal(case) == ("unavailable", "numba for reglu is not written yet")
 
 
+@pytest.mark.parametrize(
+    ("gate", "options"),
+    [("gated_attention", {"heads": 13, "causal": True, "granularity": "head"}), ("gated_attention", {"causal": True}),
+     ("gated_conv", {"dimensions": 2, "kernel_size": 2, "width": 5})],
+)  # fmt: skip
+def test_native_takes_the_options_of_attention_and_convolution(gate, options):
+    assert reason_wrong(gate, "native", ODD["H=13"], **options) is None
+
+
 def test_native_refuses_a_slope_that_torch_has_no_operator_for():
     with pytest.raises(Unsupported, match=r"beta=2\.0"):
         reason_wrong("swiglu", "native", ODD["T=1"], beta=2.0)
@@ -163,7 +172,8 @@ def test_compile_gives_each_shape_a_cache_of_its_own():
 @pytest.mark.parametrize(
     ("gate", "operator"),
     [("rnn_tanh", "aten::rnn_tanh"), ("gru", "aten::gru"), ("glu", "aten::glu"), ("swiglu", "aten::silu"),
-     ("rnn_relu", "aten::rnn_relu"), ("geglu_ffn", "aten::gelu"), ("reglu", "aten::relu")],
+     ("glu_ffn", "aten::glu"), ("gated_conv", "aten::glu"),
+     ("gated_attention", "aten::_scaled_dot_product_flash_attention_for_cpu"), ("rnn_relu", "aten::rnn_relu"), ("geglu_ffn", "aten::gelu"), ("reglu", "aten::relu")],
 )  # fmt: skip
 def test_native_names_the_operator_that_a_profile_saw(gate, operator, mode):
     service = Service("native", [], 1)
