@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -54,7 +55,7 @@ def print_block(block: Block) -> None:
     for part in _parts(block, out):
         out.print(part)
     for note in block.notes:
-        out.print(Text(f"  {note}"))
+        out.print(Padding(Text(note), (0, 0, 0, 2), expand=False))  # indented where it is folded, too
     out.print()
 
 
