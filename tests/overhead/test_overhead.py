@@ -1,7 +1,9 @@
 """GateBench's own speed, printed by `make overhead` and asserted nowhere: machines differ, and ratios are what counts."""
 
+import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,21 @@ def test_share_of_a_quick_run_spent_in_samples(benchmark, tmp_path):
         f"\nquick: {elapsed['total_s']:.0f} s in all, {elapsed['compile_s']:.0f} s of them before timing (compile); "
         f"in samples {in_samples:.0f} s, {100 * in_samples / after_compile:.0f} % of the rest"
     )
+
+
+@pytest.mark.parametrize("implementations", ["eager,native,numba,onnxruntime", "compile"])
+def test_verify_the_catalogue(benchmark, implementations):
+    """Every gate at two shapes in two dtypes, and apart from that, compiled, at one."""
+    arguments = [sys.executable, "-m", "gatebench.cli.main", "verify", "catalogue", "-i", implementations, "--json"]
+    answers = []
+
+    def verify():
+        answers.append(subprocess.run(arguments, cwd=ROOT, capture_output=True, check=False).stdout)
+
+    benchmark.pedantic(verify, rounds=1)
+    statuses = Counter(case["status"] for case in json.loads(answers[0])["cases"])
+    print(f"\ncatalogue, {implementations}: " + ", ".join(f"{count} {status}" for status, count in statuses.items()))
+    assert set(statuses) <= {"ok", "unsupported", "unavailable"}
 
 
 def test_numba_beside_native(benchmark, tmp_path):
