@@ -12,7 +12,7 @@ from test_numba_problem import Problem, call, differentiate, pull
 
 from gatebench.contract import Unsupported
 
-RECURRENT = ("rnn_tanh", "lstm", "gru")
+RECURRENT = ("rnn_linear", "rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "gru_textbook")
 GLU = (
     ("glu", {}), ("glu", {"packed": True}), ("swiglu", {}), ("swiglu", {"beta": 1.7}),
     ("swiglu", {"beta": 0.3, "packed": True}), ("swiglu_ffn", {}), ("swiglu_ffn", {"beta": 2.5}),
