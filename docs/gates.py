@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from gatebench import Shape, gates
+from gatebench import Shape, Unsupported, gates
 from gatebench.gates import Gate
 
-# Distinct primes: a size can be told by what divides it.
-LETTERS = {"B": 11, "T": 13, "I": 17, "H": 19}
+# Distinct primes: a size can be told by what divides it. H is twice one, so that half of it is a size too.
+LETTERS = {"B": 11, "T": 13, "I": 17, "H": 2 * 19}
 SHAPE = Shape(batch=LETTERS["B"], seq_len=LETTERS["T"], input_size=LETTERS["I"], hidden_size=LETTERS["H"])
 HEAD = """# Gates
 
@@ -31,19 +32,42 @@ def page() -> str:
 
 def entry(gate: Gate) -> Iterator[str]:
     """Yield the lines of one gate."""
+    shape = taken(gate)
     yield f"### `{gate.name}`\n"
     yield inspect.cleandoc(type(gate).__doc__ or "").split("\n\n")[0].replace("\n", " ") + "\n"
     yield f"```math\n{gate.equation}\n```\n"
     yield f"- Source: {gate.source}."
-    yield f"- Inputs: {shapes(gate.input_shapes(SHAPE))}."
-    yield f"- Parameters: {shapes(gate.parameters(SHAPE)) or 'none'}."
-    if letters := next((gate.blocks(name) for name in gate.parameters(SHAPE) if gate.blocks(name)), ()):
-        yield f"- Blocks, in order: {', '.join(letters)}."
-    if state := gate.state(SHAPE):
-        yield f"- State: {shapes({name: (SHAPE.batch, width) for name, width in state.items()})}."
+    yield f"- Inputs: {shapes(gate.input_shapes(shape))}."
+    yield f"- Parameters: {shapes(gate.parameters(shape)) or 'none'}."
+    if shape != SHAPE:
+        yield "- Shapes: I = H."
+    if text := blocks(gate, shape):
+        yield f"- Blocks, in order: {text}."
+    if state := gate.state(shape):
+        yield f"- State: {shapes({name: (shape.batch, width) for name, width in state.items()})}."
     for name, option in gate.options.items():
         yield f"- Option `{name}`: {option.doc}; default {option.default}, {option.accepted}."
     yield f"- Compulsory work: {costs(gate)}.\n"
+
+
+def taken(gate: Gate) -> Shape:
+    """Return SHAPE, or, where the gate refuses it, the shape with I = H."""
+    try:
+        gate.check_shape(SHAPE)
+    except Unsupported:
+        return replace(SHAPE, input_size=SHAPE.hidden_size)
+    return SHAPE
+
+
+def blocks(gate: Gate, shape: Shape) -> str:
+    """Return `i, f, g, o`; where parameters differ in their blocks, each list with the parameters that have it."""
+    members: dict[tuple[str, ...], list[str]] = {}
+    for name in gate.parameters(shape):
+        if letters := gate.blocks(name):
+            members.setdefault(letters, []).append(f"`{name}`")
+    if len(members) == 1:
+        return ", ".join(next(iter(members)))
+    return "; ".join(f"{', '.join(letters)} ({', '.join(names)})" for letters, names in members.items())
 
 
 def shapes(sizes: Mapping[str, tuple[int, ...]]) -> str:
@@ -52,10 +76,12 @@ def shapes(sizes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def letter(size: int) -> str:
-    """Name a size by its letter, e.g. 4H."""
-    for name, prime in LETTERS.items():
-        if size % prime == 0:
-            return name if size == prime else f"{size // prime}{name}"
+    """Name a size by its letter, e.g. 4H, H/2."""
+    for name, value in LETTERS.items():
+        if size % value == 0:
+            return name if size == value else f"{size // value}{name}"
+        if 2 * size == value:
+            return f"{name}/2"
     return str(size)
 
 

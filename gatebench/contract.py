@@ -22,7 +22,10 @@ LAYOUTS = ("native", "batch_first")
 
 
 class Unsupported(Exception):
-    """Raised by an implementation that never does this gate, option, shape, dtype or mode; the text says why."""
+    """Raised by an implementation that never does this gate, option, shape, dtype or mode; the text says why.
+
+    A gate raises it too, for a shape that it is not defined for (`Gate.check_shape`): no implementation does that.
+    """
 
 
 class Unavailable(Exception):

@@ -40,7 +40,7 @@ def command(
     from gatebench.run.verifier import verify_plan
 
     if suite is None:
-        gate = gate or "family:recurrent,family:glu"
+        gate = gate or "family:recurrent,family:glu,family:highway"
         batch, seq_len, hidden_size = batch or "1,3", seq_len or "1,13", hidden_size or "1,7"
         mode = mode or "forward,forward_backward"
     flags = {

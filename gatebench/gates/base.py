@@ -51,9 +51,10 @@ class Gate:
     stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
+    memory_biases: ClassVar[tuple[str, ...]] = ("bias_ih", "bias_hh")  # parameters whose sum is that block's bias
     nonlinearities: ClassVar[
         Mapping[str, str]
-    ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, identity
+    ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, exp, identity
 
     option_values: tuple[tuple[str, OptionValue], ...]
 
@@ -66,6 +67,12 @@ class Gate:
         return dict(self.option_values)[option]
 
     # --- what the gate is made of
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise gatebench.Unsupported where the gate is not defined for a shape; by default it takes every one.
+
+        Asked before anything is drawn, so that a case of such a shape is a row `unsupported` with the reason.
+        """
 
     def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         """Return name -> shape of each parameter, in PyTorch's names and order."""
@@ -95,8 +102,9 @@ class Gate:
 
         init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets bias b),
         "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
-        gatebench.Unsupported where the gate has no block that keeps the state.
+        gatebench.Unsupported for a shape that the gate refuses, or where it has no block that keeps the state.
         """
+        self.check_shape(shape)
         scheme = parse_init(init)
         params = {name: self.draw_parameter(shape, seed, name) for name in self.parameters(shape)}
         return scheme.apply(self, shape, seed, params)
@@ -107,7 +115,11 @@ class Gate:
         return draw_tensor(self.parameters(shape)[name], seed, name, "uniform") * bound
 
     def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
-        """Draw inputs and initial states, float64 on the CPU; kind: "normal" N(0, 1), or "zero"."""
+        """Draw inputs and initial states, float64 on the CPU; kind: "normal" N(0, 1), or "zero".
+
+        Raises gatebench.Unsupported for a shape that the gate refuses.
+        """
+        self.check_shape(shape)
         return {name: draw_tensor(size, seed, name, kind) for name, size in self.input_shapes(shape).items()}
 
     # --- what the gate computes

@@ -50,11 +50,12 @@ class Init:
         """Return `params` with the biases of the block that keeps the state replaced; "torch" changes nothing."""
         if self.name == "torch":
             return params
-        if gate.memory_block is None or "bias_ih" not in params:
+        changed = {name: params[name].clone() for name in gate.memory_biases if name in params}
+        if gate.memory_block is None or not changed:
             raise Unsupported(f"{gate.name} has no gate that keeps its state, so {self.name} does not apply")
-        letters = gate.blocks("bias_ih")
-        biases = gate.memory_sign * self.memory_bias(shape, seed, params["bias_ih"].shape[0] // len(letters))
-        changed = {name: params[name].clone() for name in ("bias_ih", "bias_hh")}
+        first = next(iter(changed))
+        letters = gate.blocks(first)  # the same for each of these vectors: their sum is one bias
+        biases = gate.memory_sign * self.memory_bias(shape, seed, len(changed[first]) // len(letters))
         self._set(changed, letters, gate.memory_block, biases)
         if self.name == "chrono" and "i" in letters:
             self._set(changed, letters, "i", -biases)
@@ -68,11 +69,13 @@ class Init:
         return torch.log(1 + uniform * (max(shape.seq_len, 3) - 2))
 
     @staticmethod
-    def _set(params: dict[str, Tensor], letters: tuple[str, ...], letter: str, bias: Tensor) -> None:
-        # Both of torch's bias vectors act on the gate: setting each would double the bias.
+    def _set(vectors: dict[str, Tensor], letters: tuple[str, ...], letter: str, bias: Tensor) -> None:
+        # All of them act on the gate (torch has two): setting each would multiply the bias.
         rows = slice(letters.index(letter) * len(bias), (letters.index(letter) + 1) * len(bias))
-        params["bias_ih"][rows] = bias
-        params["bias_hh"][rows] = 0.0
+        first, *others = vectors.values()
+        first[rows] = bias
+        for vector in others:
+            vector[rows] = 0.0
 
 
 def parse_init(text: str) -> Init:

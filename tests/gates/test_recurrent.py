@@ -12,6 +12,7 @@ from gatebench import Shape, gates
 
 MODULES = {"rnn_tanh": nn.RNN, "rnn_relu": partial(nn.RNN, nonlinearity="relu"), "lstm": nn.LSTM, "gru": nn.GRU}
 NAMES = [*MODULES, "rnn_linear", "gru_reset_before", "gru_textbook"]
+FAMILY = [name for name in gates.names() if gates.get(name).family == "recurrent"]
 SHAPE = Shape(batch=3, seq_len=7, input_size=5, hidden_size=4)
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -35,7 +36,7 @@ def test_forward_equals_torch_module_with_the_same_parameters(name):
         torch.testing.assert_close(found[part], expected[0].detach(), **TOLERANCE)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FAMILY)
 def test_steps_in_sequence_equal_forward(name):
     gate = gates.get(name)
     params, inputs = gate.draw(SHAPE, seed=2), gate.inputs(SHAPE, seed=2)
@@ -44,6 +45,32 @@ def test_steps_in_sequence_equal_forward(name):
         state = gate.step(params, x_t, state)
     found = gate.forward(params, inputs)
     torch.testing.assert_close(state, torch.cat([found[part] for part in gate.state(SHAPE)], dim=-1), **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_gradients_are_those_of_the_function_that_is_computed(name):
+    gate, shape = gates.get(name), Shape(batch=2, seq_len=3, input_size=2, hidden_size=3)
+    params, inputs = gate.draw(shape, seed=8), gate.inputs(shape, seed=8)
+    leaves = [value.requires_grad_() for value in (*params.values(), *inputs.values())]
+
+    def outputs(*values):
+        given = dict(zip((*params, *inputs), values, strict=True))
+        return tuple(gate.forward(given, {key: given[key] for key in inputs}).values())
+
+    assert torch.autograd.gradcheck(outputs, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_every_letter_of_the_activations_has_a_nonlinearity(name):
+    gate = gates.get(name)
+    params, inputs = gate.draw(SHAPE, seed=3), gate.inputs(SHAPE, seed=3)
+    values = gate.activations(params, inputs["x"][0], state_of(gate, inputs))
+    assert set(values) == set(gate.nonlinearities)
+    assert all(value.shape == (3, 4) for value in values.values())
+    ranges = {"sigmoid": (0, 1), "tanh": (-1, 1), "exp": (0, 1)}  # exp: stabilised
+    for letter, value in values.items():
+        low, high = ranges.get(gate.nonlinearities[letter], (-math.inf, math.inf))
+        assert bool(((value >= low) & (value <= high)).all())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """eager, native and compile against float64 at odd sizes: T=1, B=1, H=1, H no multiple of 8, strided inputs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -26,7 +28,21 @@ ODD = {
 }
 
 
+# Who refuses one hidden unit, and in which words.
+NO_SINGLE_UNIT = {("eager", "lstm_layernorm"): "cell_norm = False", ("native", "lstm_projected"): "below hidden_size"}
+
+
+def taken(gate, shape):
+    """Return the shape, or, where the gate refuses it, the one with input_size = hidden_size."""
+    try:
+        gate.check_shape(shape)
+    except Unsupported:
+        return replace(shape, input_size=shape.hidden_size)
+    return shape
+
+
 def reason_wrong(gate, implementation, shape, mode="forward_backward", dtype="float32", strided=False, **options):
+    shape = taken(gates.get(gate, **options), shape)
     case = Case(
         gate=gate,
         implementation=implementation,
@@ -62,6 +78,10 @@ def every_second(value):
 @pytest.mark.parametrize("shape", ODD)
 @pytest.mark.parametrize(("implementation", "gate"), PAIRS)
 def test_odd_sizes_are_right(gate, implementation, shape, dtype):
+    if shape == "H=1" and (implementation, gate) in NO_SINGLE_UNIT:
+        with pytest.raises(Unsupported, match=NO_SINGLE_UNIT[implementation, gate]):
+            reason_wrong(gate, implementation, ODD[shape], dtype=dtype)
+        return
     if dtype == "bfloat16" and shape in ("H=1", "I=1"):
         # One feature: a gradient is one sum of cancelling terms, and eager itself may be off by a quarter.
         assert reason_or_refusal(gate, implementation, ODD[shape], dtype) in (None, "ill-conditioned")

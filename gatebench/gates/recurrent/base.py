@@ -3,6 +3,7 @@
 Layouts: x (T, B, I), output (T, B, H), states (B, H). Weights act as y = x Wᵀ, blocks stacked along the first axis.
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
 from gatebench.shape import Shape
 
 State = tuple[Tensor, ...]
+BLOCKED = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # parameters that stack one block per letter
 
 
 class Recurrent(Gate):
@@ -20,14 +22,18 @@ class Recurrent(Gate):
 
     family = "recurrent"
     stackable = True
-    letters: ClassVar[tuple[str, ...]]  # blocks of weight_ih, weight_hh, bias_ih, bias_hh, in order
+    letters: ClassVar[tuple[str, ...]]  # blocks of the parameters in BLOCKED, in order
     parts: ClassVar[tuple[str, ...]] = ("h",)
     transcendental_forward: ClassVar[int]  # per (b, t, h)
     transcendental_backward: ClassVar[int] = 0
     reserve: ClassVar[int] = 0  # values per (b, t, h) that the backward needs and the forward must keep
 
+    def project(self, params: Tensors, x: Tensor) -> Tensor:
+        """Compute what needs the input alone, for one step or all at once: W x + b_ih, (..., I) -> (..., G·H)."""
+        return F.linear(x, params["weight_ih"], params["bias_ih"])
+
     def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
-        """Advance one step from the projected input W x_t + b_ih (B, G·H) -> new state parts, gate values by letter."""
+        """Advance one step from the projected input (B, G·H) -> new state parts, gate values by letter."""
         raise NotImplementedError(f"gate {self.name} does not define cell")
 
     def parameters(self, shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -43,10 +49,10 @@ class Recurrent(Gate):
         return dict.fromkeys(self.parts, shape.hidden_size)
 
     def blocks(self, parameter: str) -> tuple[str, ...]:
-        return self.letters
+        return self.letters if parameter in BLOCKED else ()
 
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
-        projected = F.linear(inputs["x"], params["weight_ih"], params["bias_ih"])  # all steps in one product
+        projected = self.project(params, inputs["x"])  # all steps in one product
         state = tuple(inputs[f"{part}0"] for part in self.parts)
         outputs = []
         for projected_t in projected.unbind(0):
@@ -61,30 +67,43 @@ class Recurrent(Gate):
         """Return the gates' values at one step by letter, (B, H) each."""
         return self._cell_of(params, x_t, state)[1]
 
+    def split_state(self, params: Tensors, state: Tensor) -> State:
+        """Return the parts of a state (B, S), (B, width) each."""
+        return state.chunk(len(self.parts), dim=-1)
+
     def _cell_of(self, params: Tensors, x_t: Tensor, state: Tensor) -> tuple[State, dict[str, Tensor]]:
-        projected = F.linear(x_t, params["weight_ih"], params["bias_ih"])
-        return self.cell(params, projected, state.chunk(len(self.parts), dim=-1))
+        return self.cell(params, self.project(params, x_t), self.split_state(params, state))
+
+    def pointwise_work(self) -> tuple[int, int, int]:
+        """Return transcendental calls forward and backward, and values kept for the backward, per (b, t, h)."""
+        return self.transcendental_forward, self.transcendental_backward, self.reserve
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
-        """Return the compulsory work: matrix products 2BT·G·H(I+H) FLOP forward, twice that backward.
+        """Return the compulsory work: 2BT FLOP forward for each element of a weight, twice that backward.
 
-        Bytes, s per element: forward s[BTI + GH(I+H+2) + BTH + 2BS], weights read once;
-        backward s[2BTI + 2BTH + R·BTH + 2GH(I+H+2)] with the reserve R; in forward_backward the forward also
-        writes the reserve.
+        A weight's element is one multiply-add a step and row: 2BT·G·H(I+H) in all for G blocks, and 6BTH more for
+        diagonal peepholes. Biases, gains and what is left of a step are pointwise and not counted.
+        Bytes, s per element, N parameters, S the width of the state, O that of the output: forward
+        s[BTI + N + BTO + 2BS], weights read once; backward s[2BTI + 2BTO + R·BTH + 2N] with the reserve R; in
+        forward_backward the forward also writes the reserve.
         """
         B, T, I, H = shape.batch, shape.seq_len, shape.input_size, shape.hidden_size
-        G, s = len(self.letters), DTYPE_BYTES[dtype]
-        weights, reserve = G * H * (I + H + 2), self.reserve * B * T * H
+        s = DTYPE_BYTES[dtype]
+        counts = {name: math.prod(size) for name, size in self.parameters(shape).items()}
+        weights = sum(count for name, count in counts.items() if name.startswith("weight"))
+        stored, widths = sum(counts.values()), list(self.state(shape).values())
+        calls_forward, calls_backward, kept = self.pointwise_work()
+        reserve, output = kept * B * T * H, B * T * widths[0]
         forward = Cost(
-            2 * B * T * G * H * (I + H),
-            self.transcendental_forward * B * T * H,
-            s * (B * T * I + weights + B * T * H + 2 * B * H * len(self.parts)),
+            2 * B * T * weights,
+            calls_forward * B * T * H,
+            s * (B * T * I + stored + output + 2 * B * sum(widths)),
         )
         if mode == "forward":
             return forward
         backward = Cost(
             2 * forward.flops,
-            self.transcendental_backward * B * T * H,
-            s * (2 * B * T * I + 2 * B * T * H + reserve + 2 * weights),
+            calls_backward * B * T * H,
+            s * (2 * B * T * I + 2 * output + reserve + 2 * stored),
         )
         return backward if mode == "backward" else forward + backward + Cost(0, 0, s * reserve)
