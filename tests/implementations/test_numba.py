@@ -13,9 +13,12 @@ from test_numba_problem import Problem, call, differentiate, pull
 from gatebench.contract import Unsupported
 
 RECURRENT = ("rnn_linear", "rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "gru_textbook")
+PLAIN_GLU = ("bilinear", "reglu", "geglu", "geglu_tanh", "gtu")
 GLU = (
     ("glu", {}), ("glu", {"packed": True}), ("swiglu", {}), ("swiglu", {"beta": 1.7}),
-    ("swiglu", {"beta": 0.3, "packed": True}), ("swiglu_ffn", {}), ("swiglu_ffn", {"beta": 2.5}),
+    ("swiglu", {"beta": 0.3, "packed": True}), ("swiglu_ffn", {}), ("swiglu_ffn", {"beta": 2.5, "bias": True}),
+    ("glu_ffn", {"bias": True}), *((name, {"packed": True}) for name in PLAIN_GLU),
+    *((name, {}) for name in PLAIN_GLU), *((f"{name}_ffn", {"bias": name < "f"}) for name in PLAIN_GLU),
 )  # fmt: skip
 ALL = (*((name, {}) for name in RECURRENT), *GLU)
 # (B, T, I, H): below and above one register (4 to 16 lanes), one panel (4 to 64 units), one tile (4 rows), one

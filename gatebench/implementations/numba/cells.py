@@ -11,10 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from numba import njit
-
 from gatebench.implementations.numba.activations import sigmoid, tanh
-from gatebench.implementations.numba.simd import INLINE, where_positive
+from gatebench.implementations.numba.simd import on_packs, where_positive
 
 
 class Sequence(NamedTuple):
@@ -103,54 +101,51 @@ class Step:
     operand: str = "states"
 
 
-step: Any = njit(**INLINE)
-
-
 def plain(forward: Callable[..., Any], backward: Callable[..., Any]) -> Step:
     """Return the step of a plain recurrence; forward is φ(a), backward d_h ⊙ φ'(a) in terms of h."""
 
-    @step
+    @on_packs
     def advance(u: Any, v: Any, w: Any, before: Any) -> Any:
         return (), (forward(u[0] + v[0] + w[0]),)
 
-    @step
+    @on_packs
     def retreat(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
         return (backward(after[0], d_output + carry),), (), ()
 
     return Step(advance, retreat, blocks=1, products=1, weights=1)
 
 
-@step
+@on_packs
 def identity(a: Any) -> Any:
     return a
 
 
-@step
+@on_packs
 def identity_back(h: Any, d_h: Any) -> Any:
     return d_h
 
 
-@step
+@on_packs
 def tanh_forward(a: Any) -> Any:
     return tanh(a)
 
 
-@step
+@on_packs
 def tanh_back(h: Any, d_h: Any) -> Any:
     return d_h * (1.0 - h * h)
 
 
-@step
+@on_packs
 def relu(a: Any) -> Any:
-    return where_positive(a, a)
+    return where_positive(a, a, 0.0)
 
 
-@step
+@on_packs
 def relu_back(h: Any, d_h: Any) -> Any:
-    return where_positive(h, d_h)
+    return where_positive(h, d_h, 0.0)
 
 
-@step
+@on_packs
 def lstm(u: Any, v: Any, w: Any, before: Any) -> Any:
     i, f = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
     g, o = tanh(u[2] + v[2] + w[2]), sigmoid(u[3] + v[3] + w[3])
@@ -158,7 +153,7 @@ def lstm(u: Any, v: Any, w: Any, before: Any) -> Any:
     return (i, f, g, o), (o * tanh(c), c)
 
 
-@step
+@on_packs
 def lstm_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
     i, f, g, o = kept
     squashed, d_h = tanh(after[1]), d_output + carry
@@ -168,7 +163,7 @@ def lstm_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: 
     return (d_i, d_f, d_g, d_o), (), (d_c * f,)
 
 
-@step
+@on_packs
 def gru(u: Any, v: Any, w: Any, before: Any) -> Any:
     r, z = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
     inner = v[2] + w[3]
@@ -176,7 +171,7 @@ def gru(u: Any, v: Any, w: Any, before: Any) -> Any:
     return (r, z, n), ((1.0 - z) * n + z * before[0], inner)
 
 
-@step
+@on_packs
 def gru_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
     r, z, n = kept
     d_h = d_output + carry + past
@@ -186,25 +181,25 @@ def gru_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: A
     return (d_r, d_z, d_n), (d_r, d_z, d_n * r), (d_h * z,)
 
 
-@step
+@on_packs
 def reset(u: Any, v: Any, w: Any, before: Any) -> Any:
     r, z = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
     return (r, z), (None, r * before[0])
 
 
-@step
+@on_packs
 def reset_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
     r = kept[0]  # carry: the gradient of r ⊙ h, by the product of the same step
     return (carry * before[0] * (r * (1.0 - r)),), (), (past + carry * r,)
 
 
-@step
+@on_packs
 def candidate(u: Any, v: Any, w: Any, before: Any) -> Any:
     z, n = u[1], tanh(u[2] + v[0] + w[2])  # z as `reset` left it
     return (None, None, n), ((1.0 - z) * n + z * before[0], None)
 
 
-@step
+@on_packs
 def candidate_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
     z, n = kept[1], kept[2]
     d_h = d_output + carry + past

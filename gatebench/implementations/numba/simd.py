@@ -10,12 +10,13 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import extending, types
+from numba import extending, njit, types
 from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 intrinsic: Any = extending.intrinsic  # type checkers would count the typing context among a call's arguments
 INLINE: Any = {"forceinline": True, "error_model": "numpy"}  # a call would spill every register
+on_packs: Any = njit(**INLINE)  # decorates functions of packs
 
 
 def vector_bytes() -> int:
@@ -194,14 +195,14 @@ def copy_sign(typingctx: Any, magnitude: Any, sign: Any) -> Any:
 
 
 @intrinsic
-def where_positive(typingctx: Any, sign: Any, value: Any) -> Any:
-    """Return value where sign > 0 or sign is NaN, else 0, whatever value is there; where_positive(x, x) is ReLU."""
+def where_positive(typingctx: Any, sign: Any, value: Any, other: Any) -> Any:
+    """Return value where sign > 0 or sign is NaN, else other, whatever value is; where_positive(x, x, 0.0) is ReLU."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        zero = constant(value, 0.0)
-        return builder.select(builder.fcmp_ordered("<=", args[0], zero), zero, args[1])
+        other = _lift(context, builder, args[2], signature.args[2], value)
+        return builder.select(builder.fcmp_ordered("<=", args[0], constant(value, 0.0)), other, args[1])
 
-    return value(sign, value), codegen
+    return value(sign, value, other), codegen
 
 
 @intrinsic
