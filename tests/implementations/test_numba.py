@@ -12,7 +12,8 @@ from test_numba_problem import Problem, call, differentiate, pull
 
 from gatebench.contract import Unsupported
 
-RECURRENT = ("rnn_linear", "rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "gru_textbook")
+LSTMS = ("lstm", "lstm_peephole", "lstm_coupled")
+RECURRENT = (*LSTMS, "rnn_linear", "rnn_tanh", "rnn_relu", "gru", "gru_reset_before", "gru_textbook")
 PLAIN_GLU = ("bilinear", "reglu", "geglu", "geglu_tanh", "gtu")
 GLU = (
     ("glu", {}), ("glu", {"packed": True}), ("swiglu", {}), ("swiglu", {"beta": 1.7}),
@@ -57,7 +58,8 @@ def test_without_gradients_the_outputs_are_the_same(name, options) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [*((name, part) for name in RECURRENT for part in ("output", "h")), ("lstm", "c")]
+    ("name", "part"),
+    [*((name, part) for name in RECURRENT for part in ("output", "h")), *((name, "c") for name in LSTMS)],
 )
 def test_a_cotangent_on_one_output_alone_is_respected(name, part) -> None:
     problem = Problem(name, (2, 4, 3, 19), "float64")

@@ -50,6 +50,14 @@ class LSTM(Remembering):
     """Blocks i, f, g, o; the memory is c."""
 
 
+class PeepholeLSTM(Remembering):
+    """LSTM with the peepholes p_i, p_f, p_o behind the biases."""
+
+
+class CoupledLSTM(Remembering):
+    """LSTM with i = 1 - f: blocks f, g, o."""
+
+
 class GRU(Remembering):
     """Blocks r, z, n, and c_n behind the biases, as it acts inside r ⊙ (U_n h + c_n), which is the memory."""
 
@@ -164,6 +172,37 @@ def lstm_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: 
 
 
 @on_packs
+def peephole(u: Any, v: Any, w: Any, before: Any) -> Any:
+    i, f = sigmoid(u[0] + v[0] + w[0] + w[4] * before[1]), sigmoid(u[1] + v[1] + w[1] + w[5] * before[1])
+    g = tanh(u[2] + v[2] + w[2])
+    c = f * before[1] + i * g
+    o = sigmoid(u[3] + v[3] + w[3] + w[6] * c)
+    return (i, f, g, o), (o * tanh(c), c)
+
+
+@on_packs
+def peephole_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    o, squashed, d_h = kept[3], tanh(after[1]), d_output + carry
+    d_o = d_h * squashed * (o * (1.0 - o))
+    gates, _, (d_c,) = lstm_back(kept, w, before, after, d_output, carry, past + w[6] * d_o)
+    return gates, (), (d_c + w[4] * gates[0] + w[5] * gates[1],)
+
+
+@on_packs
+def coupled(u: Any, v: Any, w: Any, before: Any) -> Any:
+    f, g, o = sigmoid(u[0] + v[0] + w[0]), tanh(u[1] + v[1] + w[1]), sigmoid(u[2] + v[2] + w[2])
+    c = f * before[1] + (1.0 - f) * g
+    return (f, g, o), (o * tanh(c), c)
+
+
+@on_packs
+def coupled_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    f, g, o = kept
+    (d_i, d_f, d_g, d_o), d_v, past = lstm_back((1.0 - f, f, g, o), w, before, after, d_output, carry, past)
+    return (d_f - d_i, d_g, d_o), d_v, past
+
+
+@on_packs
 def gru(u: Any, v: Any, w: Any, before: Any) -> Any:
     r, z = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
     inner = v[2] + w[3]
@@ -212,6 +251,8 @@ STEPS: dict[type, Step] = {
     RNNTanh: plain(tanh_forward, tanh_back),
     RNNReLU: plain(relu, relu_back),
     LSTM: Step(lstm, lstm_back, blocks=4, products=4, weights=4),
+    PeepholeLSTM: Step(peephole, peephole_back, blocks=4, products=4, weights=7),
+    CoupledLSTM: Step(coupled, coupled_back, blocks=3, products=3, weights=3),
     GRU: Step(gru, gru_back, blocks=3, products=3, weights=4),
     Reset: Step(reset, reset_back, blocks=3, products=2, weights=3),
     Candidate: Step(candidate, candidate_back, blocks=3, products=1, weights=3, operand="memory"),

@@ -19,7 +19,9 @@ from gatebench.implementations.numba.cells import (
     LSTM,
     STEPS,
     Candidate,
+    CoupledLSTM,
     Flow,
+    PeepholeLSTM,
     Remembering,
     Reset,
     RNNLinear,
@@ -36,6 +38,8 @@ GATES: dict[str, Kinds] = {
     "rnn_tanh": (RNNTanh,),
     "rnn_relu": (RNNReLU,),
     "lstm": (LSTM,),
+    "lstm_peephole": (PeepholeLSTM,),
+    "lstm_coupled": (CoupledLSTM,),
     "gru": (GRU,),
     "gru_reset_before": (Reset, Candidate),
     "gru_textbook": (Reset, Candidate),
@@ -53,6 +57,9 @@ class Operands(NamedTuple):
     h0: Any
     c0: Any = None
     weight_then: Any = None
+    weight_ci: Any = None
+    weight_cf: Any = None
+    weight_co: Any = None
 
 
 @prepared_implementation("numba", gates=list(GATES), devices=["cpu"], dtypes=["float32", "float64"], compiles=True)
@@ -131,6 +138,10 @@ class Recurrence(torch.autograd.Function):
         if weight_then is not None:
             multiplied = (parts[0].gates[..., 0, :H] * h).view(-1, H)  # r ⊙ h
             given["weight_then"] = pack(torch.mm(multiplied.t(), d_recurrent[:, first * H :]), blocks - first)
+        if kinds == (PeepholeLSTM,):
+            (d_i, d_f, _, d_o), c = flow.input.unbind(2), parts[0].memory
+            given["weight_ci"], given["weight_cf"] = (d_i * c[:-1]).sum((0, 1)), (d_f * c[:-1]).sum((0, 1))
+            given["weight_co"] = (d_o * c[1:]).sum((0, 1))
         if ctx.needs_input_grad[2 + Operands._fields.index("x")]:
             given["x"] = project_back(d_input, pack_backward(weight_ih, blocks, H), x.shape[2], threads).view(x.shape)
         if len(d_states) == 2:
@@ -150,6 +161,8 @@ def start(kinds: Kinds, threads: int, operands: Operands, keep: bool) -> list[An
     weights = operands.bias_ih + operands.bias_hh
     if kinds == (GRU,):  # c_n acts inside r ⊙ (U_n h + c_n), so it stays apart
         weights = torch.cat((weights[: 2 * H], operands.bias_ih[2 * H :], operands.bias_hh[2 * H :]))
+    if kinds == (PeepholeLSTM,):
+        weights = torch.cat((weights, operands.weight_ci, operands.weight_cf, operands.weight_co))
     arrays = [weights, states]
     if issubclass(kinds[0], Remembering):
         arrays.append(x.new_empty((T + 1 if keep and len(kinds) == 1 else 1, B, H)))
