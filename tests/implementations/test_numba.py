@@ -21,7 +21,8 @@ GLU = (
     ("glu_ffn", {"bias": True}), *((name, {"packed": True}) for name in PLAIN_GLU),
     *((name, {}) for name in PLAIN_GLU), *((f"{name}_ffn", {"bias": name < "f"}) for name in PLAIN_GLU),
 )  # fmt: skip
-ALL = (*((name, {}) for name in RECURRENT), *GLU)
+HIGHWAY = (("highway", {}), ("highway", {"activation": "relu", "gate_bias": 0.5}))
+ALL = (*((name, {}) for name in RECURRENT), *GLU, *HIGHWAY)
 # (B, T, I, H): below and above one register (4 to 16 lanes), one panel (4 to 64 units), one tile (4 rows), one
 # part of a sum (256 steps).
 SHAPES = [(1, 1, 1, 1), (3, 5, 7, 33), (1, 9, 4, 13), (7, 1, 2, 64), (2, 3, 65, 129), (17, 4, 3, 100), (2, 3, 300, 270)]

@@ -129,23 +129,28 @@ class FeedForward(torch.autograd.Function):
         return None, None, d_x, d_VW, d_W2, d_products.sum(0) if ctx.bias else None
 
 
-def gated(gating: Gating, threads: int, *inputs: Tensor) -> Tensor:
-    """Return val(value) ⊙ act(gate) (..., H) of value and gate (..., H), or of one x (..., 2H)."""
+def gated(gating: Gating, threads: int, *inputs: Tensor, carried: Tensor | None = None) -> Tensor:
+    """Return val(value) ⊙ act(gate) (..., H) of value and gate (..., H), or of one x (..., 2H); see `pointwise`."""
     output = inputs[0].new_empty((*inputs[0].shape[:-1], inputs[0].shape[-1] // (3 - len(inputs))))
     rows = _rows(inputs, output)
     numba.set_num_threads(threads)
-    gate_forward(gating, rows, *_value_and_gate(inputs), _flat(output), _workers(threads, rows.n, rows.width))
+    arrays = (*_value_and_gate(inputs), None if carried is None else _flat(carried), _flat(output))
+    gate_forward(gating, rows, *arrays, _workers(threads, rows.n, rows.width))
     return output
 
 
-def gated_gradients(gating: Gating, threads: int, d_output: Tensor, *inputs: Tensor) -> list[Tensor]:
-    """Return the gradients of the inputs of `gated` from that of its output."""
+def gated_gradients(
+    gating: Gating, threads: int, d_output: Tensor, *inputs: Tensor, carried: Tensor | None = None
+) -> list[Tensor]:
+    """Return the gradients of the inputs of `gated`, then of `carried`, from that of its output."""
     gradients = [tensor.new_empty(tensor.shape) for tensor in inputs]
     rows = _rows(inputs, d_output)
     numba.set_num_threads(threads)
-    arrays = (*_value_and_gate(inputs), _flat(d_output), *_value_and_gate(gradients))
+    d_carried = [] if carried is None else [carried.new_empty(carried.shape)]
+    passed = (None, None) if carried is None else (_flat(carried), _flat(d_carried[0]))
+    arrays = (*_value_and_gate(inputs), passed[0], _flat(d_output), *_value_and_gate(gradients), passed[1])
     gate_backward(gating, rows, *arrays, _workers(threads, rows.n, rows.width))
-    return gradients
+    return [*gradients, *d_carried]
 
 
 def _value_and_gate(tensors: Sequence[Tensor]) -> tuple[Any, Any]:

@@ -1,7 +1,8 @@
-"""The pointwise kernels of the GLU family: output = val(value) ⊙ act(gate) and its gradients, in one pass each.
+"""The pointwise kernels of GLUs and highway layers: output = val(value) ⊙ act(gate), and its gradients, in one pass.
 
+With a third array, `carried` (a highway's input), output = val(value) ⊙ act(gate) + carried ⊙ (1 - act(gate)).
 Arrays are read as rows of `width` elements, `stride` apart: x (B, T, 2H) has width H and stride 2H, with the gate
-`shift` = H behind the value; two separate tensors are cut into rows of any length, with shift 0.
+`shift` = H behind the value; two separate tensors are cut into rows of any length, with shift 0. carried lies as the output does.
 """
 
 import math
@@ -16,7 +17,6 @@ from gatebench.implementations.numba.kernels import kernel
 from gatebench.implementations.numba.simd import (
     INLINE,
     VECTOR_BYTES,
-    Pack,
     clamp,
     load,
     on_packs,
@@ -57,6 +57,10 @@ class Swish(Gating):
 
 class TanhSigmoid(Gating):
     """tanh(v) σ(u)."""
+
+
+class ReLUSigmoid(Gating):
+    """max(0, v) σ(u)."""
 
 
 class Rows(NamedTuple):
@@ -107,73 +111,73 @@ def _swish(gating: Any, u: Any, d: Any) -> Any:
     return u * s, d * (s * (1.0 + u * gating.beta * (1.0 - s)))
 
 
-# (gating, u, d) -> act(u), d ⊙ act'(u)
-ACTIVATIONS: dict[type, Callable[..., Any]] = {
-    Sigmoid: _sigmoid,
-    Identity: _identity,
-    ReLU: _relu,
-    GELU: _gelu,
-    GELUTanh: _gelu_tanh,
-    Swish: _swish,
-    TanhSigmoid: _sigmoid,
+@on_packs
+def _tanh(gating: Any, u: Any, d: Any) -> Any:
+    squashed = tanh(u)
+    return squashed, d * (1.0 - squashed * squashed)
+
+
+# (val, act), each (gating, u, d) -> f(u), d ⊙ f'(u)
+Activation = Callable[..., Any]
+ACTIVATIONS: dict[type, tuple[Activation, Activation]] = {
+    Sigmoid: (_identity, _sigmoid),
+    Identity: (_identity, _identity),
+    ReLU: (_identity, _relu),
+    GELU: (_identity, _gelu),
+    GELUTanh: (_identity, _gelu_tanh),
+    Swish: (_identity, _swish),
+    TanhSigmoid: (_tanh, _sigmoid),
+    ReLUSigmoid: (_relu, _sigmoid),
 }
+
+
+def squash(gating: Any, v: Any, d: Any) -> Any:
+    """Return (val(v), d ⊙ val'(v)) of packs."""
 
 
 def activate(gating: Any, u: Any, d: Any) -> Any:
     """Return (act(u), d ⊙ act'(u)) of packs."""
 
 
-@overload(activate, jit_options=INLINE)
-def _activate(gating: Any, u: Any, d: Any) -> Any:
-    if not isinstance(u, Pack):
-        return None
-    activation = ACTIVATIONS[gating.instance_class]
+def _resolve(place: int) -> Callable[..., Any]:
+    def resolve(gating: Any, u: Any, d: Any) -> Any:
+        activation = ACTIVATIONS[gating.instance_class][place]
 
-    def implement(gating: Any, u: Any, d: Any) -> Any:
-        return activation(gating, u, d)
+        def implement(gating: Any, u: Any, d: Any) -> Any:
+            return activation(gating, u, d)
 
-    return implement
+        return implement
 
-
-def squash(gating: Any, v: Any) -> Any:
-    """Return (val(v), val'(v)) of a pack: tanh for TanhSigmoid, else v itself and 1."""
+    return resolve
 
 
-@overload(squash, jit_options=INLINE)
-def _squash(gating: Any, v: Any) -> Any:
-    if not isinstance(v, Pack):
-        return None
-
-    def plain(gating: Any, v: Any) -> Any:
-        return v, 1.0
-
-    def squashed(gating: Any, v: Any) -> Any:
-        val = tanh(v)
-        return val, 1.0 - val * val
-
-    return squashed if gating.instance_class is TanhSigmoid else plain
+overload(squash, jit_options=INLINE)(_resolve(0))
+overload(activate, jit_options=INLINE)(_resolve(1))
 
 
 @kernel
-def gate_forward(gating: Any, rows: Any, value: Any, gate: Any, output: Any, workers: int) -> None:
-    """Write output = val(value) ⊙ act(gate); output is dense, value and gate lie as `rows` says."""
+def gate_forward(gating: Any, rows: Any, value: Any, gate: Any, carried: Any, output: Any, workers: int) -> None:
+    """Write the output, which is dense; value and gate lie as `rows` says; carried is None where there is none."""
     lanes, count = VECTOR_BYTES // output.itemsize, -(-rows.n // rows.width)
     for worker in prange(workers):
         for row in range(count * worker // workers, count * (worker + 1) // workers):
             dense, start = row * rows.width, row * rows.stride
             width = min(rows.width, rows.n - dense)
             for j in range(0, width, lanes):
-                u = load(gate, start + rows.shift + j, width - j)
-                act, _ = activate(gating, u, u)
-                val, _ = squash(gating, load(value, start + j, width - j))
-                store(val * act, output, dense + j, width - j)
+                v, u = load(value, start + j, width - j), load(gate, start + rows.shift + j, width - j)
+                (val, _), (act, _) = squash(gating, v, v), activate(gating, u, u)
+                mixed = val * act
+                if carried is not None:
+                    mixed = mixed + load(carried, dense + j, width - j) * (1.0 - act)
+                store(mixed, output, dense + j, width - j)
 
 
 @kernel
 def gate_backward(
-    gating: Any, rows: Any, value: Any, gate: Any, d_output: Any, d_value: Any, d_gate: Any, workers: int
-) -> None:
-    """Write d_value = d_output ⊙ act(gate) ⊙ val'(value) and d_gate, which lie as value and gate."""
+    gating: Any, rows: Any, value: Any, gate: Any, carried: Any,
+    d_output: Any, d_value: Any, d_gate: Any, d_carried: Any, workers: int,
+) -> None:  # fmt: skip
+    """Write the gradients of value and gate, which lie as these do, and of carried where there is one."""
     lanes, count = VECTOR_BYTES // d_output.itemsize, -(-rows.n // rows.width)
     for worker in prange(workers):
         for row in range(count * worker // workers, count * (worker + 1) // workers):
@@ -182,7 +186,13 @@ def gate_backward(
             for j in range(0, width, lanes):
                 left = width - j
                 d = load(d_output, dense + j, left)
-                val, slope = squash(gating, load(value, start + j, left))
-                act, d_u = activate(gating, load(gate, start + rows.shift + j, left), d * val)
-                store(d * act * slope, d_value, start + j, left)
+                v, u = load(value, start + j, left), load(gate, start + rows.shift + j, left)
+                mixed, _ = squash(gating, v, d)
+                if carried is not None:
+                    mixed = mixed - load(carried, dense + j, left)
+                act, d_u = activate(gating, u, d * mixed)
+                _, d_v = squash(gating, v, d * act)  # the compiler computes val(v) once
+                store(d_v, d_value, start + j, left)
                 store(d_u, d_gate, start + rows.shift + j, left)
+                if carried is not None:
+                    store(d * (1.0 - act), d_carried, dense + j, left)
