@@ -28,7 +28,8 @@ def test_coverage_says_yes_or_why_not(listed):
     assert {row["eager"] for row in found.values()} == {row["compile"] for row in found.values()} == {"yes"}
     assert found["gru"]["native"] == found["gru"]["numba"] == "yes"
     assert found["gru_textbook"]["native"] == "never"
-    assert found["reglu"]["numba"] == "not written yet"
+    assert found["gtu_ffn"]["numba"] == "yes"
+    assert found["lstm_gate_recurrence"]["numba"] == "not written yet"
     assert found["glu"]["cudnn"] == "never"
     if not torch.cuda.is_available():
         assert found["lstm"]["cudnn"] == "no CUDA device"

@@ -12,12 +12,17 @@ from test_numba_problem import Problem, call, differentiate, pull
 
 from gatebench.contract import Unsupported
 
-RECURRENT = ("rnn_tanh", "lstm", "gru")
+LSTMS = ("lstm", "lstm_peephole", "lstm_coupled")
+RECURRENT = (*LSTMS, "rnn_linear", "rnn_tanh", "rnn_relu", "gru", "gru_reset_before", "gru_textbook")
+PLAIN_GLU = ("bilinear", "reglu", "geglu", "geglu_tanh", "gtu")
 GLU = (
     ("glu", {}), ("glu", {"packed": True}), ("swiglu", {}), ("swiglu", {"beta": 1.7}),
-    ("swiglu", {"beta": 0.3, "packed": True}), ("swiglu_ffn", {}), ("swiglu_ffn", {"beta": 2.5}),
+    ("swiglu", {"beta": 0.3, "packed": True}), ("swiglu_ffn", {}), ("swiglu_ffn", {"beta": 2.5, "bias": True}),
+    ("glu_ffn", {"bias": True}), *((name, {"packed": True}) for name in PLAIN_GLU),
+    *((name, {}) for name in PLAIN_GLU), *((f"{name}_ffn", {"bias": name < "f"}) for name in PLAIN_GLU),
 )  # fmt: skip
-ALL = (*((name, {}) for name in RECURRENT), *GLU)
+HIGHWAY = (("highway", {}), ("highway", {"activation": "relu", "gate_bias": 0.5}))
+ALL = (*((name, {}) for name in RECURRENT), *GLU, *HIGHWAY)
 # (B, T, I, H): below and above one register (4 to 16 lanes), one panel (4 to 64 units), one tile (4 rows), one
 # part of a sum (256 steps).
 SHAPES = [(1, 1, 1, 1), (3, 5, 7, 33), (1, 9, 4, 13), (7, 1, 2, 64), (2, 3, 65, 129), (17, 4, 3, 100), (2, 3, 300, 270)]
@@ -54,7 +59,8 @@ def test_without_gradients_the_outputs_are_the_same(name, options) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [*((name, part) for name in RECURRENT for part in ("output", "h")), ("lstm", "c")]
+    ("name", "part"),
+    [*((name, part) for name in RECURRENT for part in ("output", "h")), *((name, "c") for name in LSTMS)],
 )
 def test_a_cotangent_on_one_output_alone_is_respected(name, part) -> None:
     problem = Problem(name, (2, 4, 3, 19), "float64")

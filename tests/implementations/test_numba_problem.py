@@ -25,6 +25,8 @@ class Problem:
     def __init__(self, name: str, shape: tuple[int, int, int, int], dtype: str, threads: int = 1, **options: object):
         self.gate: Gate = gates.get(name, **options)
         sizes = dict(zip(("batch", "seq_len", "input_size", "hidden_size"), shape, strict=True))
+        if name == "highway":  # its input and output are equally wide
+            sizes["input_size"] = sizes["hidden_size"]
         self.shape, self.dtype = Shape(**sizes), dtype
         self.case = Case(
             gate=name, implementation="numba", shape=self.shape, dtype=dtype, threads=threads,

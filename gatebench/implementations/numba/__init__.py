@@ -1,5 +1,5 @@
-"""`numba`: SIMD kernels compiled at run time, for recurrent gates (`recurrent`) and the GLU family (`glu`)."""
+"""`numba`: SIMD kernels compiled at run time, for recurrent gates, the GLU family and highway layers."""
 
-from gatebench.implementations.numba import glu, recurrent
+from gatebench.implementations.numba import glu, highway, recurrent
 
-__all__ = ["glu", "recurrent"]
+__all__ = ["glu", "highway", "recurrent"]

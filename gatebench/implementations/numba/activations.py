@@ -1,16 +1,21 @@
-"""exp, sigmoid, tanh and expm1 of SIMD packs, to a few units in the last place.
+"""exp, sigmoid, tanh and the normal distribution of SIMD packs, to a few units in the last place.
 
 exp(x) = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln(2)/2; ln 2 is taken off in two parts
 (Cody & Waite 1980), e^r - 1 is a Taylor polynomial whose rest is below 0.1 ulp. NaN and Inf go where IEEE sends them.
+
+The normal distribution comes from erfc(z) e^z² for z >= 0, one polynomial over the whole half-line in
+t = (z - 3) / (z + 3) (Shepherd & Laframboise 1981), so that no lane has to choose its interval.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload
+from numpy.polynomial.chebyshev import cheb2poly
 
 from gatebench.implementations.numba.simd import (
     INLINE,
@@ -23,6 +28,7 @@ from gatebench.implementations.numba.simd import (
     copy_sign,
     intrinsic,
     vector_type,
+    where_positive,
 )
 
 
@@ -33,6 +39,7 @@ class Format:
     mantissa   stored bits of the mantissa
     ln2_high   ln 2 with so few bits that n * ln2_high is exact
     degree     of the polynomial for e^r - 1
+    tail       degree of the polynomial for erfc(z) e^z²
     low, high  exp is not told apart from e^low below low, and is Inf above high
     """
 
@@ -41,6 +48,7 @@ class Format:
     exponent_bias: int
     ln2_high: float
     degree: int
+    tail: int
     low: float
     high: float
 
@@ -57,9 +65,20 @@ class Format:
 
 # ln 2 = 0x1.62e42fefa39ef...: 15 leading bits for float32, 32 for float64.
 FORMATS = {
-    types.float32: Format(np.float32, 23, 127, float.fromhex("0x1.62E4p-1"), 7, -87.0, 89.0),
-    types.float64: Format(np.float64, 52, 1023, float.fromhex("0x1.62E42FEEp-1"), 13, -708.0, 710.0),
+    types.float32: Format(np.float32, 23, 127, float.fromhex("0x1.62E4p-1"), 7, 11, -87.0, 89.0),
+    types.float64: Format(np.float64, 52, 1023, float.fromhex("0x1.62E42FEEp-1"), 13, 24, -708.0, 710.0),
 }
+
+# Chebyshev coefficients of (1 + 2z) erfc(z) e^z² in t = (z - 3) / (z + 3), from 60-digit arithmetic. Those behind
+# `tail` add up to less than 2^-27 (float32) and 2^-56 (float64).
+TAIL = (
+    1.17756257419656, 0.005353904539615676, -0.09377550342284209, 0.05436652555744322, -0.018976596707845208,
+    0.004453426061462712, -0.0006335531710553147, 1.7661719523171593e-05, 1.2841532864056671e-05,
+    -2.0072285659059913e-06, -1.807522790414837e-07, 7.549828343825093e-08, 1.885668523838603e-09,
+    -2.699519049798364e-09, -1.460079119939105e-11, 1.0361607445969489e-10, 1.475715976623473e-12,
+    -4.277340064396911e-12, -2.07922492859799e-13, 1.8134502003176963e-13, 1.973425574544739e-14,
+    -7.287943737592673e-15, -1.5169878690228116e-15, 2.3514112258781403e-16, 1.0006111691821667e-16,
+)  # fmt: skip
 
 
 @intrinsic
@@ -76,19 +95,28 @@ def _power_of_two(typingctx: Any, shifted: Any) -> Any:
     return shifted(shifted), codegen
 
 
-@intrinsic
-def _taylor(typingctx: Any, r: Any) -> Any:
-    """Return (e^r - 1 - r) / r^2 by its Taylor polynomial."""
-    degree = FORMATS[r.dtype].degree
+def _polynomial(coefficients: Callable[[Format], Sequence[float]]) -> Any:
+    """Return the polynomial of a pack whose coefficients, lowest first, follow from the format."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        total = constant(r, 1 / math.factorial(degree))
-        for order in range(degree - 1, 1, -1):
-            product = builder.fmul(total, args[0], flags=("contract",))
-            total = builder.fadd(product, constant(r, 1 / math.factorial(order)), flags=("contract",))
-        return total
+    @intrinsic
+    def evaluate(typingctx: Any, x: Any) -> Any:
+        *lower, highest = coefficients(FORMATS[x.dtype])
 
-    return r(r), codegen
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            total = constant(x, highest)
+            for coefficient in reversed(lower):
+                product = builder.fmul(total, args[0], flags=("contract",))
+                total = builder.fadd(product, constant(x, coefficient), flags=("contract",))
+            return total
+
+        return x(x), codegen
+
+    return evaluate
+
+
+# (e^r - 1 - r) / r² by its Taylor series, and (1 + 2z) erfc(z) e^z² of t.
+_taylor = _polynomial(lambda form: [1 / math.factorial(order) for order in range(2, form.degree + 1)])
+_tail = _polynomial(lambda form: cheb2poly(TAIL[: form.tail + 1]).tolist())
 
 
 def _reduce(x: Any) -> Any:
@@ -157,5 +185,27 @@ def _tanh_pack(x: Any) -> Any:
         power, rest = _reduce(2.0 * clamp(absolute(x), 0.0, 20.0))
         grown = power * rest + (power - 1.0)
         return copy_sign(grown / (grown + 2.0), x)
+
+    return compute
+
+
+def gaussian(x: Any) -> Any:
+    """Return (Φ(x), φ(x)) of a pack: cumulative distribution and density of the standard normal.
+
+    Φ(x) is exact to a few ulp times 1 + x²/2, as e^(-x²/2) is; φ is not told apart from e^low / √(2π) below it.
+    """
+
+
+@overload(gaussian, jit_options=INLINE)
+def _gaussian_pack(x: Any) -> Any:
+    if not isinstance(x, Pack):
+        return None
+    per_root2, per_root2pi = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+
+    def compute(x: Any) -> Any:
+        z, falling = per_root2 * absolute(x), exp(0.0 - 0.5 * x * x)
+        near = clamp(z, 0.0, 100.0)  # t at infinity would be Inf / Inf; the quotient by 1 + 2z goes to 0 all the same
+        rest = 0.5 * falling * _tail((near - 3.0) / (near + 3.0)) / (1.0 + 2.0 * z)  # Φ(-|x|)
+        return where_positive(x, 1.0 - rest, rest), per_root2pi * falling
 
     return compute

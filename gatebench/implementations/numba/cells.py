@@ -1,46 +1,73 @@
-"""The pointwise step of each recurrent gate, forward and backward: all in which the recurrences differ.
+"""The step of each recurrent gate on SIMD packs, forward and backward: all in which the recurrences differ.
 
-A sequence is a named tuple of its arrays. Its type says which gate it is, and `advance` and `retreat` compile for it.
-Layouts: gates (T, B, G, Hp): W x, then overwritten by the activated gates; Hp is H padded to whole panels;
-product (B, G, Hp): U h of the current step; states (T + 1, B, H) from h0 on; bias (G·H,): both biases, added up.
+A sequence is a named tuple of its arrays. Its type says which step it takes, and `recurrence` compiles for it.
+Layouts: gates (T, B, G, Hp): W x, then overwritten by what the backward needs of the gates; Hp is H padded to whole
+panels; product (B, V, ·): U h of the current step; weights (E·H,): what each unit has of its own, the blocks' biases
+(both of them, added up) first; states (T + 1, B, H): h from h0 on; memory (T + 1, B, H): what a step keeps beside h,
+or (1, B, H) where only the last is kept.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from numba.extending import overload
-
 from gatebench.implementations.numba.activations import sigmoid, tanh
-from gatebench.implementations.numba.simd import INLINE, lanes_of, load, store
-from gatebench.implementations.numba.tiles import product3, product4
+from gatebench.implementations.numba.simd import on_packs, where_positive
 
 
-class RNN(NamedTuple):
-    """Arrays of a plain recurrent network; its one gate is the state, so the backward needs no other."""
-
-    gates: Any
-    product: Any
-    states: Any
-    bias: Any
-
-
-class LSTM(NamedTuple):
-    """Arrays of an LSTM; memory (T + 1, B, H) from c0 on, or (1, B, H) where only the last is kept."""
+class Sequence(NamedTuple):
+    """Arrays of a recurrence whose step keeps nothing but the gates and h."""
 
     gates: Any
     product: Any
+    weights: Any
     states: Any
-    bias: Any
+
+
+class Remembering(NamedTuple):
+    """Arrays of a recurrence with a memory beside h."""
+
+    gates: Any
+    product: Any
+    weights: Any
+    states: Any
     memory: Any
 
 
-class GRU(NamedTuple):
-    """Arrays of a GRU; hidden (T, B, H): U_n h + c_n, or (1, B, H) where none is kept; bias (4H,): r, z, n, c_n."""
+class RNNLinear(Sequence):
+    """h = a."""
 
-    gates: Any
-    product: Any
-    states: Any
-    bias: Any
-    hidden: Any
+
+class RNNTanh(Sequence):
+    """h = tanh(a)."""
+
+
+class RNNReLU(Sequence):
+    """h = max(0, a)."""
+
+
+class LSTM(Remembering):
+    """Blocks i, f, g, o; the memory is c."""
+
+
+class PeepholeLSTM(Remembering):
+    """LSTM with the peepholes p_i, p_f, p_o behind the biases."""
+
+
+class CoupledLSTM(Remembering):
+    """LSTM with i = 1 - f: blocks f, g, o."""
+
+
+class GRU(Remembering):
+    """Blocks r, z, n, and c_n behind the biases, as it acts inside r ⊙ (U_n h + c_n), which is the memory."""
+
+
+class Reset(Remembering):
+    """First half of a GRU with the reset before the product: r, z and, as the memory, r ⊙ h."""
+
+
+class Candidate(Remembering):
+    """Second half of a GRU with the reset before the product: n = tanh(W_n x + U_n (r ⊙ h) + b_n) and h."""
 
 
 class Flow(NamedTuple):
@@ -49,216 +76,184 @@ class Flow(NamedTuple):
     output     (T, B, H): of the outputs
     recurrent  (T, B, G, H): of U h + c
     input      (T, B, G, H): of W x + b; the same array where the gate adds the two
-    carry      (B, Hq): of the state, from the product with U; H padded to whole panels
-    state      (B, H): of the state, past the product: of c (LSTM), of h through z (GRU), unused (RNN)
+    carry      (B, Hq): of what U multiplies, from the product with Uᵀ; H padded to whole panels
+    past       (B, H): of the last step's state, past the product: of c (LSTM), of h (GRU), unused (RNN)
     """
 
     output: Any
     recurrent: Any
     input: Any
     carry: Any
-    state: Any
+    past: Any
 
 
-def multiply(sequence: Any, t: int, panels: Any, first: int, last: int) -> None:
-    """Write U h_{t-1} of the panels first <= p < last into sequence.product."""
+@dataclass(frozen=True)
+class Step:
+    """How a kind of sequence takes a step; u, v, w, kept and all gradients are tuples of packs, one per block.
+
+        forward(u, v, w, before) -> kept, after
+        backward(kept, w, before, after, d_output, carry, past) -> d_u, d_v, past
+
+    u = W x, v = U · operand, w = weights; before and after are the states (h,) or (h, memory) around the step; kept
+    goes where u was. d_v is () where it is d_u. past is () or one pack. None leaves what stands in its place.
+
+    blocks    G, of gates                weights  E, rows of weights
+    products  V, blocks of the product   operand  what the step's U multiplies: `states` or `memory`
+    """
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    blocks: int
+    products: int
+    weights: int
+    operand: str = "states"
 
 
-def advance(sequence: Any, t: int, first: int, last: int) -> None:
-    """Compute gates and states of step t for the units first <= j < last, all rows of the batch."""
+def plain(forward: Callable[..., Any], backward: Callable[..., Any]) -> Step:
+    """Return the step of a plain recurrence; forward is φ(a), backward d_h ⊙ φ'(a) in terms of h."""
+
+    @on_packs
+    def advance(u: Any, v: Any, w: Any, before: Any) -> Any:
+        return (), (forward(u[0] + v[0] + w[0]),)
+
+    @on_packs
+    def retreat(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+        return (backward(after[0], d_output + carry),), (), ()
+
+    return Step(advance, retreat, blocks=1, products=1, weights=1)
 
 
-def retreat(sequence: Any, flow: Any, t: int, first: int, last: int) -> None:
-    """Compute the gradients of step t's gates for the units first <= j < last from those of h_t."""
+@on_packs
+def identity(a: Any) -> Any:
+    return a
 
 
-def _is(sequence: Any, kind: type) -> bool:
-    return getattr(sequence, "instance_class", None) is kind
+@on_packs
+def identity_back(h: Any, d_h: Any) -> Any:
+    return d_h
 
 
-def _lanes(sequence: Any) -> int:
-    return lanes_of(sequence[0].dtype.bitwidth // 8)
+@on_packs
+def tanh_forward(a: Any) -> Any:
+    return tanh(a)
 
 
-@overload(multiply)
-def _multiply(sequence: Any, t: int, panels: Any, first: int, last: int) -> Any:
-    lanes = _lanes(sequence)
-
-    def consecutive(sequence: Any, t: int, panels: Any, first: int, last: int) -> None:
-        (B, _, span), H = sequence.product.shape, sequence.states.shape[2]
-        product4(sequence.states, t * B * H, B, panels, first, last, sequence.product, 0, span, 4 * lanes, lanes)
-
-    def three(sequence: Any, t: int, panels: Any, first: int, last: int) -> None:
-        (B, _, span), H = sequence.product.shape, sequence.states.shape[2]
-        product3(sequence.states, t * B * H, B, panels, first, last, sequence.product, 0, 3 * span, lanes, span)
-
-    def four(sequence: Any, t: int, panels: Any, first: int, last: int) -> None:
-        (B, _, span), H = sequence.product.shape, sequence.states.shape[2]
-        product4(sequence.states, t * B * H, B, panels, first, last, sequence.product, 0, 4 * span, lanes, span)
-
-    return {RNN: consecutive, GRU: three, LSTM: four}[sequence.instance_class]
+@on_packs
+def tanh_back(h: Any, d_h: Any) -> Any:
+    return d_h * (1.0 - h * h)
 
 
-def preactivation(sequence: Any, at: int, u: int, bias: int) -> Any:
-    """Return W x + U h + b of a pack: at, u and bias are flat indices into gates, product and bias."""
+@on_packs
+def relu(a: Any) -> Any:
+    return where_positive(a, a, 0.0)
 
 
-@overload(preactivation, jit_options=INLINE)
-def _preactivation(sequence: Any, at: int, u: int, bias: int) -> Any:
-    lanes = _lanes(sequence)
-
-    def add_up(sequence: Any, at: int, u: int, bias: int) -> Any:
-        # gates and product are padded, so that a pack may always be read whole; bias ends where it ends.
-        left = sequence.bias.size - bias
-        return load(sequence.gates, at, lanes) + load(sequence.product, u, lanes) + load(sequence.bias, bias, left)
-
-    return add_up
+@on_packs
+def relu_back(h: Any, d_h: Any) -> Any:
+    return where_positive(h, d_h, 0.0)
 
 
-@overload(advance)
-def _advance_rnn(sequence: Any, t: int, first: int, last: int) -> Any:
-    if not _is(sequence, RNN):
-        return None
-    lanes = _lanes(sequence)
-
-    def advance(sequence: Any, t: int, first: int, last: int) -> None:
-        states = sequence.states
-        B, H, span = states.shape[1], states.shape[2], sequence.product.shape[2]
-        for b in range(B):
-            for j in range(first, last, lanes):
-                h = tanh(preactivation(sequence, (t * B + b) * span + j, b * span + j, j))
-                store(h, states, ((t + 1) * B + b) * H + j, last - j)
-
-    return advance
+@on_packs
+def lstm(u: Any, v: Any, w: Any, before: Any) -> Any:
+    i, f = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
+    g, o = tanh(u[2] + v[2] + w[2]), sigmoid(u[3] + v[3] + w[3])
+    c = f * before[1] + i * g
+    return (i, f, g, o), (o * tanh(c), c)
 
 
-@overload(retreat)
-def _retreat_rnn(sequence: Any, flow: Any, t: int, first: int, last: int) -> Any:
-    if not _is(sequence, RNN):
-        return None
-    lanes = _lanes(sequence)
-
-    def retreat(sequence: Any, flow: Any, t: int, first: int, last: int) -> None:
-        states = sequence.states
-        B, H, span = states.shape[1], states.shape[2], flow.carry.shape[1]
-        for b in range(B):
-            row = (t * B + b) * H
-            for j in range(first, last, lanes):
-                count = last - j
-                h = load(states, row + B * H + j, count)
-                d_h = load(flow.output, row + j, count) + load(flow.carry, b * span + j, count)
-                store(d_h * (1.0 - h * h), flow.recurrent, row + j, count)
-
-    return retreat
+@on_packs
+def lstm_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    i, f, g, o = kept
+    squashed, d_h = tanh(after[1]), d_output + carry
+    d_c = past + d_h * o * (1.0 - squashed * squashed)
+    d_i, d_f = d_c * g * (i * (1.0 - i)), d_c * before[1] * (f * (1.0 - f))
+    d_g, d_o = d_c * i * (1.0 - g * g), d_h * squashed * (o * (1.0 - o))
+    return (d_i, d_f, d_g, d_o), (), (d_c * f,)
 
 
-@overload(advance)
-def _advance_lstm(sequence: Any, t: int, first: int, last: int) -> Any:
-    if not _is(sequence, LSTM):
-        return None
-    lanes = _lanes(sequence)
-
-    def advance(sequence: Any, t: int, first: int, last: int) -> None:
-        gates, states, memory = sequence.gates, sequence.states, sequence.memory
-        B, H, span = states.shape[1], states.shape[2], sequence.product.shape[2]
-        before, after = min(t, memory.shape[0] - 1) * B * H, min(t + 1, memory.shape[0] - 1) * B * H
-        for b in range(B):
-            row, sums, state = (t * B + b) * 4 * span, b * 4 * span, b * H
-            for j in range(first, last, lanes):
-                count, at, u = last - j, row + j, sums + j
-                i = sigmoid(preactivation(sequence, at, u, j))
-                f = sigmoid(preactivation(sequence, at + span, u + span, H + j))
-                g = tanh(preactivation(sequence, at + 2 * span, u + 2 * span, 2 * H + j))
-                o = sigmoid(preactivation(sequence, at + 3 * span, u + 3 * span, 3 * H + j))
-                c = f * load(memory, before + state + j, count) + i * g
-                store(i, gates, at, lanes)
-                store(f, gates, at + span, lanes)
-                store(g, gates, at + 2 * span, lanes)
-                store(o, gates, at + 3 * span, lanes)
-                store(c, memory, after + state + j, count)
-                store(o * tanh(c), states, (t + 1) * B * H + state + j, count)
-
-    return advance
+@on_packs
+def peephole(u: Any, v: Any, w: Any, before: Any) -> Any:
+    i, f = sigmoid(u[0] + v[0] + w[0] + w[4] * before[1]), sigmoid(u[1] + v[1] + w[1] + w[5] * before[1])
+    g = tanh(u[2] + v[2] + w[2])
+    c = f * before[1] + i * g
+    o = sigmoid(u[3] + v[3] + w[3] + w[6] * c)
+    return (i, f, g, o), (o * tanh(c), c)
 
 
-@overload(retreat)
-def _retreat_lstm(sequence: Any, flow: Any, t: int, first: int, last: int) -> Any:
-    if not _is(sequence, LSTM):
-        return None
-    lanes = _lanes(sequence)
-
-    def retreat(sequence: Any, flow: Any, t: int, first: int, last: int) -> None:
-        gates, memory, out = sequence.gates, sequence.memory, flow.recurrent
-        B, H, span, width = memory.shape[1], memory.shape[2], gates.shape[3], flow.carry.shape[1]
-        for b in range(B):
-            row = (t * B + b) * H
-            for j in range(first, last, lanes):
-                count, at, kept = last - j, 4 * row + j, (t * B + b) * 4 * span + j
-                i, f = load(gates, kept, lanes), load(gates, kept + span, lanes)
-                g, o = load(gates, kept + 2 * span, lanes), load(gates, kept + 3 * span, lanes)
-                squashed = tanh(load(memory, row + B * H + j, count))
-                d_h = load(flow.output, row + j, count) + load(flow.carry, b * width + j, lanes)
-                d_c = load(flow.state, b * H + j, count) + d_h * o * (1.0 - squashed * squashed)
-                store(d_c * g * (i * (1.0 - i)), out, at, count)
-                store(d_c * load(memory, row + j, count) * (f * (1.0 - f)), out, at + H, count)
-                store(d_c * i * (1.0 - g * g), out, at + 2 * H, count)
-                store(d_h * squashed * (o * (1.0 - o)), out, at + 3 * H, count)
-                store(d_c * f, flow.state, b * H + j, count)
-
-    return retreat
+@on_packs
+def peephole_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    o, squashed, d_h = kept[3], tanh(after[1]), d_output + carry
+    d_o = d_h * squashed * (o * (1.0 - o))
+    gates, _, (d_c,) = lstm_back(kept, w, before, after, d_output, carry, past + w[6] * d_o)
+    return gates, (), (d_c + w[4] * gates[0] + w[5] * gates[1],)
 
 
-@overload(advance)
-def _advance_gru(sequence: Any, t: int, first: int, last: int) -> Any:
-    if not _is(sequence, GRU):
-        return None
-    lanes = _lanes(sequence)
-
-    def advance(sequence: Any, t: int, first: int, last: int) -> None:
-        gates, states, hidden = sequence.gates, sequence.states, sequence.hidden
-        B, H, span = states.shape[1], states.shape[2], sequence.product.shape[2]
-        slot = min(t, hidden.shape[0] - 1) * B * H
-        for b in range(B):
-            row, sums, state = (t * B + b) * 3 * span, b * 3 * span, (t * B + b) * H
-            for j in range(first, last, lanes):
-                count, at, u = last - j, row + j, sums + j
-                r = sigmoid(preactivation(sequence, at, u, j))
-                z = sigmoid(preactivation(sequence, at + span, u + span, H + j))
-                v = load(sequence.product, u + 2 * span, lanes) + load(sequence.bias, 3 * H + j, count)
-                n = tanh(load(gates, at + 2 * span, lanes) + load(sequence.bias, 2 * H + j, count) + r * v)
-                store(r, gates, at, lanes)
-                store(z, gates, at + span, lanes)
-                store(n, gates, at + 2 * span, lanes)
-                store(v, hidden, slot + b * H + j, count)
-                store((1.0 - z) * n + z * load(states, state + j, count), states, state + B * H + j, count)
-
-    return advance
+@on_packs
+def coupled(u: Any, v: Any, w: Any, before: Any) -> Any:
+    f, g, o = sigmoid(u[0] + v[0] + w[0]), tanh(u[1] + v[1] + w[1]), sigmoid(u[2] + v[2] + w[2])
+    c = f * before[1] + (1.0 - f) * g
+    return (f, g, o), (o * tanh(c), c)
 
 
-@overload(retreat)
-def _retreat_gru(sequence: Any, flow: Any, t: int, first: int, last: int) -> Any:
-    if not _is(sequence, GRU):
-        return None
-    lanes = _lanes(sequence)
+@on_packs
+def coupled_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    f, g, o = kept
+    (d_i, d_f, d_g, d_o), d_v, past = lstm_back((1.0 - f, f, g, o), w, before, after, d_output, carry, past)
+    return (d_f - d_i, d_g, d_o), d_v, past
 
-    def retreat(sequence: Any, flow: Any, t: int, first: int, last: int) -> None:
-        gates, states, hidden, out = sequence.gates, sequence.states, sequence.hidden, flow.recurrent
-        B, H, span, width = states.shape[1], states.shape[2], gates.shape[3], flow.carry.shape[1]
-        for b in range(B):
-            row, state = (t * B + b) * H, b * H
-            for j in range(first, last, lanes):
-                count, at, kept = last - j, 3 * row + j, (t * B + b) * 3 * span + j
-                r, z, n = load(gates, kept, lanes), load(gates, kept + span, lanes), load(gates, kept + 2 * span, lanes)
-                d_h = load(flow.output, row + j, count) + load(flow.carry, b * width + j, lanes)
-                d_h = d_h + load(flow.state, state + j, count)
-                d_n = d_h * (1.0 - z) * (1.0 - n * n)
-                d_z = d_h * (load(states, row + j, count) - n) * (z * (1.0 - z))
-                d_r = d_n * load(hidden, row + j, count) * (r * (1.0 - r))
-                for target in (out, flow.input):
-                    store(d_r, target, at, count)
-                    store(d_z, target, at + H, count)
-                store(d_n * r, out, at + 2 * H, count)
-                store(d_n, flow.input, at + 2 * H, count)
-                store(d_h * z, flow.state, state + j, count)
 
-    return retreat
+@on_packs
+def gru(u: Any, v: Any, w: Any, before: Any) -> Any:
+    r, z = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
+    inner = v[2] + w[3]
+    n = tanh(u[2] + w[2] + r * inner)
+    return (r, z, n), ((1.0 - z) * n + z * before[0], inner)
+
+
+@on_packs
+def gru_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    r, z, n = kept
+    d_h = d_output + carry + past
+    d_n = d_h * (1.0 - z) * (1.0 - n * n)
+    d_z = d_h * (before[0] - n) * (z * (1.0 - z))
+    d_r = d_n * after[1] * (r * (1.0 - r))
+    return (d_r, d_z, d_n), (d_r, d_z, d_n * r), (d_h * z,)
+
+
+@on_packs
+def reset(u: Any, v: Any, w: Any, before: Any) -> Any:
+    r, z = sigmoid(u[0] + v[0] + w[0]), sigmoid(u[1] + v[1] + w[1])
+    return (r, z), (None, r * before[0])
+
+
+@on_packs
+def reset_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    r = kept[0]  # carry: the gradient of r ⊙ h, by the product of the same step
+    return (carry * before[0] * (r * (1.0 - r)),), (), (past + carry * r,)
+
+
+@on_packs
+def candidate(u: Any, v: Any, w: Any, before: Any) -> Any:
+    z, n = u[1], tanh(u[2] + v[0] + w[2])  # z as `reset` left it
+    return (None, None, n), ((1.0 - z) * n + z * before[0], None)
+
+
+@on_packs
+def candidate_back(kept: Any, w: Any, before: Any, after: Any, d_output: Any, carry: Any, past: Any) -> Any:
+    z, n = kept[1], kept[2]
+    d_h = d_output + carry + past
+    d_z, d_n = d_h * (before[0] - n) * (z * (1.0 - z)), d_h * (1.0 - z) * (1.0 - n * n)
+    return (None, d_z, d_n), (), (d_h * z,)
+
+
+STEPS: dict[type, Step] = {
+    RNNLinear: plain(identity, identity_back),
+    RNNTanh: plain(tanh_forward, tanh_back),
+    RNNReLU: plain(relu, relu_back),
+    LSTM: Step(lstm, lstm_back, blocks=4, products=4, weights=4),
+    PeepholeLSTM: Step(peephole, peephole_back, blocks=4, products=4, weights=7),
+    CoupledLSTM: Step(coupled, coupled_back, blocks=3, products=3, weights=3),
+    GRU: Step(gru, gru_back, blocks=3, products=3, weights=4),
+    Reset: Step(reset, reset_back, blocks=3, products=2, weights=3),
+    Candidate: Step(candidate, candidate_back, blocks=3, products=1, weights=3, operand="memory"),
+}

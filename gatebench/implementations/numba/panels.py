@@ -115,6 +115,6 @@ def multiply_rows(left: Any, panels: Any, out: Any, vectors: int, span: int, ste
         else:
             first, last = count * worker // workers, count * (worker + 1) // workers
         if vectors == 3:
-            product3(left, start * K, stop - start, panels, first, last, out, start * row, row, span, step)
+            product3(left, start * K, K, stop - start, panels, first, last, out, start * row, row, span, step)
         else:
-            product4(left, start * K, stop - start, panels, first, last, out, start * row, row, span, step)
+            product4(left, start * K, K, stop - start, panels, first, last, out, start * row, row, span, step)

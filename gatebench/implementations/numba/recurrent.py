@@ -4,7 +4,7 @@ W x for all steps is one product before the loop; dW, dU and dx are one product 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import torch
@@ -15,12 +15,52 @@ from gatebench.cases import Case
 from gatebench.contract import Prepared, prepared_implementation
 from gatebench.gates import Gate
 from gatebench.gates.recurrent.layers import require_single
-from gatebench.implementations.numba.cells import GRU, LSTM, RNN, Flow
+from gatebench.implementations.numba.cells import (
+    GRU,
+    LSTM,
+    STEPS,
+    Candidate,
+    CoupledLSTM,
+    Flow,
+    PeepholeLSTM,
+    Remembering,
+    Reset,
+    RNNLinear,
+    RNNReLU,
+    RNNTanh,
+)
 from gatebench.implementations.numba.panels import pack, pack_backward, project, project_back, unpack
 from gatebench.implementations.numba.recurrence import run_backward, run_forward
 from gatebench.implementations.numba.threads import claim_threads, describe_threads
 
-GATES = {"rnn_tanh": 1, "gru": 3, "lstm": 4}
+Kinds = tuple[type, ...]  # of the parts of a step
+GATES: dict[str, Kinds] = {
+    "rnn_linear": (RNNLinear,),
+    "rnn_tanh": (RNNTanh,),
+    "rnn_relu": (RNNReLU,),
+    "lstm": (LSTM,),
+    "lstm_peephole": (PeepholeLSTM,),
+    "lstm_coupled": (CoupledLSTM,),
+    "gru": (GRU,),
+    "gru_reset_before": (Reset, Candidate),
+    "gru_textbook": (Reset, Candidate),
+}
+
+
+class Operands(NamedTuple):
+    """What a recurrence is computed from: W and U in panels, that of a step's second part by itself; None is absent."""
+
+    weight_ih: Any
+    weight_hh: Any
+    bias_ih: Any
+    bias_hh: Any
+    x: Any
+    h0: Any
+    c0: Any = None
+    weight_then: Any = None
+    weight_ci: Any = None
+    weight_cf: Any = None
+    weight_co: Any = None
 
 
 @prepared_implementation("numba", gates=list(GATES), devices=["cpu"], dtypes=["float32", "float64"], compiles=True)
@@ -28,39 +68,53 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
     """Pack W and U into panels; the panels are the leaves."""
     require_single(gate, "numba")
     claim_threads(case.threads)
-    gates, width = GATES[gate.name], case.shape.hidden_size
+    kinds, H = GATES[gate.name], case.shape.hidden_size
+    if gate.name == "gru_textbook":
+        params = _update_negated(params)
+    blocks = STEPS[kinds[0]].blocks
     leaves = {name: value.detach().clone() for name, value in params.items()}
-    for name in ("weight_ih", "weight_hh"):
-        leaves[name] = pack(leaves[name].t(), gates)
+    leaves["weight_ih"] = pack(params["weight_ih"].t(), blocks)
+    parts = dict(zip(("weight_hh", "weight_then"), [STEPS[kind].products for kind in kinds], strict=False))
+    rows = params["weight_hh"].split([products * H for products in parts.values()])
+    for (name, products), part in zip(parts.items(), rows, strict=True):
+        leaves[name] = pack(part.t(), products)
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        operands: list[Any] = [leaves[name] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-        operands += [inputs["x"], inputs["h0"], inputs.get("c0")]
+        operands = Operands(**leaves, **inputs)
         if torch.is_grad_enabled():
-            results = Recurrence.apply(gates, case.threads, *operands)
+            results = Recurrence.apply(kinds, case.threads, *operands)
         else:
-            results = finish(start(gates, case.threads, *operands, keep=False), case.threads, leaves["weight_hh"])
+            results = finish(start(kinds, case.threads, operands, keep=False), case.threads, operands)
         return dict(zip(("output", "h", "c"), results, strict=False))
 
     def canonical(gradients: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        weights = {name: unpack(gradients[name], gates, width) for name in ("weight_ih", "weight_hh")}
-        return {**gradients, **weights}
+        recurrent = [unpack(gradients[name], products, H) for name, products in parts.items()]
+        weights = {"weight_ih": unpack(gradients["weight_ih"], blocks, H), "weight_hh": torch.cat(recurrent)}
+        named = {name: weights.get(name, gradients[name]) for name in params}
+        return _update_negated(named) if gate.name == "gru_textbook" else named
 
     workers = min(case.threads, leaves["weight_hh"].shape[0])
     return Prepared(forward, leaves, canonical, lambda: describe_threads(workers))
+
+
+def _update_negated(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return GRU parameters, or gradients, with block z negated: z adds then where it kept, as σ(-a) = 1 - σ(a)."""
+    blocks = {name: value.chunk(3) for name, value in params.items()}
+    return {name: torch.cat((r, -z, n)) for name, (r, z, n) in blocks.items()}
 
 
 class Recurrence(torch.autograd.Function):
     """A whole sequence as one node of autograd's graph."""
 
     @staticmethod
-    def forward(ctx: Any, gates: int, threads: int, *operands: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, kinds: Kinds, threads: int, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         """Run the sequence and keep what the backward needs."""
-        sequence = start(gates, threads, *operands, keep=True)
-        panels_ih, panels_hh, _, _, x, *_ = operands
-        ctx.save_for_backward(panels_ih, panels_hh, x, *sequence)
-        ctx.kind, ctx.threads, ctx.gates = type(sequence), threads, gates
-        return finish(sequence, threads, panels_hh)
+        operands = Operands(*tensors)
+        parts = start(kinds, threads, operands, keep=True)
+        ctx.kinds, ctx.threads = kinds, threads
+        panels = (operands.weight_ih, operands.weight_hh, operands.weight_then)
+        ctx.save_for_backward(*panels, operands.x, *(tensor for part in parts for tensor in part))
+        return finish(parts, threads, operands)
 
     @staticmethod
     @once_differentiable
@@ -68,74 +122,93 @@ class Recurrence(torch.autograd.Function):
         ctx: Any, *grad_outputs: Tensor
     ) -> tuple[Tensor | None, ...]:
         """Run the sequence back, then take all steps' weight and input gradients in one product each."""
-        d_output, *d_states = grad_outputs
-        panels_ih, panels_hh, x, *arrays = ctx.saved_tensors
-        sequence, gates = ctx.kind(*arrays), ctx.gates
-        flow = run_back(sequence, d_output, d_states, panels_hh, ctx.threads, gates)
-        H, inputs = d_output.shape[2], x.reshape(x.shape[0] * x.shape[1], x.shape[2])
-        d_recurrent, d_input = flow.recurrent.view(-1, gates * H), flow.input.view(-1, gates * H)
-        d_weight_ih = pack(torch.mm(inputs.t(), d_input), gates)
-        d_weight_hh = pack(torch.mm(sequence.states[:-1].view(-1, H).t(), d_recurrent), gates)
+        kinds, threads, (d_output, *d_states) = ctx.kinds, ctx.threads, grad_outputs
+        weight_ih, weight_hh, weight_then, x, *arrays = ctx.saved_tensors
+        fields = len(kinds[0]._fields)
+        parts = [kind(*arrays[k * fields : (k + 1) * fields]) for k, kind in enumerate(kinds)]
+        flow = run_back(parts, d_output, d_states, (weight_hh, weight_then), threads)
+        blocks, H = STEPS[kinds[0]].blocks, d_output.shape[2]
+        d_input, d_recurrent = flow.input.view(-1, blocks * H), flow.recurrent.view(-1, blocks * H)
+        inputs, h = x.reshape(-1, x.shape[2]), parts[0].states[:-1]
         d_bias_hh = d_recurrent.sum(0)
-        d_bias_ih = d_input.sum(0) if gates == 3 else d_bias_hh.clone()
-        d_x = None
-        if ctx.needs_input_grad[6]:
-            d_x = project_back(d_input, pack_backward(panels_ih, gates, H), x.shape[2], ctx.threads).view(x.shape)
-        d_h = flow.carry[:, :H] + flow.state if gates == 3 else flow.carry[:, :H].contiguous()
-        return None, None, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, d_x, d_h, flow.state if gates == 4 else None
+        given: dict[str, Any] = dict.fromkeys(Operands._fields)
+        given["weight_ih"] = pack(torch.mm(inputs.t(), d_input), blocks)
+        given["bias_hh"] = d_bias_hh
+        given["bias_ih"] = d_bias_hh.clone() if flow.input is flow.recurrent else d_input.sum(0)
+        first = STEPS[kinds[0]].products
+        given["weight_hh"] = pack(torch.mm(h.reshape(-1, H).t(), d_recurrent[:, : first * H]), first)
+        if weight_then is not None:
+            multiplied = (parts[0].gates[..., 0, :H] * h).view(-1, H)  # r ⊙ h
+            given["weight_then"] = pack(torch.mm(multiplied.t(), d_recurrent[:, first * H :]), blocks - first)
+        if kinds == (PeepholeLSTM,):
+            (d_i, d_f, _, d_o), c = flow.input.unbind(2), parts[0].memory
+            given["weight_ci"], given["weight_cf"] = (d_i * c[:-1]).sum((0, 1)), (d_f * c[:-1]).sum((0, 1))
+            given["weight_co"] = (d_o * c[1:]).sum((0, 1))
+        if ctx.needs_input_grad[2 + Operands._fields.index("x")]:
+            given["x"] = project_back(d_input, pack_backward(weight_ih, blocks, H), x.shape[2], threads).view(x.shape)
+        if len(d_states) == 2:
+            given["h0"], given["c0"] = flow.carry[:, :H].contiguous(), flow.past
+        else:
+            given["h0"] = flow.carry[:, :H] + flow.past
+        return None, None, *Operands(**given)
 
 
-def start(
-    gates: int, threads: int, panels_ih: Tensor, panels_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor,
-    x: Tensor, h0: Tensor, c0: Tensor | None, keep: bool,
-) -> RNN | LSTM | GRU:  # fmt: skip
-    """Allocate the arrays of a sequence, project all inputs and set the initial state."""
-    (T, B, _), H = x.shape, h0.shape[1]
+def start(kinds: Kinds, threads: int, operands: Operands, keep: bool) -> list[Any]:
+    """Allocate the arrays of a sequence's parts, project all inputs and set the initial state."""
+    x, (B, H), step, T = operands.x, operands.h0.shape, STEPS[kinds[0]], operands.x.shape[0]
     numba.set_num_threads(threads)
-    projected = project(x.detach(), panels_ih.detach(), gates, threads)
-    states, product = x.new_empty((T + 1, B, H)), x.new_empty((B, gates, projected.shape[3]))
-    states[0] = h0
-    bias = bias_ih + bias_hh
-    if gates == 1:
-        return RNN(projected, product, states, bias)
-    if gates == 3:  # c_n acts inside r ⊙ (U_n h + c_n), so it stays apart
-        bias = torch.cat((bias[: 2 * H], bias_ih[2 * H :], bias_hh[2 * H :]))
-        return GRU(projected, product, states, bias, x.new_empty((T if keep else 1, B, H)))
-    assert c0 is not None
-    memory = x.new_empty((T + 1 if keep else 1, B, H))
-    memory[0] = c0
-    return LSTM(projected, product, states, bias, memory)
+    gates = project(x.detach(), operands.weight_ih.detach(), step.blocks, threads)
+    states = x.new_empty((T + 1, B, H))
+    states[0] = operands.h0
+    weights = operands.bias_ih + operands.bias_hh
+    if kinds == (GRU,):  # c_n acts inside r ⊙ (U_n h + c_n), so it stays apart
+        weights = torch.cat((weights[: 2 * H], operands.bias_ih[2 * H :], operands.bias_hh[2 * H :]))
+    if kinds == (PeepholeLSTM,):
+        weights = torch.cat((weights, operands.weight_ci, operands.weight_cf, operands.weight_co))
+    arrays = [weights, states]
+    if issubclass(kinds[0], Remembering):
+        arrays.append(x.new_empty((T + 1 if keep and len(kinds) == 1 else 1, B, H)))
+    if operands.c0 is not None:
+        arrays[2][0] = operands.c0
+    parts = []
+    for kind, panels in zip(kinds, (operands.weight_hh, operands.weight_then), strict=False):
+        products = STEPS[kind].products
+        product = x.new_empty((B, products, panels.shape[0] * panels.shape[2] // products))
+        parts.append(kind(gates, product, *arrays))
+    return parts
 
 
-def finish(sequence: RNN | LSTM | GRU, threads: int, panels: Tensor) -> tuple[Tensor, ...]:
+def finish(parts: list[Any], threads: int, operands: Operands) -> tuple[Tensor, ...]:
     """Run the prepared sequence; returns output (T, B, H) and copies of the last states (B, H)."""
-    run_forward(arrays_of(sequence), panels.detach().numpy(), min(threads, panels.shape[0]))
-    output, h = sequence.states[1:], sequence.states[-1].clone()
-    return (output, h, sequence.memory[-1].clone()) if isinstance(sequence, LSTM) else (output, h)
+    panels = (operands.weight_hh, operands.weight_then)
+    given = [arrays_of(value) for pair in zip(parts, panels, strict=False) for value in pair]
+    run_forward(*given, *[None] * (4 - len(given)), min(threads, operands.weight_hh.shape[0]))
+    output, h = parts[0].states[1:], parts[0].states[-1].clone()
+    return (output, h) if operands.c0 is None else (output, h, parts[0].memory[-1].clone())
 
 
 def run_back(
-    sequence: RNN | LSTM | GRU, d_output: Tensor, d_states: Sequence[Tensor], panels: Tensor, threads: int, gates: int
+    parts: list[Any], d_output: Tensor, d_states: Sequence[Tensor], panels: Sequence[Tensor], threads: int
 ) -> Flow:
     """Run the sequence back; returns the gradients of its gates and of the initial state."""
     numba.set_num_threads(threads)
-    (_, B, H), gates_shape = d_output.shape, (*d_output.shape[:2], gates, d_output.shape[2])
-    backward_panels = pack_backward(panels, gates, H)
-    carry = d_output.new_zeros((B, backward_panels.shape[0] * backward_panels.shape[2]))
-    carry[:, :H] = d_states[0]
-    recurrent = d_output.new_empty(gates_shape)
-    flow = Flow(
-        d_output.contiguous(),
-        recurrent,
-        d_output.new_empty(gates_shape) if gates == 3 else recurrent,
-        carry,
-        d_states[1].clone(memory_format=torch.contiguous_format) if gates == 4 else d_output.new_zeros((B, H)),
-    )
-    workers = min(threads, backward_panels.shape[0])
-    run_backward(arrays_of(sequence), arrays_of(flow), backward_panels.numpy(), workers)
+    (T, B, H), blocks = d_output.shape, STEPS[type(parts[0])].blocks
+    packed = [
+        pack_backward(part_panels, STEPS[type(part)].products, H)
+        for part, part_panels in zip(parts, panels, strict=False)
+    ]
+    carry, past = d_output.new_zeros((B, packed[0].shape[0] * packed[0].shape[2])), d_output.new_zeros((B, H))
+    for gradient, of_state in zip((carry[:, :H], past), d_states, strict=False):
+        gradient.copy_(of_state)
+    recurrent = d_output.new_empty((T, B, blocks, H))
+    d_input = torch.empty_like(recurrent) if isinstance(parts[0], GRU) else recurrent
+    flow = Flow(d_output.contiguous(), recurrent, d_input, carry, past)
+    flows = (flow, flow._replace(carry=torch.empty_like(carry)))
+    given = [arrays_of(value) for triple in zip(parts, flows, packed, strict=False) for value in triple]
+    run_backward(*given, *[None] * (6 - len(given)), min(threads, packed[0].shape[0]))
     return flow
 
 
 def arrays_of(tensors: Any) -> Any:
-    """Return the same named tuple with NumPy views of its tensors."""
-    return type(tensors)(*(tensor.detach().numpy() for tensor in tensors))
+    """Return a NumPy view of a tensor, or the same named tuple with views of its tensors."""
+    return tensors.detach().numpy() if isinstance(tensors, Tensor) else type(tensors)(*map(arrays_of, tensors))

@@ -10,12 +10,13 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import extending, types
+from numba import extending, njit, types
 from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 intrinsic: Any = extending.intrinsic  # type checkers would count the typing context among a call's arguments
 INLINE: Any = {"forceinline": True, "error_model": "numpy"}  # a call would spill every register
+on_packs: Any = njit(**INLINE)  # decorates functions of packs
 
 
 def vector_bytes() -> int:
@@ -194,6 +195,17 @@ def copy_sign(typingctx: Any, magnitude: Any, sign: Any) -> Any:
 
 
 @intrinsic
+def where_positive(typingctx: Any, sign: Any, value: Any, other: Any) -> Any:
+    """Return value where sign > 0 or sign is NaN, else other, whatever value is; where_positive(x, x, 0.0) is ReLU."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        other = _lift(context, builder, args[2], signature.args[2], value)
+        return builder.select(builder.fcmp_ordered("<=", args[0], constant(value, 0.0)), other, args[1])
+
+    return value(sign, value, other), codegen
+
+
+@intrinsic
 def absolute(typingctx: Any, value: Any) -> Any:
     """Return |value| lane by lane."""
 
@@ -211,21 +223,22 @@ def load(typingctx: Any, array: Any, offset: Any, count: Any) -> Any:
     pack = Pack(array.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = pointer(context, builder, array, args[0], args[1])
-        with builder.if_else(_is_full(builder, args[2], pack)) as (full, part):
-            with full:
-                whole, whole_block = load_vector(builder, address, vector_type(pack)), builder.block
-            with part:
-                buffer = cgutils.alloca_once_value(builder, constant(pack, 0.0))
-                builder.store(constant(pack, 0.0), buffer)  # alloca_once_value stores at the function's entry only
-                _copy(builder, address, _first_lane(builder, buffer, pack), args[2])
-                some, some_block = builder.load(buffer), builder.block
-        result = builder.phi(vector_type(pack))
-        result.add_incoming(whole, whole_block)
-        result.add_incoming(some, some_block)
-        return result
+        return _load(builder, pack, pointer(context, builder, array, args[0], args[1]), args[2])
 
     return pack(array, types.intp, types.intp), codegen
+
+
+@intrinsic(prefer_literal=True)
+def load_blocks(typingctx: Any, number: Any, array: Any, offset: Any, stride: Any, count: Any) -> Any:
+    """Return a tuple of `number` (a constant) Packs as `load` does, from flat index `offset` on, `stride` apart."""
+    packs = types.UniTuple(Pack(array.dtype), number.literal_value)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = pointer(context, builder, array, args[1], args[2])
+        values = [_load(builder, packs.dtype, _block(builder, first, args[3], k), args[4]) for k in range(packs.count)]
+        return context.make_tuple(builder, packs, values)
+
+    return packs(number, array, types.intp, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -233,16 +246,53 @@ def store(typingctx: Any, value: Any, array: Any, offset: Any, count: Any) -> An
     """Write the first `count` lanes of a Pack, all of them at most, to a C-contiguous array from flat `offset`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = pointer(context, builder, array, args[1], args[2])
-        with builder.if_else(_is_full(builder, args[3], value)) as (full, part):
-            with full:
-                store_vector(builder, args[0], address)
-            with part:
-                source = cgutils.alloca_once_value(builder, args[0])
-                _copy(builder, _first_lane(builder, source, value), address, args[3])
+        _store(builder, value, args[0], pointer(context, builder, array, args[1], args[2]), args[3])
         return context.get_dummy_value()
 
     return types.void(value, array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def store_blocks(typingctx: Any, packs: Any, array: Any, offset: Any, stride: Any, count: Any) -> Any:
+    """Write the first `count` lanes of each Pack of a tuple, `stride` apart; where None stands nothing is written."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = pointer(context, builder, array, args[1], args[2])
+        for k, pack in enumerate(packs):
+            if isinstance(pack, Pack):
+                address = _block(builder, first, args[3], k)
+                _store(builder, pack, builder.extract_value(args[0], k), address, args[4])
+        return context.get_dummy_value()
+
+    return types.void(packs, array, types.intp, types.intp, types.intp), codegen
+
+
+def _block(builder: Any, first: Any, stride: Any, number: int) -> Any:
+    return builder.gep(first, [builder.mul(stride, ir.Constant(stride.type, number))])
+
+
+def _load(builder: Any, pack: Pack, address: Any, count: Any) -> Any:
+    with builder.if_else(_is_full(builder, count, pack)) as (full, part):
+        with full:
+            whole, whole_block = load_vector(builder, address, vector_type(pack)), builder.block
+        with part:
+            buffer = cgutils.alloca_once_value(builder, constant(pack, 0.0))
+            builder.store(constant(pack, 0.0), buffer)  # alloca_once_value stores at the function's entry only
+            _copy(builder, address, _first_lane(builder, buffer, pack), count)
+            some, some_block = builder.load(buffer), builder.block
+    result = builder.phi(vector_type(pack))
+    result.add_incoming(whole, whole_block)
+    result.add_incoming(some, some_block)
+    return result
+
+
+def _store(builder: Any, pack: Pack, value: Any, address: Any, count: Any) -> None:
+    with builder.if_else(_is_full(builder, count, pack)) as (full, part):
+        with full:
+            store_vector(builder, value, address)
+        with part:
+            source = cgutils.alloca_once_value(builder, value)
+            _copy(builder, _first_lane(builder, source, pack), address, count)
 
 
 def _is_full(builder: Any, count: Any, pack: Pack) -> Any:

@@ -141,6 +141,7 @@ def _product(vectors: int) -> Any:
     def product(
         left: Any,
         start: int,
+        pitch: int,
         rows: int,
         panels: Any,
         first: int,
@@ -151,7 +152,7 @@ def _product(vectors: int) -> Any:
         span: int,
         step: int,
     ) -> None:
-        """Multiply `rows` rows at flat `start` of left by the panels first <= p < last.
+        """Multiply `rows` rows at flat `start` of left, `pitch` apart, by the panels first <= p < last.
 
         Row m's register v for panel p goes to flat to + m·row + p·span + v·step of out.
         """
@@ -161,15 +162,15 @@ def _product(vectors: int) -> Any:
                 panel, depth, x, y, add = (p * K + k) * width, min(DEPTH, K - k), start + k, to + p * span, min(k, 1)
                 m = 0
                 while m + 4 <= rows:
-                    tile(4, vectors, left, x + m * K, K, panels, panel, depth, out, y + m * row, row, step, add)
+                    tile(4, vectors, left, x + m * pitch, pitch, panels, panel, depth, out, y + m * row, row, step, add)
                     m += 4
                 if m + 2 <= rows:
-                    tile(2, vectors, left, x + m * K, K, panels, panel, depth, out, y + m * row, row, step, add)
+                    tile(2, vectors, left, x + m * pitch, pitch, panels, panel, depth, out, y + m * row, row, step, add)
                     m += 2
                 if m < rows:
-                    tile(1, vectors, left, x + m * K, K, panels, panel, depth, out, y + m * row, row, step, add)
+                    tile(1, vectors, left, x + m * pitch, pitch, panels, panel, depth, out, y + m * row, row, step, add)
 
     return product
 
 
-product3, product4 = _product(3), _product(4)
+product2, product3, product4 = _product(2), _product(3), _product(4)
