@@ -135,7 +135,7 @@ class Service:
         answer = _accuracy(verify.check_kept(subject, self.references, error_limit) if check else [])
         cost = subject.gate.cost(subject.case.shape, subject.case.mode, subject.case.dtype)
         return answer | {
-            "observed_threads": threads.observed(subject.case.implementation, subject.prepared),
+            "observed_threads": threads.observed(subject.prepared),
             "rss_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "flops": cost.flops if cost else None,
             "bytes_min": cost.bytes_min if cost else None,

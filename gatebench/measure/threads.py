@@ -1,7 +1,5 @@
 """Threads of this process: set once at the start, read back after each case."""
 
-import sys
-
 import torch
 
 from gatebench.contract import Prepared
@@ -17,10 +15,6 @@ def set_threads(count: int) -> None:
             return  # a script that used torch before cannot change it any more; no gate here uses it
 
 
-def observed(implementation: str, prepared: Prepared) -> int:
-    """Return how many threads the library that computed will use now."""
-    if prepared.threads is not None:
-        return prepared.threads()
-    if implementation == "numba" and "numba" in sys.modules:
-        return int(sys.modules["numba"].get_num_threads())
-    return torch.get_num_threads()
+def observed(prepared: Prepared) -> int:
+    """Return how many threads the library that computed will use now: torch, unless the implementation counts its own."""
+    return prepared.threads() if prepared.threads is not None else torch.get_num_threads()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numba
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +33,7 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
         halves = {name: gradient.chunk(2) for name, gradient in gradients.items()}
         return {f"{name}_{path}": half for name, pair in halves.items() for path, half in zip("HT", pair, strict=True)}
 
-    return Prepared(forward, leaves, canonical, lambda: describe_threads(case.threads))
+    return Prepared(forward, leaves, canonical, lambda: describe_threads(case.threads), threads=numba.get_num_threads)
 
 
 class Highway(torch.autograd.Function):

@@ -94,7 +94,7 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
         return _update_negated(named) if gate.name == "gru_textbook" else named
 
     workers = min(case.threads, leaves["weight_hh"].shape[0])
-    return Prepared(forward, leaves, canonical, lambda: describe_threads(workers))
+    return Prepared(forward, leaves, canonical, lambda: describe_threads(workers), threads=numba.get_num_threads)
 
 
 def _update_negated(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
