@@ -46,8 +46,13 @@ class Init:
     name: str
     bias: float | None = None
 
-    def apply(self, gate: "Gate", shape: Shape, seed: int, params: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `params` with the biases of the block that keeps the state replaced; "torch" changes nothing."""
+    def apply(
+        self, gate: "Gate", shape: Shape, seed: int, params: dict[str, Tensor], suffix: str = ""
+    ) -> dict[str, Tensor]:
+        """Return `params` with the biases of the block that keeps the state replaced; "torch" changes nothing.
+
+        suffix: of the names that the parameters have in the gate, where they are one of several sets.
+        """
         if self.name == "torch":
             return params
         changed = {name: params[name].clone() for name in gate.memory_biases if name in params}
@@ -55,17 +60,17 @@ class Init:
             raise Unsupported(f"{gate.name} has no gate that keeps its state, so {self.name} does not apply")
         first = next(iter(changed))
         letters = gate.blocks(first)  # the same for each of these vectors: their sum is one bias
-        biases = gate.memory_sign * self.memory_bias(shape, seed, len(changed[first]) // len(letters))
+        biases = gate.memory_sign * self.memory_bias(shape, seed, len(changed[first]) // len(letters), suffix)
         self._set(changed, letters, gate.memory_block, biases)
         if self.name == "chrono" and "i" in letters:
             self._set(changed, letters, "i", -gate.memory_sign * biases)  # what writes is shut where the memory is open
         return {**params, **changed}
 
-    def memory_bias(self, shape: Shape, seed: int, width: int) -> Tensor:
+    def memory_bias(self, shape: Shape, seed: int, width: int, suffix: str = "") -> Tensor:
         """Return the bias of the memory block: constant, or ln U(1, T_max - 1) (chrono, T_max = seq_len)."""
         if self.bias is not None:
             return torch.full((width,), self.bias, dtype=torch.float64)
-        uniform = torch.rand(width, generator=generator(seed, "chrono"), dtype=torch.float64)
+        uniform = torch.rand(width, generator=generator(seed, f"chrono{suffix}"), dtype=torch.float64)
         return torch.log(1 + uniform * (max(shape.seq_len, 3) - 2))
 
     @staticmethod

@@ -506,3 +506,37 @@ def test_both_directions_of_an_onnx_node():
 def test_what_a_stack_cannot_be_read_from_is_an_error(options, source, keywords, message):
     with pytest.raises(UserError, match=message):
         gates.convert(gates.get("lstm", **options), {}, source=source, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "message"),
+    [
+        ({"num_layers": 2, "bidirectional": True}, {"num_layers": 2}, "unknown parameter 'weight_ih_l0_reverse'"),
+        ({"num_layers": 3}, {"num_layers": 2}, "unknown parameter 'weight_ih_l2'"),
+        ({"num_layers": 1}, {"num_layers": 2}, "no parameter weight_ih_l1"),
+    ],
+)
+def test_another_stack_than_the_gates_is_an_error(theirs, ours, message):
+    module = nn.LSTM(SHAPE.input_size, SHAPE.hidden_size, **theirs)
+    with pytest.raises(UserError, match=message):
+        gates.convert(gates.get("lstm", **ours), module.state_dict(), source="torch")
+
+
+def test_layers_of_another_width_are_an_error():
+    state = nn.LSTM(SHAPE.input_size, SHAPE.hidden_size, num_layers=2).state_dict()
+    state["weight_ih_l1"] = torch.zeros(4 * SHAPE.hidden_size, 2 * SHAPE.hidden_size)
+    with pytest.raises(UserError, match=r"weight_ih_l1 has shape \(16, 8\); accepted: \(16, 4\)"):
+        gates.convert(gates.get("lstm", num_layers=2), state, source="torch")
+
+
+def test_a_node_of_one_direction_is_no_bidirectional_gate():
+    with pytest.raises(UserError, match="W has 1 direction; accepted: 2"):
+        gates.convert(
+            gates.get("rnn_tanh", bidirectional=True), {"W": random(1, 4, 5), "R": random(1, 4, 4)}, source="onnx"
+        )
+
+
+def test_the_candidate_of_a_text_is_found_behind_a_path():
+    params = {f"cell.{matrix}_{letter}": random(4, width) for matrix, width in (("W", 5), ("U", 4)) for letter in "rzh"}
+    found = gates.convert("gru", params, source="textbook")
+    assert torch.equal(found["weight_ih"][8:], torch.from_numpy(params["cell.W_h"]))

@@ -72,9 +72,28 @@ def test_implementations_are_right_with_every_gradient(implementation, name, sta
     subjects.first_call(subject)
     errors = verify(subject, ReferenceCache(), None)
     assert wrong_reason(errors) is None
-    gradients = {error.tensor.partition("/")[0] for error in errors if error.tensor.startswith("grad:weight")}
-    matrices = {f"grad:{key}" for key in subject.params if key.startswith("weight")}
-    assert gradients == (matrices if mode == "forward_backward" else set())
+    gradients = {error.tensor for error in errors if error.tensor.startswith("grad:weight")}
+    blocks = {
+        f"grad:{key}/{letter}"
+        for key in subject.params
+        if key.startswith("weight")
+        for letter in gates.get(name).letters
+    }
+    one_block = {block.partition("/")[0] for block in blocks}
+    assert gradients in ((blocks, one_block) if mode == "forward_backward" else (set(),))
+
+
+def test_what_stands_beyond_a_rows_end_is_never_read():
+    gate = gates.get("gru", lengths=True, num_layers=2)
+    params, inputs = gate.draw(SHAPE, seed=6), gate.inputs(SHAPE, seed=6)
+    params = {key: value.requires_grad_() for key, value in params.items()}
+    clean = torch.autograd.grad(gate.forward(params, inputs)["output"].sum(), list(params.values()))
+    for row, length in enumerate(inputs["lengths"].tolist()):
+        inputs["x"][length:, row] = float("nan")
+    found = gate.forward(params, inputs)["output"]
+    assert bool(found.isfinite().all())
+    for before, after in zip(clean, torch.autograd.grad(found.sum(), list(params.values())), strict=True):
+        assert torch.equal(before, after)
 
 
 def test_a_ragged_row_is_that_row_alone_and_zero_beyond():
@@ -137,8 +156,8 @@ def test_the_work_is_that_of_all_passes():
     assert weights == sum(torch.tensor(size).prod().item() for size in gate.parameters(SHAPE).values())
     states = 2 * 2 * (4 * 4 * 3)  # h and c, in and out, of B = 4 rows and 4 passes
     assert forward.bytes_min == 8 * (n * 5 + weights + 4 * 7 * 6 + states)
-    reserve = 5 * n * 4 * 3
-    assert backward.bytes_min == 8 * (2 * n * 5 + 2 * 4 * 7 * 6 + reserve + 2 * weights)
+    reserve = 5 * n * 4 * 3 + n * 6  # i, f, g, o, c of each pass, and the lower layer's h, which the upper one reads
+    assert backward.bytes_min == 8 * (n * 5 + 4 * 7 * 5 + 2 * 4 * 7 * 6 + reserve + 2 * weights)  # dx is written whole
     assert both.bytes_min == forward.bytes_min + backward.bytes_min + 8 * reserve
     one = gates.get("lstm", num_layers=1)
     assert one.cost(SHAPE, "forward", "float64").flops == 2 * 4 * 7 * below
@@ -164,3 +183,19 @@ def test_a_forget_bias_is_set_in_every_pass():
         assert params[f"bias_hh{suffix}"][H : 2 * H].tolist() == [0.0] * H
         assert torch.equal(params[f"bias_ih{suffix}"][:H], plain[f"bias_ih{suffix}"][:H])
         assert torch.equal(params[f"weight_hh{suffix}"], plain[f"weight_hh{suffix}"])
+
+
+def test_chrono_draws_each_pass_and_seed_its_own():
+    gate = gates.get("lstm", num_layers=2)
+    H = SHAPE.hidden_size
+    forgets = [
+        gate.draw(SHAPE, seed, init="chrono")[name][H : 2 * H] for seed in (0, 1) for name in ("bias_ih", "bias_ih_l1")
+    ]
+    assert len({tuple(values.tolist()) for values in forgets}) == 4
+    assert torch.equal(forgets[0], gates.get("lstm").draw(SHAPE, 0, init="chrono")["bias_ih"][H : 2 * H])
+
+
+def test_every_pass_has_the_gates_blocks():
+    gate = gates.get("lstm", num_layers=2, bidirectional=True)
+    assert {gate.blocks(name) for name in gate.parameters(SHAPE)} == {("i", "f", "g", "o")}
+    assert gate.blocks("h0") == ()

@@ -1,7 +1,7 @@
 """Foreign parameters in a gate's own layout: one file per library or text that lays them out otherwise."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -86,16 +86,17 @@ def convert(
         )
     given = Given(where, params, layer, direction, forget_bias, update_gate)
     if isinstance(gate, Layered) and len(gate.passes) > 1:
-        return _convert_stack(gate, source, given)
-    _check_keywords(gate, chosen, given)
-    found = chosen.read(gate, given)
+        found = _read_stack(gate, source, given)
+    else:
+        _check_keywords(gate, chosen, given)
+        found = chosen.read(gate, given)
     if gate.memory_sign < 0 and gate.memory_block:
         found = {name: negated(value, gate.blocks(name), gate.memory_block) for name, value in found.items()}
     return {name: found[name].clone(memory_format=torch.contiguous_format) for name in canonical_shapes(gate, 1, 1)}
 
 
-def _convert_stack(gate: Layered, source: str, given: Given) -> dict[str, Tensor]:
-    """Convert all layers and directions of a gate that has several, pass by pass."""
+def _read_stack(gate: Layered, source: str, given: Given) -> dict[str, Tensor]:
+    """Read all layers and directions of a gate that has several, pass by pass."""
     means = SOURCES[source].keywords
     missing = [
         option
@@ -110,14 +111,15 @@ def _convert_stack(gate: Layered, source: str, given: Given) -> dict[str, Tensor
             raise UserError(
                 given.where, f"{name} = {getattr(given, name)!r} says nothing here", "", f"leave out {name}"
             )
-    found: dict[str, Tensor] = {}
+    endings = {each: f"_l{each.layer}" + ("_reverse" if each.reverse else "") for each in gate.passes}
+    one, found = type(gate)(), {}
     for each in gate.passes:
-        keywords = {"layer": each.layer, "direction": "reverse" if each.reverse else "forward"}
-        own = convert(
-            type(gate)(), given.params, source=source, forget_bias=given.forget_bias, update_gate=given.update_gate,
-            **{name: value for name, value in keywords.items() if name in means},
-        )  # fmt: skip
-        found |= {name + each.suffix: value for name, value in own.items()}
+        direction = "reverse" if each.reverse else "forward"
+        own = replace(given, layer=each.layer, direction=direction, passes=tuple(endings.values()))
+        found |= {name + each.suffix: value for name, value in SOURCES[source].read(one, own).items()}
+    for name, shape in canonical_shapes(gate, found["weight_ih"].shape[1], found["weight_hh"].shape[1]).items():
+        if found[name].shape != shape:
+            raise UserError(given.where, f"{name} has shape {tuple(found[name].shape)}", f"accepted: {shape}")
     return found
 
 

@@ -49,6 +49,7 @@ class Given:
     direction: str = "forward"
     forget_bias: float = 1.0
     update_gate: str | None = None
+    passes: tuple[str, ...] = ()  # of a stack: the endings of all its layers and directions in torch's names
 
     def module(
         self, required: Sequence[str], optional: Sequence[str] = (), foreign: Callable[[str], bool] | None = None

@@ -33,6 +33,8 @@ def read(gate: Gate, given: Given) -> dict[str, Tensor]:
     directions, inputs, hidden = module.size("W", 0, 3), module.size("W", 2, 3), module.size("R", 2, 3)
     if directions > 2:
         raise UserError(given.where, f"W has {directions} directions", "accepted: 1 or 2 along the first axis")
+    if given.passes and directions != len(given.passes):
+        raise UserError(given.where, f"W has {directions} direction", f"accepted: {len(given.passes)}, as the gate has")
     rows = len(letters) * hidden
     shapes = {"W": (rows, inputs), "R": (rows, hidden), "B": (2 * rows,)}
     shapes |= {"P": (len(PEEPHOLES) * hidden,)} if peephole else {}

@@ -29,9 +29,10 @@ def _recurrent(gate: Gate, given: Given) -> dict[str, Tensor]:
     weights = [name for name in names.values() if name not in biases]
 
     def foreign(name: str) -> bool:
-        """Say whether a name is another layer's or direction's, or a submodule's."""
+        """Say whether a name is another layer's or direction's, of a stack one that it has too, or a submodule's."""
         end = re.search(r"_l\d+(_reverse)?$", name)
-        return "." in name or (end is not None and end.group() != suffix)
+        others = end is not None and end.group() != suffix and (not given.passes or end.group() in given.passes)
+        return "." in name or others
 
     module = given.module(weights, biases, foreign)
     if sum(name in module for name in biases) == 1:

@@ -61,7 +61,8 @@ def read(gate: Gate, given: Given) -> dict[str, Tensor]:
 def _called(given: Given, letter: str) -> str:
     """Return what the text calls a gate's letter, by the weights that are there."""
     other = CANDIDATES.get(letter, letter)
-    return other if f"W_{other}" in given.params else letter
+    name = f"W_{other}"
+    return other if any(found == name or found.endswith((f".{name}", f"/{name}")) for found in given.params) else letter
 
 
 def _peepholes(gate: Gate, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:

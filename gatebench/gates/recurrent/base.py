@@ -78,10 +78,10 @@ class Recurrent(Gate):
         """Return transcendental calls forward and backward, and values kept for the backward, per (b, t, h)."""
         return self.transcendental_forward, self.transcendental_backward, self.reserve
 
-    def extent(self, shape: Shape) -> tuple[int, int, int]:
-        """Return the steps of all rows, the recurrences that run over them, and the values of the output."""
+    def extent(self, shape: Shape) -> tuple[int, int, int, int]:
+        """Return the steps of all rows, the recurrences that run over them, the values of the output, and those between."""
         steps = shape.batch * shape.seq_len
-        return steps, 1, steps * next(iter(self.state(shape).values()))
+        return steps, 1, steps * next(iter(self.state(shape).values())), 0
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the compulsory work: 2BT FLOP forward for each element of a weight, twice that backward.
@@ -92,19 +92,23 @@ class Recurrent(Gate):
         s[BTI + N + BTO + 2BS], weights read once; backward s[2BTI + 2BTO + R·BTH + 2N] with the reserve R; in
         forward_backward the forward also writes the reserve.
         """
-        s, (n, passes, output) = DTYPE_BYTES[dtype], self.extent(shape)
-        pointwise, x = n * passes * shape.hidden_size, n * shape.input_size
+        s, (n, passes, output, between) = DTYPE_BYTES[dtype], self.extent(shape)
+        pointwise, x, dx = (
+            n * passes * shape.hidden_size,
+            n * shape.input_size,
+            shape.batch * shape.seq_len * shape.input_size,
+        )
         counts = {name: math.prod(size) for name, size in self.parameters(shape).items()}
         weights = sum(count for name, count in counts.items() if name.startswith("weight"))
         stored, state = sum(counts.values()), shape.batch * sum(self.state(shape).values())
         calls_forward, calls_backward, kept = self.pointwise_work()
-        reserve = kept * pointwise
+        reserve = kept * pointwise + between
         forward = Cost(2 * n * weights, calls_forward * pointwise, s * (x + stored + output + 2 * state))
         if mode == "forward":
             return forward
         backward = Cost(
             2 * forward.flops,
             calls_backward * pointwise,
-            s * (2 * x + 2 * output + reserve + 2 * stored),
+            s * (x + dx + 2 * output + reserve + 2 * stored),
         )
         return backward if mode == "backward" else forward + backward + Cost(0, 0, s * reserve)

@@ -5,6 +5,7 @@ other along the last axis of the states, (B, D·L·H), and in the parameters' na
 weight_ih_l1, weight_ih_l1_reverse, ...
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
@@ -72,6 +73,9 @@ class Layered(Recurrent):
             found |= {name + each.suffix: size for name, size in own.items()}
         return found
 
+    def blocks(self, parameter: str) -> tuple[str, ...]:
+        return super().blocks(re.sub(r"(_l\d+)?(_reverse)?$", "", parameter))
+
     def _width(self, shape: Shape, of: Pass) -> int:
         """Return the width of a pass's input."""
         return shape.input_size if of.layer == 0 else shape.hidden_size * (2 if self["bidirectional"] else 1)
@@ -101,23 +105,26 @@ class Layered(Recurrent):
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
         if self.single:
             return super().forward(params, inputs)
-        lengths = inputs["lengths"].to(inputs["x"].device) if self["lengths"] else None
+        inside, x = None, inputs["x"]
+        if self["lengths"]:
+            steps = torch.arange(len(x), device=x.device)
+            inside = (steps[:, None] < inputs["lengths"].to(x.device))[..., None]  # (T, B, 1)
+            x = x.where(inside, 0)  # whatever stands beyond a row's end, even NaN, reaches no gradient
         starts = [inputs[f"{part}0"].chunk(len(self.passes), dim=-1) for part in self.parts]
         finals: list[State] = []
-        x = inputs["x"]
         for layer in range(self["num_layers"]):
             outputs = []
             for each in self.passes:
                 if each.layer == layer:
                     start = tuple(part[len(finals)] for part in starts)
-                    output, final = self._run(self._own(params, each), x, start, each.reverse, lengths)
+                    output, final = self._run(self._own(params, each), x, start, each.reverse, inside)
                     outputs.append(output)
                     finals.append(final)
             x = torch.cat(outputs, dim=-1)
         return {"output": x, **self._by_part(finals)}
 
     def _run(
-        self, params: Tensors, x: Tensor, state: State, reverse: bool, lengths: Tensor | None
+        self, params: Tensors, x: Tensor, state: State, reverse: bool, inside: Tensor | None
     ) -> tuple[Tensor, State]:
         """Run one pass over x (T, B, ·): outputs (T, B, H), zero beyond a row's end, and the last state."""
         projected = self.project(params, x)
@@ -125,12 +132,11 @@ class Layered(Recurrent):
         outputs: list[Tensor] = [projected.new_empty(0)] * len(x)
         for t in reversed(steps) if reverse else steps:
             new, _ = self.cell(params, projected[t], state)
-            if lengths is None:
+            if inside is None:
                 state, outputs[t] = new, new[0]
                 continue
-            inside = (t < lengths)[:, None]
-            state = tuple(torch.where(inside, after, before) for after, before in zip(new, state, strict=True))
-            outputs[t] = torch.where(inside, new[0], 0)
+            state = tuple(after.where(inside[t], before) for after, before in zip(new, state, strict=True))
+            outputs[t] = new[0].where(inside[t], 0)
         return torch.stack(outputs), state
 
     def step(self, params: Tensors, x_t: Tensor, state: Tensor) -> Tensor:
@@ -166,16 +172,17 @@ class Layered(Recurrent):
             part: torch.cat(values, dim=-1) for part, values in zip(self.parts, zip(*states, strict=True), strict=True)
         }
 
-    def extent(self, shape: Shape) -> tuple[int, int, int]:
+    def extent(self, shape: Shape) -> tuple[int, int, int, int]:
+        # The backward needs the outputs of every layer; those below the top are not among the gate's own.
         steps = int(self._lengths(shape).sum()) if self["lengths"] else shape.batch * shape.seq_len
-        output = shape.batch * shape.seq_len * shape.hidden_size * (2 if self["bidirectional"] else 1)
-        return steps, len(self.passes), output
+        width = shape.hidden_size * (2 if self["bidirectional"] else 1)
+        return steps, len(self.passes), shape.batch * shape.seq_len * width, (self["num_layers"] - 1) * steps * width
 
     def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
         """Draw parameters; an init that sets a bias sets it in every pass."""
         params, scheme, one = super().draw(shape, seed), parse_init(init), type(self)()
-        for number, each in enumerate(self.passes):
-            own = scheme.apply(one, shape, seed + number, self._own(params, each))
+        for each in self.passes:
+            own = scheme.apply(one, shape, seed, self._own(params, each), each.suffix)
             params |= {name + each.suffix: value for name, value in own.items()}
         return params
 
