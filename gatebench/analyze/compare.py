@@ -116,19 +116,16 @@ def _differences(numerator: dict[int, float], denominator: dict[int, float]) -> 
 def pay_back_calls(compared: pd.DataFrame) -> pd.Series:
     """Return after how many calls a compiled case has paid back its first call, against the baseline.
 
-        calls = compile time / (time of baseline - time), infinite where it is not faster
+        calls = cost of the first call / (time · (speed-up - 1))
 
-    The compile time is that of empty caches where it was seen, else that of filled ones. NaN where nothing was
-    compiled, or one of the two has no time.
+    The first call is one that found empty compile caches where such a one was seen, else one that found them filled.
+    Infinite where the case is slower than the baseline; NaN where nothing was compiled, or the speed-up's interval
+    contains 1, so that it cannot be told.
     """
-    times = compared.set_index(["run_id", "case_id", "side"])["time_ns"].to_dict()
-    found = []
-    columns = ["run_id", "baseline_case_id", "side", "case_id", "time_ns", "compile_cold_ns", "compile_warm_ns"]
-    for run, base, side, case, time_ns, cold, warm in compared[columns].itertuples(index=False):
-        saved = times.get((run, base, side), np.nan) - time_ns
-        cost = warm if np.isnan(cold) else cold
-        found.append(np.nan if base == case or np.isnan(saved) else (cost / saved if saved > 0 else cost * np.inf))
-    return pd.Series(found, index=compared.index, dtype=float)
+    cost = compared["compile_cold_ns"].fillna(compared["compile_warm_ns"]).astype(float)
+    saved = compared["time_ns"].astype(float) * (compared["speedup"] - 1)
+    faster, slower = compared["speedup_low"] > 1, compared["speedup_high"] < 1
+    return (cost / saved).where(faster, (cost * np.inf).where(slower, np.nan))
 
 
 def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -7,10 +7,18 @@ import typer
 
 from gatebench.cli import options
 
+# What `verify` takes where flags do not say: all there is, small, with an odd width and an even one.
+SMALL = {
+    "gates": "*", "modes": "forward,forward_backward", "batch": "3", "seq_len": "7", "hidden_size": "13,16",
+}  # fmt: skip
+
 
 def command(
     suite: Annotated[
-        str | None, typer.Argument(help="A suite file or shipped name; `catalogue` where no sizes are given.")
+        str | None,
+        typer.Argument(
+            help="A suite file or shipped name. Without one, flags choose, at small odd sizes; without flags, `catalogue`."
+        ),
     ] = None,
     gate: options.Gates = "",
     implementation: options.Implementations = "",
@@ -32,24 +40,24 @@ def command(
     Exit codes: 0 all right, 2 bad usage, 3 something is wrong or failed.
     """
     from gatebench.cli.request import build_request, flags_named
-    from gatebench.report.exit_code import exit_code
+    from gatebench.report.exit_code import verify_exit_code
     from gatebench.report.listings import print_verified
     from gatebench.run.discover import discover
     from gatebench.run.execute import make_plan
     from gatebench.run.progress import for_terminal
     from gatebench.run.verifier import verify_plan
 
-    if suite is None and not (batch or seq_len or hidden_size or input_size or device):
-        suite = "catalogue"
-    mode = mode if suite else mode or "forward,forward_backward"
-    flags = {
+    given = {
         "gates": gate, "implementations": implementation, "modes": mode, "dtypes": dtype, "batch": batch,
-        "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device, "threads": threads,
-        "options": options.options_by_name(option),
+        "seq_len": seq_len, "hidden_size": hidden_size, "input_size": input_size, "glob": glob, "device": device,
+        "threads": threads, "options": options.options_by_name(option),
     }  # fmt: skip
+    if suite is None and not any(given.values()):
+        suite = "catalogue"
+    flags = given if suite else {**given, **{key: given[key] or value for key, value in SMALL.items()}}
     with flags_named():
         request = build_request(suite, flags, {}, plugin or [])
         plan = make_plan(request, discover(request.all_plugins()))
     measurements = verify_plan(plan, for_terminal())
     print_verified(measurements, as_json)
-    sys.exit(exit_code(measurements, options.names(implementation), interrupted=False))
+    sys.exit(verify_exit_code(measurements, options.names(gate), options.names(implementation)))

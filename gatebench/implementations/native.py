@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gatebench.cases import Case
 from gatebench.contract import Prepared, Unsupported, prepared_implementation
@@ -14,6 +15,7 @@ from gatebench.gates import Gate
 from gatebench.gates.convolution import GatedConvolution
 from gatebench.implementations.torch_modules import MODULES, prepare_module
 
+_OWN_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 # Gates whose activation is one operator of torch; GLU's is F.glu, and of the others torch has none.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "reglu": F.relu,
@@ -68,9 +70,9 @@ def prepare_glu_feed_forward(gate: Gate, case: Case, params: Mapping[str, Tensor
     return Prepared(forward, leaves, canonical)
 
 
-@prepared_implementation("native", gates=["gated_conv"], operators=["aten::glu"])
+@prepared_implementation("native", gates=["gated_conv"], devices=["cpu"], operators=["aten::glu"])
 def prepare_gated_conv(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
-    """Use F.glu on the channels of one convolution."""
+    """Use F.glu on the channels of one convolution. On CUDA that would be cuDNN's, which `native` stands beside."""
     assert isinstance(gate, GatedConvolution)
     return Prepared(lambda leaves, inputs: {"output": F.glu(gate.convolve(leaves, inputs), dim=1)}, params)
 
@@ -79,13 +81,15 @@ def prepare_gated_conv(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> 
     "native", gates=["gated_attention"],
     operators=[
         "aten::_scaled_dot_product_flash_attention_for_cpu", "aten::_scaled_dot_product_flash_attention",
-        "aten::_scaled_dot_product_efficient_attention", "aten::_scaled_dot_product_cudnn_attention",
-        "aten::_scaled_dot_product_attention_math",
+        "aten::_scaled_dot_product_efficient_attention", "aten::_scaled_dot_product_attention_math",
     ],
 )  # fmt: skip
 def prepare_gated_attention(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
-    """Use F.scaled_dot_product_attention, which picks a fused kernel where it has one."""
+    """Use F.scaled_dot_product_attention, which picks a fused kernel where it has one; on CUDA any but cuDNN's."""
     heads = gate["heads"]
+
+    def guard() -> AbstractContextManager[object]:
+        return sdpa_kernel(_OWN_ATTENTION) if case.device == "cuda" else nullcontext()
 
     def forward(leaves: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x = inputs["x"]
@@ -93,7 +97,8 @@ def prepare_gated_attention(gate: Gate, case: Case, params: Mapping[str, Tensor]
             product.unflatten(-1, (heads, -1)).transpose(1, 2)
             for product in F.linear(x, leaves["in_proj_weight"]).chunk(3, dim=-1)
         )
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=gate["causal"]).transpose(1, 2)
+        with guard():
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=gate["causal"]).transpose(1, 2)
         gates = torch.sigmoid(F.linear(x, leaves["gate_weight"])).unflatten(-1, (heads, -1))
         return {"output": F.linear((y * gates).flatten(-2), leaves["out_proj_weight"])}
 

@@ -17,6 +17,21 @@ def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: b
     return 3 if bool((failed | refused).any()) else 0
 
 
+def verify_exit_code(measurements: pd.DataFrame, gates: tuple[str, ...], implementations: tuple[str, ...]) -> int:
+    """Return 3 where something is wrong or failed, or a named implementation was right nowhere that it was asked.
+
+    gates, implementations: named by the user; where gates are, an implementation must compute each of them, in some
+    dtype and mode. Columns: gate, status, implementation.
+    """
+    right = measurements[measurements["status"] == "ok"]
+    for name in implementations:
+        done = set(right.loc[right["implementation"] == name, "gate"])
+        asked = set(measurements.loc[measurements["implementation"] == name, "gate"]) & set(gates)
+        if not done or asked - done:
+            return 3
+    return 3 if bool(measurements["status"].isin(FAILURES).any()) else 0
+
+
 def stability_exit_code(stability: pd.DataFrame, interrupted: bool) -> int:
     """Return the exit code of a stability run: 3 also where nothing has a value. Columns: status."""
     if interrupted:

@@ -61,19 +61,21 @@ def print_verified(measurements: pd.DataFrame, as_json: bool) -> None:
         worst = group.loc[group["error_ratio"].idxmax()] if group["error_ratio"].notna().any() else None
         error = "–" if worst is None else f"{worst['error_ratio']:.2g} ({worst['tensor']}, {worst['dtype']})"
         rows.append((gate, implementation, ", ".join(f"{count} {status}" for status, count in counts.items()), error))
-    bad = measurements[measurements["status"] != "ok"].drop_duplicates(["implementation", "status", "reason"])
-    notes += [
-        f"{row.case_id}: {row.status}: {row.reason}"
-        for row in bad.itertuples()
-        if row.gate not in refused.get(row.implementation, [])
-    ]
+    bad = measurements[measurements["status"] != "ok"]
+    wholly = [row.gate in refused.get(row.implementation, []) for row in bad.itertuples()]
+    partly = bad[[not whole for whole in wholly]].drop_duplicates(["implementation", "status", "reason"])
+    notes += [f"{row.case_id}: {row.status}: {row.reason}" for row in partly.itertuples()]
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for row in bad[wholly].drop_duplicates(["implementation", "gate"]).itertuples():
+        reasons.setdefault((row.implementation, row.status, row.reason), []).append(row.gate)
     for implementation, gates in refused.items():
-        own = bad[(bad["implementation"] == implementation) & bad["gate"].isin(gates)]
+        own = {key: members for key, members in reasons.items() if key[0] == implementation}
         if len(own) > _FEW:
-            why = f"{len(gates)} gates refused: {', '.join(gates)}; `gatebench list --coverage` and --json say why"
-            notes.append(f"{implementation}: {why}")
+            notes.append(f"{implementation} refuses {', '.join(gates)}: `gatebench list --coverage` and --json say why")
         else:
-            notes += [f"{row.gate}, {row.implementation}: {row.status}: {row.reason}" for row in own.itertuples()]
+            notes += [
+                f"{name}: {status}: {reason}: {', '.join(gates)}" for (name, status, reason), gates in own.items()
+            ]
     header = ("gate", "implementation", "cases", "largest error ratio")
     print_block(Block("Is it right? (against float64)", header if rows else (), tuple(rows), tuple(notes)))
 

@@ -7,6 +7,8 @@ import pandas as pd
 
 from gatebench.report.quantities import is_missing
 
+TOKEN_FAMILIES = ("recurrent", "scan", "glu", "highway")  # batch x seq_len are tokens; gates of others may take images
+
 
 def options_label(text: str | None) -> str:
     """Return JSON options as `name=value, ...`, an empty string where all are at their defaults."""

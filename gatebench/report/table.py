@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.analyze.compare import SHARED_COLUMNS, geometric_means
-from gatebench.report.names import competitors, devices, options_label
+from gatebench.report.names import TOKEN_FAMILIES, competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.stability import case_summary
 from gatebench.store.schema import FAILURES, REFUSALS
@@ -72,8 +72,7 @@ def fastest(compared: pd.DataFrame) -> Block:
             if timed:
                 names = " = ".join([timed[0].competitor, *(row.competitor for row in timed[1:] if row.tied)])
                 wins.append(f"{_shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
-        what = f"{rows[0].gate}, {rows[0].mode}, {rows[0].dtype}"
-        lines.append((what, "; ".join(wins) or "nobody has a time"))
+        lines.append((_title(rows[0]), "; ".join(wins) or "nobody has a time"))
     return Block(
         "The fastest, and who is as fast as far as can be told (=)", ("problem", "fastest"), tuple(lines), numbers=False
     )
@@ -110,10 +109,7 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
         here = {row.competitor: row for row in shape}
         cells = [_cell(here[name]) if name in here else "not measured" for name in columns]
         lines.append((_shape_label(shape[0]), *cells))
-    options = options_label(first.gate_options)
-    title = f"{first.gate}{f' ({options})' if options else ''}, {first.mode}, {first.dtype}, {first.device_label}"
-    title += ", cold cache" if first.cache == "cold" else ""
-    title += ", CUDA graph" if first.launch == "graph" else ""
+    title = _title(first)
     if columns != [baseline] and any(not is_missing(row.speedup) for row in rows):
         title += (
             f": time of {baseline}, speed-up of the others over it" if baseline else f": speed-up over {first.baseline}"
@@ -122,6 +118,14 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
     if not columns:  # nobody could run: the notes say why
         return Block(title, (), (), tuple(notes))
     return Block(title, ("shape", *columns), tuple(lines), tuple(notes))
+
+
+def _title(row: Row) -> str:
+    """Name the table that a row belongs to: gate, options, mode, dtype, device, and what is unusual."""
+    options = options_label(row.gate_options)
+    title = f"{row.gate}{f' ({options})' if options else ''}, {row.mode}, {row.dtype}, {row.device_label}"
+    title += ", cold cache" if row.cache == "cold" else ""
+    return title + (", CUDA graph" if row.launch == "graph" else "")
 
 
 def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[str]]:
@@ -209,17 +213,22 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
 
 
 def _pay_back(rows: list[Row]) -> str:
-    """Say after how many calls compiling pays back, over the shapes of a table."""
-    calls = [row.pay_back_calls for row in rows if not is_missing(row.pay_back_calls)]
+    """Say after how many calls the first call pays back, over the shapes of a table where it can be told."""
+    compared = [row for row in rows if row.status == "ok" and row.case_id != row.baseline_case_id]
+    calls = [row.pay_back_calls for row in compared if not is_missing(row.pay_back_calls)]
     finite = [value for value in calls if math.isfinite(value)]
-    if not calls:
+    if not compared or is_missing(compared[0].baseline_case_id):
         return ""
-    if not finite:
-        return f"; never pays back against {rows[0].baseline}"
-    low, high = (f"{max(1, math.ceil(value)):,}" for value in (min(finite), max(finite)))
-    never = f", never at {len(calls) - len(finite)} of {len(calls)} shapes" if len(finite) < len(calls) else ""
-    after = low if low == high else f"{low} to {high}"
-    return f"; pays back against {rows[0].baseline} after {after} calls{never}"
+    low, high = (f"{max(1, math.ceil(value)):,}" for value in (min(finite), max(finite))) if finite else ("", "")
+    answers = (
+        (f"after {low if low == high else f'{low} to {high}'} calls", len(finite)),
+        ("never", len(calls) - len(finite)),
+        ("cannot be told", len(compared) - len(calls)),
+    )
+    parts = [f"{answer} at {count} of {len(compared)} shapes" for answer, count in answers if count]
+    if len(parts) == 1:
+        parts = [parts[0].partition(" at ")[0]]
+    return f"; pay-back against {rows[0].baseline}: {', '.join(parts)}"
 
 
 def _largest(rows: list[Row], column: str) -> float | None:
@@ -297,6 +306,8 @@ def _metric(row: pd.Series, metric: str) -> str:
     if seconds is None:
         return "–"
     if metric == "tokens_per_s":
+        if row["family"] not in TOKEN_FAMILIES:
+            return "–"
         return f"{row['batch'] * row['seq_len'] / seconds:.3g}"
     column, scale = {"gb_per_s": ("bytes_min", 1e-9), "tflops": ("flops", 1e-12)}[metric]
     return "–" if is_missing(row[column]) else f"{row[column] * scale / seconds:.3g}"

@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -55,7 +54,9 @@ def print_block(block: Block) -> None:
     for part in _parts(block, out):
         out.print(part)
     for note in block.notes:
-        out.print(Padding(Text(note), (0, 0, 0, 2), expand=False))  # indented where it is folded, too
+        for line in Text(note).wrap(out, out.width - 2):  # indented where it is folded, too
+            line.rstrip()
+            out.print(Text("  ") + line)
     out.print()
 
 

@@ -125,6 +125,8 @@ def _plan_again(header: Mapping[str, Any], plugins: Sequence[Path]) -> Plan:
     narrowing: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in request["narrowing"].items()
     }
+    if "implementation_options" in narrowing:  # its name until options of gates came beside
+        narrowing["options"] = narrowing.pop("implementation_options")
     return make_plan(Request(parsed, Narrowing(**narrowing), tuple(files)), catalogue)
 
 

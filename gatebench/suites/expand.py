@@ -61,8 +61,9 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
             for key, default in (("batch", [4]), ("seq_len", None), ("hidden_size", None))
         ]
         widths = sizes(where, group, "input_size", [0])
+        options = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in names}
         for name in names:
-            catalogue.check_options(where, name, group.get("options", {}))
+            catalogue.check_options(where, name, options[name])
         axes: tuple[Any, ...] = (names, inits, inputs, dtypes, *lengths, widths, range(seeds))
         total = len(requests) + math.prod(len(values) for values in axes)
         if total > MAX_CASES:
@@ -71,7 +72,7 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
             )
         for name, init, kind, dtype, batch, seq_len, hidden, width, seed in itertools.product(*axes):
             requests.append({
-                "gate": name, "gate_options": dict(group.get("options", {})), "init": init, "inputs": kind,
+                "gate": name, "gate_options": options[name], "init": init, "inputs": kind,
                 "dtype": dtype, "batch": batch, "seq_len": seq_len, "hidden_size": hidden,
                 "input_size": width or hidden, "seed": suite.seed + seed,
             })  # fmt: skip
@@ -164,7 +165,7 @@ def _gates_named(where: str, given: Iterable[str], catalogue: Catalogue) -> list
             return unknown(where, "family", name, {FAMILY + family for family in families.values()}, SuiteError)
         return catalogue.unknown(where, "gate", name)
 
-    return expand_families(given, families, unknown_gate)
+    return expand_families(catalogue.gates if "*" in given else given, families, unknown_gate)
 
 
 def _implementations(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> list[str]:

@@ -141,4 +141,14 @@ def test_compiling_pays_back_after_its_cost_over_what_a_call_saves():
         row("numba", 2e6, **compiled),
     ]
     frame = compared(rows).astype({"compile_cold_ns": float, "compile_warm_ns": float})
-    assert pay_back_calls(frame).fillna(-1).tolist() == [-1, 400, 50, math.inf, -1, -1]
+    assert pay_back_calls(frame).fillna(-1).tolist() == pytest.approx([-1, 400, 50, math.inf, -1, -1])
+
+
+def test_what_cannot_be_told_from_the_baseline_pays_back_after_no_number():
+    spread = {("compile", 0): 0.02, ("compile", 1): -0.03, ("compile", 2): 0.0}
+    costs = {"compile_cold_ns": 1e9, "compile_warm_ns": None}
+    rows = [row("eager", 8e6, compile_cold_ns=None, compile_warm_ns=None), row("compile", 7.99e6, **costs)]
+    frame = compared(rows, spread=spread).astype({"compile_cold_ns": float, "compile_warm_ns": float})
+    assert math.isnan(pay_back_calls(frame).iloc[1])
+    one_block = compare(pd.DataFrame(rows), samples(rows).query("block == 0"))
+    assert math.isnan(pay_back_calls(one_block.astype({"compile_warm_ns": float})).iloc[1])

@@ -104,3 +104,31 @@ def test_a_wrong_baseline_of_a_resumed_run_is_known_before_anything_is_measured(
     monkeypatch.setattr(resuming, "resume", resume)
     answer = call(capsys, monkeypatch, "run", "--resume", "latest", "--baseline", "nativ")
     one_line(answer, "--baseline: unknown implementation 'nativ'", "accepted: eager, native")
+
+
+def case_ids(monkeypatch, capsys, catalogue, *arguments):
+    """Return the ids of the cases that `run --dry-run` plans."""
+    monkeypatch.setattr(discovering, "discover", lambda *plugins, **settings: catalogue)
+    answer = call(capsys, monkeypatch, "run", *arguments, "--dry-run", "--json")
+    assert answer.code == 0, answer.err
+    return json.loads(answer.out)["cases"]
+
+
+def test_o_reaches_a_gate_behind_its_family(monkeypatch, capsys, catalogue):
+    sizes = ("--batch", "1", "--seq-len", "2", "--hidden-size", "4", "-i", "eager")
+    found = case_ids(monkeypatch, capsys, catalogue, "-g", "family:recurrent", *sizes, "-o", "lstm.num_layers=2")
+    assert [case for case in found if case.endswith(";num_layers=2")] == [
+        "lstm/eager/T2-B1-I4-H4/float32/cpu-2/forward;num_layers=2".replace("cpu-2", f"cpu-{catalogue.cores}")
+    ]
+
+
+def test_stability_takes_the_options_of_a_gate_too(catalogue, tmp_path):
+    narrowing = Narrowing(gates=("lstm",), options={"lstm": {"num_layers": 2}})
+    plan = make_plan(Request(suite_from_text(SUITE, "s.toml", tmp_path), narrowing), catalogue)
+    assert [entry["gate_options"] for entry in plan.stability] == [{"num_layers": 2}]
+    assert {case.gate_options for case in plan.cases} == {(("num_layers", 2),)}
+
+
+def test_a_star_stands_for_every_gate(monkeypatch, capsys, catalogue):
+    found = case_ids(monkeypatch, capsys, catalogue, "catalogue", "-i", "eager", "-m", "forward", "--dtype", "float32")
+    assert {case.split("/")[0] for case in found} == set(catalogue.gates)

@@ -23,7 +23,7 @@ def row(implementation="native", seq_len=64, hidden_size=64, time_ns: float | No
     status = "ok" if time_ns is not None else "failed"
     return {
         "run_id": "r", "case_id": f"lstm/{implementation}/T{seq_len}-H{hidden_size}",
-        "problem_id": f"lstm/T{seq_len}-H{hidden_size}", "side": "run", "gate": "lstm", "mode": "forward",
+        "problem_id": f"lstm/T{seq_len}-H{hidden_size}", "side": "run", "gate": "lstm", "family": "recurrent", "mode": "forward",
         "gate_options": "{}", "device": "cpu", "threads": 2, "cache": "hot", "launch": "eager",
         "dtype": "float32", "implementation": implementation, "implementation_options": "{}", "batch": 4,
         "seq_len": seq_len, "hidden_size": hidden_size, "time_ns": time_ns, "ci_low_ns": low, "ci_high_ns": high,
@@ -71,6 +71,8 @@ def test_scaling_points_divide_by_steps_and_tokens():
     frame = pd.DataFrame([row(seq_len=10, time_ns=4000.0)])
     values = {per: scaling_points(frame, "seq_len", per)["value_ns"].item() for per in ("call", "step", "token")}
     assert values == {"call": 4000.0, "step": 400.0, "token": 100.0}
+    images = scaling_points(frame.assign(family="channel"), "seq_len", "token")
+    assert images["value_ns"].isna().all()
 
 
 def test_scaling_points_name_what_nobody_measured():

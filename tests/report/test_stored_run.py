@@ -100,7 +100,14 @@ def test_the_gradient_line_stands_once_per_gate_and_many_tables_end_in_a_summary
     lines = [line for line in text.splitlines() if line.startswith("  gradient: ")]
     assert len(lines) == len(set(lines)) > 0
     summary = text[text.index("The fastest, and") :]
-    assert len(re.findall(r"^(lstm|gru), (forward|backward|forward_backward), float32 ", summary, re.MULTILINE)) == 6
+    assert (
+        len(
+            re.findall(
+                r"^(lstm|gru), (forward|backward|forward_backward), float32, cpu, 2 threads ", summary, re.MULTILINE
+            )
+        )
+        == 6
+    )
     assert "T64 B16 H64: numba" in summary
 
 

@@ -13,7 +13,7 @@ from gatebench.report.colours import (
     translucent,
 )
 from gatebench.report.figures.layout import MOST_MARKS, dress, empty
-from gatebench.report.names import competitors
+from gatebench.report.names import TOKEN_FAMILIES, competitors
 from gatebench.report.quantities import interval_text, is_missing, size_ticks, time_text, time_ticks
 
 AXES = {"seq_len": "T (sequence length, steps)", "hidden_size": "H (hidden size)"}
@@ -27,14 +27,14 @@ def scaling_points(measurements: pd.DataFrame, axis: str = "seq_len", per: str =
     Columns needed: implementation, implementation_options, batch, seq_len, hidden_size, time_ns, ci_low_ns,
     ci_high_ns, blocks, samples, status, reason; the rows of one slice, where only `axis` and the competitor vary.
     Columns returned: competitor, implementation, size, value_ns, low_ns, high_ns (per call, step = call / T, or
-    token = call / (B T)), blocks, samples, status (`not measured` too), reason.
+    token = call / (B T), nothing where B T are no tokens), blocks, samples, status (`not measured` too), reason.
     """
     rows = measurements.assign(competitor=competitors(measurements), size=measurements[axis].astype(int))
-    divisor = {
-        "call": pd.Series(1.0, index=rows.index),
-        "step": rows["seq_len"].astype(float),
-        "token": rows["batch"].astype(float) * rows["seq_len"].astype(float),
-    }[per]
+    divisor = pd.Series(1.0, index=rows.index)
+    if per in ("step", "token"):
+        divisor *= rows["seq_len"]
+    if per == "token":
+        divisor = (divisor * rows["batch"]).where(rows["family"].isin(TOKEN_FAMILIES))
     for name, source in (("value_ns", "time_ns"), ("low_ns", "ci_low_ns"), ("high_ns", "ci_high_ns")):
         rows[name] = rows[source] / divisor
     keep = ["competitor", "implementation", "size", "value_ns", "low_ns", "high_ns", "blocks", "samples"]
