@@ -11,7 +11,7 @@ from gatebench.errors import PluginError, SuiteError, UserError, unknown
 from gatebench.options import Option, OptionValue, bind_options
 
 _NOT_YET = "not written yet"
-_GROWING = ("numba",)  # built-ins with a kernel of their own per gate: one that is missing may come
+_GROWING = ("numba", "triton")  # built-ins with a kernel of their own per gate: one that is missing may come
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str}
 _IMPLEMENTATIONS_IN_SOURCE = re.compile(r"""implementation\(\s*["']([^"']+)["']""")
 _GATES_IN_SOURCE = re.compile(r"""gate\(\s*["']([^"']+)["']""")

@@ -80,6 +80,7 @@ BUILTIN_IMPLEMENTATIONS = {
     "cudnn": "gatebench.implementations.cudnn",
     "numba": "gatebench.implementations.numba",
     "onnxruntime": "gatebench.implementations.onnxruntime",
+    "triton": "gatebench.implementations.triton",
 }
 GATES_GROUP = "gatebench.gates"
 IMPLEMENTATIONS_GROUP = "gatebench.implementations"

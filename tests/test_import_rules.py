@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "numba", "onnxruntime", "onnx")
+HEAVY = ("torch", "numba", "onnxruntime", "onnx", "triton")
 
 # Stage of the flow -> the parts of gatebench that it must not import, and libraries that it must not load.
 STAGES = {

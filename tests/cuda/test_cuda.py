@@ -44,6 +44,17 @@ def test_pointwise_implementations_are_right(gate, implementation):
     assert wrong_reason(verify(subject, ReferenceCache(), None)) is None
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("gate", ["lstm", "gru", "glu", "geglu", "geglu_tanh", "swiglu", "gtu", "geglu_ffn"])
+def test_triton_is_right_and_attested_by_its_kernels(gate, dtype):
+    pytest.importorskip("triton")
+    subject = prepared(case_of(gate, "triton", dtype=dtype))
+    assert wrong_reason(verify(subject, ReferenceCache(), None)) is None
+    found = profiler.profile(subject)
+    assert found.kernel in {f"triton: {name}" for name in found.detail["kernels"]}
+    assert found.busy_ns > 0
+
+
 @pytest.mark.parametrize("gate", ["rnn_tanh", "lstm", "gru"])
 def test_cudnn_is_attested_by_its_kernels(gate):
     found = profiler.profile(prepared(case_of(gate, "cudnn")))
@@ -77,8 +88,11 @@ def test_event_time_and_host_time_agree_over_a_synchronised_sample(mode):
     assert row["event_ns"] == pytest.approx(row["wall_ns"], rel=0.25)
 
 
-def test_a_captured_call_replays_the_same_numbers():
-    subject = prepared(case_of("lstm", "eager", mode="forward", launch="graph"))
+@pytest.mark.parametrize("implementation", ["eager", "triton"])
+def test_a_captured_call_replays_the_same_numbers(implementation):
+    if implementation == "triton":
+        pytest.importorskip("triton")
+    subject = prepared(case_of("lstm", implementation, mode="forward", launch="graph"))
     plain = [{name: value.clone() for name, value in subjects.call(subject, index).items()} for index in range(4)]
     graphs.capture(subject)
     for index, expected in enumerate(plain):
