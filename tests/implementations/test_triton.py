@@ -119,6 +119,17 @@ def test_an_activation_and_its_slope_are_torchs(kind, function):
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-13, atol=1e-13)
 
 
+def test_a_packed_glu_and_its_gradient_are_torchs_for_a_transposed_cotangent():
+    x = torch.randn(3, 5, 14, dtype=torch.float64, device=DEVICE)
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    cotangent = torch.randn(7, 5, 3, dtype=torch.float64, device=DEVICE).transpose(0, 2)
+    output, expected = gated(("identity", "sigmoid"), ours), F.glu(theirs)
+    torch.testing.assert_close(output, expected, rtol=1e-14, atol=1e-15)
+    output.backward(cotangent)
+    expected.backward(cotangent)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-13, atol=1e-14)
+
+
 def test_swish_takes_its_slope_exactly_in_float64():
     u = torch.linspace(-9, 9, 77, dtype=torch.float64, device=DEVICE)
     output = gated(("identity", "swish", 0.1), torch.ones_like(u), u)  # 0.1 in float32 is 1.5e-9 off
@@ -161,7 +172,7 @@ def test_outputs_and_gradients_are_those_of_torchs_module(name, module):
     finals = [state[0] for state in (final if name == "lstm" else (final,))]
     expected = [output, *finals]
     weights = [getattr(network, f"{key}_l0") for key in params]
-    cotangents = [torch.randn_like(value) for value in expected]
+    cotangents = [torch.randn_like(value.mT.contiguous()).mT for value in expected]  # dense, but not in C order
     wanted = torch.autograd.grad(expected, [x, *states, *weights], cotangents)
 
     bound = found.bind(case, params)

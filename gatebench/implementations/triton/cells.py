@@ -2,7 +2,8 @@
 """One step of LSTM and GRU, forward and backward: all that is not a matrix product, in one kernel each.
 
 `gates` of a step are (B, G·H): W x_t + b before the forward, the gates' values after it where KEEP says so. Carried sums,
-an LSTM's c and the gradients of the states, are float32 for bfloat16 tensors.
+an LSTM's c and the gradients of the states, are float32 for bfloat16 tensors; h goes into the next product, in the
+tensors' own dtype.
 """
 
 import triton

@@ -7,6 +7,7 @@ gradients of x, W and U are one product each after the backward loop.
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -100,7 +101,9 @@ class Recurrence(torch.autograd.Function):
         d_weight_ih = torch.mm(d_input.t(), x.flatten(0, 1))
         d_weight_hh = torch.mm(d_recurrent.t(), sequence.states[:-1].flatten(0, 1))
         d_x = torch.mm(d_input, weight_ih).view(x.shape) if ctx.needs_input_grad[4] else None
-        return d_weight_ih, d_weight_hh, d_input.sum(0), d_recurrent.sum(0), d_x, *d_states
+        d_bias_hh = d_recurrent.sum(0)
+        d_bias_ih = d_bias_hh.clone() if d.input is d.recurrent else d_input.sum(0)
+        return d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, d_x, *d_states
 
 
 def start(
@@ -112,12 +115,12 @@ def start(
     states = x.new_empty((T + 1, B, H))
     states[0] = h0
     if c0 is not None:
-        gates = torch.nn.functional.linear(x, weight_ih, bias_ih + bias_hh)
+        gates = F.linear(x.contiguous(), weight_ih, bias_ih + bias_hh)
         memory = x.new_empty((T + 1 if keep else 1, B, H), dtype=carried(x))
         memory[0] = c0
         return LSTM(gates, states, memory)
     bias = torch.cat((bias_ih[: 2 * H] + bias_hh[: 2 * H], bias_ih[2 * H :]))  # c_n acts inside r ⊙ (U_n h + c_n)
-    gates = torch.nn.functional.linear(x, weight_ih, bias)
+    gates = F.linear(x.contiguous(), weight_ih, bias)
     return GRU(gates, states, x.new_empty((T if keep else 1, B, H)), bias_hh[2 * H :].contiguous())
 
 
@@ -128,10 +131,9 @@ def run(sequence: LSTM | GRU, weight_hh: Tensor, keep: bool) -> tuple[Tensor, ..
     for t in range(len(states) - 1):
         torch.mm(states[t], weight_hh.t(), out=product)
         sequence.step(t, product, keep)
-    finals = (
-        states[-1].clone(),
-        *([sequence.memory[-1].to(states.dtype, copy=True)] if isinstance(sequence, LSTM) else []),
-    )
+    finals = [states[-1].clone()]
+    if isinstance(sequence, LSTM):
+        finals.append(sequence.memory[-1].to(states.dtype, copy=True))
     return states[1:], *finals
 
 
