@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -115,8 +116,7 @@ class Registry:
             module, attribute = BUILTIN_GATES[name].split(":")
             return getattr(importlib.import_module(module), attribute)
         if name not in self._gates and name in self._entry_points[GATES_GROUP]:
-            point = self._entry_point(GATES_GROUP, name)
-            self._add_noted(*_collect(point.module, point.load))
+            self._load(GATES_GROUP, name)
         if name not in self._gates:
             raise unknown("gate", "gate", name, self.gate_names())
         return self._gates[name]
@@ -128,17 +128,34 @@ class Registry:
                 module = BUILTIN_IMPLEMENTATIONS[name]
                 self._add_noted(*_collect(module, lambda: importlib.import_module(module)))
             elif name in self._entry_points[IMPLEMENTATIONS_GROUP]:
-                point = self._entry_point(IMPLEMENTATIONS_GROUP, name)
-                self._add_noted(*_collect(point.module, point.load))
+                self._load(IMPLEMENTATIONS_GROUP, name)
         if name not in self._implementations:
             raise unknown("implementation", "implementation", name, self.implementation_names())
         return self._implementations[name]
+
+    def _load(self, group: str, name: str) -> None:
+        """Import the package that gives a name; raises PluginError where its module registers other names only."""
+        point = self._entry_point(group, name)
+        implementations, gates = _collect(point.module, point.load)
+        # The module's other names may have been asked for before.
+        known = {id(value) for value in (*itertools.chain(*self._implementations.values()), *self._gates.values())}
+        self._add_noted(
+            [entry for entry in implementations if id(entry) not in known],
+            [cls for cls in gates if id(cls) not in known],
+        )
+        given = [value.name for value in (gates if group == GATES_GROUP else implementations)]
+        if name not in given:
+            raise PluginError(
+                f"package {_giver(point)}", f"names {name}, and its module {point.module} registers "
+                f"{', '.join(dict.fromkeys(given)) or 'nothing of the kind'}",
+                "accepted: the names that decorators register", "mend the entry point",
+            )  # fmt: skip
 
     def _entry_point(self, group: str, name: str) -> EntryPoint:
         """Return the entry point of a name; raises PluginError where two packages give it."""
         point, *others = self._entry_points[group][name]
         if others:
-            givers = " and ".join(_package(giver)["package"] or giver.module for giver in (point, *others))
+            givers = " and ".join(_giver(giver) for giver in (point, *others))
             raise PluginError(f"{group} {name}", f"given by {givers}", "one package", "uninstall one of them")
         return point
 
@@ -177,6 +194,13 @@ class Registry:
                 sys.path.remove(str(path.parent))
 
         implementations, gates = _collect(module_name, load)
+        for group, values in ((IMPLEMENTATIONS_GROUP, implementations), (GATES_GROUP, gates)):
+            for value in values:
+                for point in self._entry_points[group].get(value.name, ())[:1]:
+                    raise PluginError(
+                        f"plugin {path.name}", f"{value.name!r} is given by package {_giver(point)} too", "",
+                        "rename one of them",
+                    )  # fmt: skip
         if not implementations and not gates:
             raise PluginError(
                 f"plugin {path.name}",
@@ -247,6 +271,10 @@ def check_available(entry: Implementation, device: str) -> None:
 def _package(point: EntryPoint) -> dict[str, str | None]:
     """Return package and version of the distribution that an entry point belongs to."""
     return {"package": point.dist and point.dist.name, "version": point.dist and point.dist.version}
+
+
+def _giver(point: EntryPoint) -> str:
+    return _package(point)["package"] or point.module
 
 
 @functools.cache

@@ -3,17 +3,21 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatebench.conformance.kit import CheckFailed, NotApplicable, check
-from gatebench.conformance.trial import Trial
+from gatebench.conformance.trial import ROUND, Trial
 from gatebench.conformance.values import close
-from gatebench.contract import Unsupported
+from gatebench.contract import Prepared, Unsupported
+from gatebench.errors import UserError
+from gatebench.gates import Gate
 from gatebench.measure.failures import classify
 from gatebench.measure.subject import Tensors
 from gatebench.options import Option, OptionValue
+from gatebench.shape import Shape
 
 
 def _outputs(trial: Trial) -> tuple[Tensors, Tensors, Tensor]:
@@ -142,29 +146,100 @@ def _gru(params: Tensors, inputs: Tensors, reset: str, z: str) -> Tensor:
 def other_options(trial: Trial) -> str:
     if not trial.gate.options:
         raise NotApplicable("the gate has no options")
-    served, refused = [], []
+    shapes = tuple(dict.fromkeys((trial.shape, *ROUND)))
+    ended: dict[str, list[str]] = {"does": [], "refuses": [], "not told apart:": [], "the gate takes no": []}
     for name, option in trial.gate.options.items():
-        for value in _others(option, trial.gate[name]):
-            words = f"{name}={value}"
-            other = replace(trial, gate=type(trial.gate)(**{**dict(trial.gate.option_values), name: value}))
-            try:
-                other.agree(other.case(shape=trial.shape))
-            except Unsupported:
-                refused.append(words)
+        for values in _others(option, trial.gate[name]):
+            variant = _telling(trial, name, values, shapes)
+            if variant is None:
+                ended["the gate takes no"].append(f"{name}={values[0]}")
                 continue
+            try:
+                variant.trial.agree(variant.trial.case(shape=variant.shape))
+            except Unsupported:
+                ended["refuses"].append(variant.words)
             except CheckFailed as failure:
-                raise CheckFailed(f"{words}: {failure}") from failure
+                raise CheckFailed(f"{variant.words}: {failure}") from failure
             except Exception as error:  # the code under test may raise anything
-                raise CheckFailed(f"{words}: {classify(error).reason}") from error
-            served.append(words)
-    return "; ".join(f"{what} {', '.join(words)}" for what, words in (("does", served), ("refuses", refused)) if words)
+                raise CheckFailed(f"{variant.words}: {classify(error).reason}") from error
+            else:
+                ended["does" if variant.tells else "not told apart:"].append(variant.words)
+    return "; ".join(f"{what} {', '.join(words)}" for what, words in ended.items() if words)
 
 
-def _others(option: Option, now: OptionValue) -> list[OptionValue]:
-    """Return values that an option may have besides the one it has: all choices, one other number."""
+_SHAPES = 2  # of those that the gate takes: an option may mean something only where two widths are equal
+
+
+class Variant(NamedTuple):
+    """A trial of the gate with one option changed, at a shape that the gate takes; `tells`: ignoring it would show."""
+
+    words: str
+    trial: Trial
+    shape: Shape
+    tells: bool
+
+
+def _telling(trial: Trial, name: str, values: list[OptionValue], shapes: tuple[Shape, ...]) -> Variant | None:
+    """Return the first of these values of an option that tells, else the first that the gate takes, else None."""
+    first = None
+    for variant in _variants(trial, name, values, shapes):
+        if variant.tells:
+            return variant
+        first = first or variant
+    return first
+
+
+def _variants(trial: Trial, name: str, values: list[OptionValue], shapes: tuple[Shape, ...]) -> Iterator[Variant]:
+    """Change the option alone, then beside each other option: a width means something in two dimensions only."""
+    now = dict(trial.gate.option_values)
+    others = [
+        {key: group[0]}
+        for key, option in trial.gate.options.items()
+        if key != name
+        for group in _others(option, now[key])
+    ]
+    for beside, nth, value in itertools.product(({}, *others), range(_SHAPES), values):
+        words = " with ".join(f"{key}={given}" for key, given in {name: value, **beside}.items())
+        try:
+            without, other = (type(trial.gate)(**(now | beside | change)) for change in ({}, {name: value}))
+        except (UserError, Unsupported):  # the gate does not take the two together
+            continue
+        except Exception as error:  # so may a plugin's gate
+            raise CheckFailed(f"{words}: {classify(error).reason}") from error
+        for shape in [shape for shape in shapes if _takes(other, shape)][nth : nth + 1]:
+            variant = replace(trial, gate=other)
+            yield Variant(words, variant, shape, _tells(variant, without, shape))
+
+
+def _takes(gate: Gate, shape: Shape) -> bool:
+    try:
+        gate.check_shape(shape)
+    except Unsupported:
+        return False
+    return True
+
+
+def _tells(trial: Trial, without: Gate, shape: Shape) -> bool:
+    """Say whether the gate with the option has other tensors than without it, or other values from the same tensors."""
+    sizes = [(gate.parameters(shape), gate.input_shapes(shape), gate.state(shape)) for gate in (trial.gate, without)]
+    if sizes[0] != sizes[1]:
+        return True
+    entry = replace(
+        trial.entry, prepare=lambda _gate, _case, params: Prepared(without.forward, params), layout="native"
+    )
+    ignoring = replace(trial, entry=entry)
+    try:
+        ignoring.agree(ignoring.case(shape=shape))
+    except Exception:  # wrong, or lost with the tensors: both tell
+        return True
+    return False
+
+
+def _others(option: Option, now: OptionValue) -> list[list[OptionValue]]:
+    """Return what to try besides the value it has: each other choice, and one number out of several."""
     if option.type not in (int, float):
-        return [value for value in option.range if value != now]
+        return [[value] for value in option.range if value != now]
     low, high = (float(end) for end in option.range)
     near = (2 * float(now), float(now) + 1, (float(now) + low) / 2, low, high)
-    inside = (option.type(value) for value in near if low <= value <= high)
-    return list(itertools.islice((value for value in inside if value != now), 1))
+    inside = dict.fromkeys(option.type(value) for value in near if low <= value <= high)
+    return [[value for value in inside if value != now]]

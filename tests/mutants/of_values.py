@@ -1,6 +1,7 @@
 """Mutants whose numbers are wrong: outputs, gradients, shapes, and gates that are their neighbours."""
 
 import torch
+import torch.nn.functional as F
 from right import CAUGHT_BY, detached, glu, gru, gru_step, lstm, mutant
 
 import gatebench
@@ -230,6 +231,22 @@ def reads_z_first(params, inputs):
 @mutant("other-options", "swiglu")
 def takes_any_slope_for_one(params, inputs, gate):
     return {"output": inputs["value"] * torch.nn.functional.silu(inputs["gate"])}
+
+
+@mutant("other-options", "gated_attention")
+def has_one_head(params, inputs, gate):
+    return type(gate)(**{**dict(gate.option_values), "heads": 1}).forward(params, inputs)
+
+
+@mutant("other-options", "sru")
+def has_an_unscaled_highway(params, inputs, gate):
+    return type(gate)(alpha=1.0).forward(params, inputs)
+
+
+@mutant("other-options", "gated_conv")
+def takes_images_for_squares(params, inputs, gate):
+    x = inputs["x"]
+    return gate.forward(params, {"x": F.pad(x, (0, x.shape[2] - x.shape[3])) if x.dim() == 4 else x})
 
 
 @mutant("halves-in-order", "glu")

@@ -84,6 +84,24 @@ def test_a_name_that_two_packages_give_is_an_error_that_names_both(site):
     assert {"gatebench-lab", "other-lab"} <= set(reason.replace(";", " ").split())
 
 
+def test_a_name_that_a_package_and_a_file_give_is_an_error_that_names_both(site, tmp_path):
+    (tmp_path / "mine.py").write_text(MODULE.replace('["glu"]', '["lstm"]'))
+    reason = discover([tmp_path / "mine.py"]).broken[(tmp_path / "mine.py").resolve()]
+    assert reason.startswith("plugin mine.py: 'lab:packed' is given by package gatebench-lab too; ")
+
+
+def test_an_entry_point_whose_name_its_module_does_not_register_says_what_it_registers(site):
+    (site / "gatebench_lab.dist-info" / "entry_points.txt").write_text(
+        "[gatebench.implementations]\nlab:packed = gatebench_lab\nlab:typo = gatebench_lab\n"
+    )
+    found = discover().implementations
+    assert [entry["gates"] for entry in found["lab:packed"]["entries"]] == [["glu"]]
+    assert found["lab:typo"]["entries"] == []
+    assert found["lab:typo"]["unavailable"]["cpu"].startswith(
+        "package gatebench-lab: names lab:typo, and its module gatebench_lab registers lab:packed; "
+    )
+
+
 def test_a_package_whose_gate_cannot_be_imported_costs_that_gate_only(site):
     (site / "broken_lab.py").write_text("import gatebench\nimport a_package_that_is_missing\n")
     info = site / "broken_lab.dist-info"
