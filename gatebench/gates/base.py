@@ -54,6 +54,9 @@ class Gate:
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
     memory_biases: ClassVar[tuple[str, ...]] = ("bias_ih", "bias_hh")  # parameters whose sum is that block's bias
+    memory_shares: ClassVar[bool] = (
+        True  # False: at bias b another share than σ(b) is kept a step, so chrono means nothing
+    )
     nonlinearities: ClassVar[
         Mapping[str, str]
     ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, exp, identity
@@ -112,14 +115,19 @@ class Gate:
         """Return what the next piece of a sequence takes beside its x, from this piece's inputs and outputs."""
         return {f"{name}0": value for name, value in outputs.items() if name != "output"}
 
+    def memory_bias(self, opening: Tensor) -> Tensor:
+        """Return the bias of the memory block that opens the memory by σ(opening), any shape."""
+        return self.memory_sign * opening
+
     # --- numbers to measure with
 
     def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
         """Draw parameters, float64 on the CPU, one generator per tensor keyed by (seed, name).
 
-        init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets bias b),
-        "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
-        gatebench.Unsupported for a shape that the gate refuses, or where it has no block that keeps the state.
+        init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets the bias that opens the
+        memory by σ(b)), "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
+        gatebench.Unsupported for a shape that the gate refuses, where it has no block that keeps the state, and for
+        chrono where σ of a bias is not the share kept.
         """
         self.check_shape(shape)
         scheme = parse_init(init)

@@ -58,6 +58,8 @@ class ChannelGate(Gate):
             raise Unsupported(f"channel_gate: kernel_size {self['kernel_size']} is even, and the size must stay")
         if self._base(shape) >= shape.input_size:
             raise Unsupported(f"channel_gate: {shape.input_size} input channels at p = {self['p']} leave none to gate")
+        if self["norm"] == "batch" and math.prod(self.input_shapes(shape)["x"]) == shape.input_size:
+            raise Unsupported("channel_gate: one row of one position has no deviation; norm = batch wants more values")
 
     def _base(self, shape: Shape) -> int:
         return max(1, shape.input_size // self["p"])

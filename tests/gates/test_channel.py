@@ -136,6 +136,12 @@ def test_channel_gating_refuses_what_it_cannot_split():
         gates.get("channel_gate").draw(Shape(batch=1, seq_len=2, input_size=1, hidden_size=2), 0)
     with pytest.raises(gatebench.Unsupported, match="kernel_size 2 is even"):
         gates.get("channel_gate", kernel_size=2).draw(SHAPE, 0)
+    one = Shape(batch=1, seq_len=1, input_size=9, hidden_size=4)
+    with pytest.raises(gatebench.Unsupported, match="has no deviation"):
+        gates.get("channel_gate", norm="batch").draw(one, 0)
+    for options, shape in (({}, one), ({"norm": "batch", "width": 2}, one)):
+        gate, params, inputs = problem(options, shape)
+        assert bool(gate.forward(params, inputs)["output"].isfinite().all())
 
 
 def test_flops_by_density_are_those_of_the_paper():

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import gatebench
 from gatebench import Shape, gates
 from gatebench.cases import Case
+from gatebench.gates.scan.rg_lru import root
 from gatebench.registry import default_registry
 from gatebench.stability import unroll
 
@@ -331,6 +332,15 @@ def test_rg_lru_has_finite_gradients_where_nothing_is_forgotten():
     torch.testing.assert_close(output, inputs["h0"].expand_as(output), **TOLERANCE)
     for gradient in torch.autograd.grad(output.sum(), list(params.values())):
         assert not bool(gradient.any())
+
+
+def test_rg_lru_root_is_flat_at_zero_and_keeps_nan():
+    square = torch.tensor([0.0, 0.25, math.nan], requires_grad=True)
+    value = root(square)
+    (slope,) = torch.autograd.grad(value[:2].sum(), square)
+    assert value[:2].tolist() == [0.0, 0.5]
+    assert bool(value[2].isnan())
+    assert slope[:2].tolist() == [0.0, 1.0]  # 1 / (2 √¼)
 
 
 # --- mLSTM
