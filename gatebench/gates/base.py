@@ -9,11 +9,11 @@ from torch import Tensor
 
 from gatebench.gates.draw import draw_tensor, parse_init
 from gatebench.options import Option, OptionValue, bind_options
-from gatebench.shape import Shape
+from gatebench.shape import ONES, Shape
 
 Tensors = Mapping[str, Tensor]
 DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-_ANY_SHAPE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)
+WIDTH = Option(0, int, (0, 65536), "W of an image whose height H is seq_len; 0 is a square")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Cost:
                     one, the pointwise FLOPs
     transcendental  calls of exp, tanh, sigmoid, ...
     bytes_min       bytes that must move between memory and core once, whatever the kernel does
+
+    The three describe one way to go: each gate's `cost` says what the forward keeps, and what it does not keep and the
+    backward needs is computed again there, and counted in flops and transcendental alike (as Dao 2023, arXiv 2307.08691,
+    section 4.1, counts attention: two products forward, five backward).
     """
 
     flops: int
@@ -34,6 +38,13 @@ class Cost:
         return Cost(
             self.flops + other.flops, self.transcendental + other.transcendental, self.bytes_min + other.bytes_min
         )
+
+    @staticmethod
+    def of(mode: str, forward: "Cost", backward: "Cost", kept_bytes: int = 0) -> "Cost":
+        """Return the cost of a mode; in forward_backward the forward also writes what it keeps for the backward alone."""
+        if mode == "forward":
+            return forward
+        return backward if mode == "backward" else forward + backward + Cost(0, 0, kept_bytes)
 
 
 @dataclass(frozen=True, init=False)
@@ -49,7 +60,7 @@ class Gate:
     equation: ClassVar[str] = "not given"
     source: ClassVar[str] = "not given"
     options: ClassVar[Mapping[str, Option]] = {}
-    stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
+    stackable: ClassVar[bool] = False  # one main input "x", and at equal widths an "output" of its shape
     surrogate_gradient: ClassVar[bool] = False  # its gradient is, on purpose, not the derivative of what it computes
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
@@ -105,7 +116,7 @@ class Gate:
     @property
     def resumable(self) -> bool:
         """Whether a sequence may be cut anywhere: the state carries all that later steps need of earlier ones."""
-        return bool(self.state(_ANY_SHAPE))
+        return bool(self.state(ONES))
 
     def step_inputs(self, inputs: Tensors) -> Tensor:
         """Return what `step` sees of a sequence, one entry per step: x (T, B, I), or windows (T, B, k, I)."""
