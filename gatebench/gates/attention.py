@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gatebench.contract import Unsupported
-from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.gates.base import DTYPE_BYTES, WIDTH, Cost, Gate, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.options import Option
 from gatebench.shape import Shape
 
-WIDTH = Option(0, int, (0, 65536), "W of an image whose height H is seq_len; 0 is a square")
 CAUSAL = Option(True, bool, (False, True), "a token sees itself and what is before it, and nothing later")
 
 
@@ -30,21 +29,22 @@ class Attention(Gate):
         weight = sizes[name.replace("bias", "weight")]
         return draw_tensor(sizes[name], seed, name, "uniform") * math.prod(weight[1:]) ** -0.5
 
-    def _cost(self, shape: Shape, mode: str, dtype: str, flops: int, transcendental: int, kept: int) -> Cost:
-        """Sum up the work: twice the FLOPs backward; kept values are written by the forward and read by the backward.
+    def _cost(
+        self, shape: Shape, mode: str, dtype: str, flops: int, transcendental: int, kept: int, again: tuple[int, int]
+    ) -> Cost:
+        """Sum up the work: twice the FLOPs backward, and the FLOPs and transcendental calls that it makes `again`.
 
         Bytes: forward reads inputs and parameters and writes the output, which has x's shape; backward reads inputs,
-        parameters, dy and what is kept, and writes the gradients of inputs and parameters.
+        parameters, dy and what is kept, and writes the gradients of inputs and parameters; in forward_backward the forward
+        also writes what is kept.
         """
         s = DTYPE_BYTES[dtype]
         sizes = self.input_shapes(shape)
         inputs, output = sum(math.prod(size) for size in sizes.values()), math.prod(sizes["x"])
         weights = sum(math.prod(size) for size in self.parameters(shape).values())
         forward = Cost(flops, transcendental, s * (inputs + weights + output))
-        backward = Cost(2 * flops, transcendental, s * (2 * inputs + 2 * weights + output + kept))
-        if mode == "forward":
-            return forward
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * kept)
+        backward = Cost(2 * flops + again[0], again[1], s * (2 * inputs + 2 * weights + output + kept))
+        return Cost.of(mode, forward, backward, s * kept)
 
 
 class AttentionGate(Attention):
@@ -127,7 +127,8 @@ class AttentionGate(Attention):
         I, H = shape.input_size, shape.hidden_size
         fine, coarse = (shape.batch * math.prod(size) for size in (self._size(shape), self._coarse(shape)))
         channels = math.prod(self._patch(shape)) * I + (self["gating_channels"] or I) + 1
-        return self._cost(shape, mode, dtype, 2 * coarse * channels * H + 2 * fine * I * I, coarse, coarse * (H + 1))
+        flops = 2 * coarse * channels * H + 2 * fine * I * I
+        return self._cost(shape, mode, dtype, flops, coarse, kept=coarse * (H + 1), again=(0, 0))
 
 
 class GatedAttention(Attention):
@@ -194,14 +195,16 @@ class GatedAttention(Attention):
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the work for n = B·T tokens: 2n·I·(4H + gates) + 4n·T·H FLOP, half of the last where causal.
 
-        What is kept: q, k, v, the attention's output, the gates, and a logarithm per query; scores are computed again.
+        What is kept: q, k, v, the attention's output, the gates, and a logarithm per query and head; scores and their exp
+        are computed again.
         """
         n, T, I, H = shape.batch * shape.seq_len, shape.seq_len, shape.input_size, shape.hidden_size
         pairs = n * T // (2 if self["causal"] else 1)
         gates = self._gates(shape)
         flops = 2 * n * I * (4 * H + gates) + 4 * pairs * H
         transcendental = n * gates + pairs * self["heads"]
-        return self._cost(shape, mode, dtype, flops, transcendental, n * (4 * H + gates + self["heads"]))
+        kept = n * (4 * H + gates + self["heads"])
+        return self._cost(shape, mode, dtype, flops, transcendental, kept, again=(2 * pairs * H, pairs * self["heads"]))
 
 
 class GatedAttentionUnit(Attention):
@@ -267,7 +270,8 @@ class GatedAttentionUnit(Attention):
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the work for n = B·T tokens: 2n·I·(3H + s) + 2n·T·(s + H) FLOP, half of the last where causal.
 
-        What is kept: the products with W before their activation (2H + s) and A V (H); scores are computed again.
+        What is kept: the products with W before their activation (2H + s) and A V (H); activations and scores are computed
+        again.
         """
         n, T, I, H, s = (
             shape.batch * shape.seq_len,
@@ -278,7 +282,8 @@ class GatedAttentionUnit(Attention):
         )
         pairs = n * T // (2 if self["causal"] else 1)
         flops = 2 * n * I * (3 * H + s) + 2 * pairs * (s + H)
-        return self._cost(shape, mode, dtype, flops, n * (2 * H + s), n * (3 * H + s))
+        calls = n * (2 * H + s)
+        return self._cost(shape, mode, dtype, flops, calls, kept=n * (3 * H + s), again=(2 * pairs * s, calls))
 
 
 def _later(scores: Tensor) -> Tensor:

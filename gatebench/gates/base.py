@@ -9,11 +9,11 @@ from torch import Tensor
 
 from gatebench.gates.draw import draw_tensor, parse_init
 from gatebench.options import Option, OptionValue, bind_options
-from gatebench.shape import Shape
+from gatebench.shape import ONES, Shape
 
 Tensors = Mapping[str, Tensor]
 DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-_ANY_SHAPE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)
+WIDTH = Option(0, int, (0, 65536), "W of an image whose height H is seq_len; 0 is a square")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Cost:
                     one, the pointwise FLOPs
     transcendental  calls of exp, tanh, sigmoid, ...
     bytes_min       bytes that must move between memory and core once, whatever the kernel does
+
+    The three describe one way to go: each gate's `cost` says what the forward keeps, and what it does not keep and the
+    backward needs is computed again there, and counted in flops and transcendental alike (as Dao 2023, arXiv 2307.08691,
+    section 4.1, counts attention: two products forward, five backward).
     """
 
     flops: int
@@ -34,6 +38,13 @@ class Cost:
         return Cost(
             self.flops + other.flops, self.transcendental + other.transcendental, self.bytes_min + other.bytes_min
         )
+
+    @staticmethod
+    def of(mode: str, forward: "Cost", backward: "Cost", kept_bytes: int = 0) -> "Cost":
+        """Return the cost of a mode; in forward_backward the forward also writes what it keeps for the backward alone."""
+        if mode == "forward":
+            return forward
+        return backward if mode == "backward" else forward + backward + Cost(0, 0, kept_bytes)
 
 
 @dataclass(frozen=True, init=False)
@@ -49,11 +60,14 @@ class Gate:
     equation: ClassVar[str] = "not given"
     source: ClassVar[str] = "not given"
     options: ClassVar[Mapping[str, Option]] = {}
-    stackable: ClassVar[bool] = False  # one main input "x", and an "output" of its shape: depth profiles make sense
+    stackable: ClassVar[bool] = False  # one main input "x", and at equal widths an "output" of its shape
     surrogate_gradient: ClassVar[bool] = False  # its gradient is, on purpose, not the derivative of what it computes
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
     memory_biases: ClassVar[tuple[str, ...]] = ("bias_ih", "bias_hh")  # parameters whose sum is that block's bias
+    memory_shares: ClassVar[bool] = (
+        True  # False: at bias b another share than σ(b) is kept a step, so chrono means nothing
+    )
     nonlinearities: ClassVar[
         Mapping[str, str]
     ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, exp, identity
@@ -102,7 +116,7 @@ class Gate:
     @property
     def resumable(self) -> bool:
         """Whether a sequence may be cut anywhere: the state carries all that later steps need of earlier ones."""
-        return bool(self.state(_ANY_SHAPE))
+        return bool(self.state(ONES))
 
     def step_inputs(self, inputs: Tensors) -> Tensor:
         """Return what `step` sees of a sequence, one entry per step: x (T, B, I), or windows (T, B, k, I)."""
@@ -112,14 +126,19 @@ class Gate:
         """Return what the next piece of a sequence takes beside its x, from this piece's inputs and outputs."""
         return {f"{name}0": value for name, value in outputs.items() if name != "output"}
 
+    def memory_bias(self, opening: Tensor) -> Tensor:
+        """Return the bias of the memory block that opens the memory by σ(opening), any shape."""
+        return self.memory_sign * opening
+
     # --- numbers to measure with
 
     def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
         """Draw parameters, float64 on the CPU, one generator per tensor keyed by (seed, name).
 
-        init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets bias b),
-        "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
-        gatebench.Unsupported for a shape that the gate refuses, or where it has no block that keeps the state.
+        init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets the bias that opens the
+        memory by σ(b)), "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
+        gatebench.Unsupported for a shape that the gate refuses, where it has no block that keeps the state, and for
+        chrono where σ of a bias is not the share kept.
         """
         self.check_shape(shape)
         scheme = parse_init(init)

@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gatebench.contract import Unsupported
-from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.gates.base import DTYPE_BYTES, WIDTH, Cost, Gate, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.options import Option
 from gatebench.shape import Shape
 
-WIDTH = Option(0, int, (0, 65536), "W of an image whose height H is seq_len; 0 is a square")
 EPSILON = 1e-5  # torch.nn.BatchNorm2d's
 GRID = 64  # thresholds lie on the first 64 odd multiples of half a grid step, which every dtype holds exactly
 
@@ -58,6 +57,8 @@ class ChannelGate(Gate):
             raise Unsupported(f"channel_gate: kernel_size {self['kernel_size']} is even, and the size must stay")
         if self._base(shape) >= shape.input_size:
             raise Unsupported(f"channel_gate: {shape.input_size} input channels at p = {self['p']} leave none to gate")
+        if self["norm"] == "batch" and math.prod(self.input_shapes(shape)["x"]) == shape.input_size:
+            raise Unsupported("channel_gate: one row of one position has no deviation; norm = batch wants more values")
 
     def _base(self, shape: Shape) -> int:
         return max(1, shape.input_size // self["p"])
@@ -132,9 +133,7 @@ class ChannelGate(Gate):
         weights = sum(math.prod(size) for size in self.parameters(shape).values())
         forward = Cost(int(self.flops(shape, 1.0)), 0, s * (x + weights + y))
         backward = Cost(2 * forward.flops, y, s * (2 * x + 3 * y + 2 * weights))
-        if mode == "forward":
-            return forward
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * 2 * y)
+        return Cost.of(mode, forward, backward, s * 2 * y)
 
 
 class SqueezeExcite(Gate):
@@ -158,6 +157,10 @@ class SqueezeExcite(Gate):
     nonlinearities: ClassVar[Mapping[str, str]] = {"gate": "sigmoid", "z": "relu"}
 
     def check_shape(self, shape: Shape) -> None:
+        if self["dimensions"] == 1 and self["width"]:
+            raise Unsupported(
+                f"squeeze_excite: width = {self['width']} at dimensions = 1, where x has none; accepted: 0"
+            )
         if shape.input_size != shape.hidden_size:
             raise Unsupported(
                 f"squeeze_excite keeps its channels: input_size {shape.input_size} is not hidden_size {shape.hidden_size}"
@@ -190,15 +193,15 @@ class SqueezeExcite(Gate):
         return {"z": z, "gate": torch.sigmoid(F.linear(z, params["weight_2"], params["bias_2"]))}
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
-        """Return the compulsory work: 4B·C·(C/r) FLOP forward, twice that backward.
+        """Return the compulsory work: 4B·C·(C/r) FLOP forward, three times that backward.
 
-        Bytes: forward reads x (once, although it is needed twice) and the parameters and writes y; backward reads x, dy
-        and the parameters and writes their gradients.
+        Nothing is kept: the backward computes the gates again. Bytes: forward reads x (once, although it is needed twice)
+        and the parameters and writes y; backward reads x, dy and the parameters and writes their gradients.
         """
         s, x = DTYPE_BYTES[dtype], math.prod(self.input_shapes(shape)["x"])
         sizes = self.parameters(shape)
         weights = sum(math.prod(size) for size in sizes.values())
         gates = shape.batch * shape.hidden_size
         forward = Cost(4 * shape.batch * math.prod(sizes["weight_1"]), gates, s * (2 * x + weights))
-        backward = Cost(2 * forward.flops, gates, s * (3 * x + 2 * weights))
-        return {"forward": forward, "backward": backward}.get(mode, forward + backward)
+        backward = Cost(3 * forward.flops, gates, s * (3 * x + 2 * weights))
+        return Cost.of(mode, forward, backward)

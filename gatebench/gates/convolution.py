@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.contract import Unsupported
+from gatebench.gates.base import DTYPE_BYTES, WIDTH, Cost, Gate, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.options import Option
 from gatebench.shape import Shape
 
 KERNEL_SIZE = Option(3, int, (1, 64), "k, width (and height) of the filters")
-WIDTH = Option(0, int, (0, 65536), "W of an image whose height H is seq_len; 0 is a square")
 
 
 class GatedConvolution(Gate):
@@ -93,9 +93,7 @@ class GatedConvolution(Gate):
         transcendental = self.transcendental * y
         forward = Cost(2 * n * math.prod(sizes["weight"]), transcendental, s * (x + weights + y))
         backward = Cost(2 * forward.flops, transcendental, s * (2 * x + 3 * y + 2 * weights))
-        if mode == "forward":
-            return forward
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * 2 * y)
+        return Cost.of(mode, forward, backward, s * 2 * y)
 
 
 class GatedConv(GatedConvolution):
@@ -115,6 +113,10 @@ class GatedConv(GatedConvolution):
         "width": WIDTH,
     }
     nonlinearities: ClassVar[Mapping[str, str]] = {"gate": "sigmoid"}
+
+    def check_shape(self, shape: Shape) -> None:
+        if self["dimensions"] == 1 and self["width"]:
+            raise Unsupported(f"gated_conv: width = {self['width']} at dimensions = 1, where x has none; accepted: 0")
 
     @property
     def dimensions(self) -> int:

@@ -58,16 +58,18 @@ class Init:
         changed = {name: params[name].clone() for name in gate.memory_biases if name in params}
         if gate.memory_block is None or not changed:
             raise Unsupported(f"{gate.name} has no gate that keeps its state, so {self.name} does not apply")
+        if self.name == "chrono" and not gate.memory_shares:
+            raise Unsupported(f"{gate.name}: no bias b keeps σ(b) of its state a step, so chrono does not apply")
         first = next(iter(changed))
         letters = gate.blocks(first)  # the same for each of these vectors: their sum is one bias
-        biases = gate.memory_sign * self.memory_bias(shape, seed, len(changed[first]) // len(letters), suffix)
-        self._set(changed, letters, gate.memory_block, biases)
+        opening = self.opening(shape, seed, len(changed[first]) // len(letters), suffix)
+        self._set(changed, letters, gate.memory_block, gate.memory_bias(opening))
         if self.name == "chrono" and "i" in letters:
-            self._set(changed, letters, "i", -gate.memory_sign * biases)  # what writes is shut where the memory is open
+            self._set(changed, letters, "i", -opening)  # what writes is shut where the memory is open
         return {**params, **changed}
 
-    def memory_bias(self, shape: Shape, seed: int, width: int, suffix: str = "") -> Tensor:
-        """Return the bias of the memory block: constant, or ln U(1, T_max - 1) (chrono, T_max = seq_len)."""
+    def opening(self, shape: Shape, seed: int, width: int, suffix: str = "") -> Tensor:
+        """Return b where σ(b) is how far the memory is open: constant, or ln U(1, T_max - 1) (chrono, T_max = seq_len)."""
         if self.bias is not None:
             return torch.full((width,), self.bias, dtype=torch.float64)
         uniform = torch.rand(width, generator=generator(seed, f"chrono{suffix}"), dtype=torch.float64)

@@ -89,9 +89,7 @@ class Highway(Gate):
         transcendental = (k if self["activation"] == "tanh" else k - 1) * n * d
         forward = Cost(2 * k * n * d * d, transcendental, s * (2 * n * d + stored))
         backward = Cost(4 * k * n * d * d, 0, s * (3 * n * d + kept + 2 * stored))
-        if mode == "forward":
-            return forward
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * kept)
+        return Cost.of(mode, forward, backward, s * kept)
 
 
 class HighwayUncoupled(Highway):

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from gatebench.gates.base import Gate
+from gatebench.shape import ONES
 from gatebench.stability.checks import check_numbers
-from gatebench.stability.trajectory import NAMES_SHAPE, Trajectory, unroll
+from gatebench.stability.trajectory import Trajectory, unroll
 
 LOW, HIGH = 0.1, 0.9  # ends of a sigmoid gate (Karpathy, Johnson & Fei-Fei 2015)
 TANH_END = 0.99  # end of a tanh
@@ -42,7 +43,7 @@ def saturation(gate: Gate, params: Mapping[str, Tensor], inputs: Mapping[str, Te
     that are neither sigmoid, tanh nor swish are left out, {} for a gate that names none.
     Raises StabilityError as unroll does. Karpathy, Johnson & Fei-Fei 2015, arXiv 1506.02078.
     """
-    if gate.state(NAMES_SHAPE):
+    if gate.state(ONES):
         return saturation_of(unroll(gate, params, inputs, next(iter(inputs.values())).dtype))
     check_numbers("saturation", {**params, **inputs})
     with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gatebench import gates
 from gatebench.contract import Unsupported
-from gatebench.shape import Shape
+from gatebench.shape import ONES, Shape
 from gatebench.stability.activations import LetterSaturation, saturation, saturation_of
 from gatebench.stability.bounds import STEEPEST, norm_bound
 from gatebench.stability.checks import check_dtype
@@ -22,7 +22,7 @@ from gatebench.stability.low_precision import compare_gradients, difference
 from gatebench.stability.lyapunov import lyapunov_spectrum
 from gatebench.stability.metrics import METRICS
 from gatebench.stability.profile import Profile, profile_of
-from gatebench.stability.trajectory import NAMES_SHAPE, Trajectory, unroll
+from gatebench.stability.trajectory import Trajectory, unroll
 
 DEFAULT_LAYERS = 8
 LAYER_SEED_STRIDE = 1_000_003  # a layer's seed is seed + stride · layer: no layer repeats another seed's
@@ -94,7 +94,7 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
 
 
 def _rows(problem: Problem) -> Iterator[Row]:
-    if problem.gate.state(NAMES_SHAPE):
+    if problem.gate.state(ONES):
         yield from _through_time(problem)
     elif problem.gate.stackable:
         yield from _through_layers(problem)

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from gatebench.errors import unknown
 from gatebench.gates.base import Gate
-from gatebench.shape import Shape
+from gatebench.shape import ONES
 from gatebench.stability.checks import StabilityError, check_dtype, check_numbers
 from gatebench.stability.derivatives import Step, jacobian
 
 CHUNK_VALUES = 4_000_000  # numbers of Jacobians held at once (32 MB in float64), whatever T is
-NAMES_SHAPE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)  # asks a gate for the names of its parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ def unroll(
 
 def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the parts of s_0 in the gate's own order, whatever order `inputs` has."""
-    names = list(gate.state(NAMES_SHAPE)) if isinstance(gate, Gate) else ["state"]
+    names = list(gate.state(ONES)) if isinstance(gate, Gate) else ["state"]
     if isinstance(gate, Gate) and not names:
         raise StabilityError(
             f"gate {gate.name}",
@@ -119,7 +118,7 @@ def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str,
             "accepted: gates with a state",
             "use saturation",
         )
-    asked = gate.input_shapes(NAMES_SHAPE) if isinstance(gate, Gate) else ("x", "state0")
+    asked = gate.input_shapes(ONES) if isinstance(gate, Gate) else ("x", "state0")
     for key in asked:
         if key not in inputs:
             raise StabilityError("unroll", f"inputs lack {key!r}", f"given: {', '.join(inputs)}", f"add {key!r}")

@@ -52,12 +52,17 @@ def test_a_causal_token_sees_no_later_one(name):
 
 
 @pytest.mark.parametrize(("name", "options"), [pair for pair in VARIANTS if pair[1].get("causal") is False or "stride" in pair[1]])  # fmt: skip
-def test_forward_flops_are_those_that_torch_counts(name, options):
+def test_flops_are_those_that_torch_counts(name, options):
     gate, params, inputs = problem(name, options)
+    leaves = [value.requires_grad_(True) for value in (*params.values(), *inputs.values())]
     with FlopCounterMode(display=False) as counter:
-        gate.forward(params, inputs)
+        output = gate.forward(params, inputs)["output"]
     assert gate.cost(SHAPE, "forward", "float32").flops == counter.get_total_flops()
-    assert gate.cost(SHAPE, "backward", "float32").flops == 2 * counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.grad(output.sum(), leaves)
+    # Eager keeps the scores: 10·5 pairs, over H 8 or key_size 4, are not computed again.
+    again = {"attention_gate": 0, "gated_attention": 2 * 50 * 8, "gated_attention_unit": 2 * 50 * 4}[name]
+    assert gate.cost(SHAPE, "backward", "float32").flops == counter.get_total_flops() + again
 
 
 # --- gated attention
@@ -97,6 +102,11 @@ def test_gated_attention_costs_and_refusals():
     cost = gates.get("gated_attention", heads=2, granularity="head").cost(SHAPE, "forward", "float32")
     assert cost.flops == 2 * 10 * 6 * 34 + 4 * 10 * 5 * 8 // 2
     assert cost.bytes_min == 4 * (60 + 24 * 6 + 2 * 6 + 6 * 8 + 60)
+    # Gates 10·2, and exp of 25 pairs for 2 heads, which alone is computed again, with the scores themselves.
+    backward = gates.get("gated_attention", heads=2, granularity="head").cost(SHAPE, "backward", "float32")
+    assert (cost.transcendental, backward.transcendental) == (20 + 50, 50)
+    assert backward.flops == 2 * cost.flops + 2 * 25 * 8
+    assert backward.bytes_min == 4 * (2 * 60 + 2 * 204 + 60 + 10 * (4 * 8 + 2 + 2))
     with pytest.raises(gatebench.Unsupported, match="hidden_size 8 is no multiple of heads = 3"):
         gates.get("gated_attention", heads=3).draw(SHAPE, 0)
 
@@ -131,6 +141,10 @@ def test_gated_attention_unit_costs():
     cost = gates.get("gated_attention_unit", key_size=3).cost(SHAPE, "forward", "float32")
     assert cost.flops == 2 * 10 * 6 * (24 + 3) + 2 * 10 * 5 * (3 + 8) // 2
     assert cost.bytes_min == 4 * (60 + (16 + 3 + 8) * 6 + 4 * 3 + 60)
+    # What is kept are products before SiLU: each is computed again, and so are the scores of 25 pairs.
+    backward = gates.get("gated_attention_unit", key_size=3).cost(SHAPE, "backward", "float32")
+    assert cost.transcendental == backward.transcendental == 10 * (16 + 3)
+    assert backward.flops == 2 * cost.flops + 2 * 25 * 3
 
 
 # --- Attention U-Net
@@ -179,6 +193,9 @@ def test_attention_gate_costs():
     assert cost.flops == 2 * 8 * 8 * (4 * 6 + 6 + 1) + 2 * 50 * 36
     weights = 8 * 6 * 4 + 8 * 6 + 8 + 8 + 1 + 36 + 6
     assert cost.bytes_min == 4 * (300 + 48 + weights + 300)
+    backward = gates.get("attention_gate").cost(SHAPE, "backward", "float32")  # max(0, q) and α are kept
+    assert (cost.transcendental, backward.transcendental, backward.flops) == (8, 0, 2 * cost.flops)
+    assert backward.bytes_min == 4 * (2 * 348 + 2 * weights + 300 + 8 * 9)
     # An image smaller than the stride is one patch.
     row = gates.get("attention_gate", stride=4, width=9)
     assert row.parameters(Shape(batch=1, seq_len=1, input_size=2, hidden_size=3))["theta_weight"] == (3, 2, 1, 4)

@@ -136,6 +136,12 @@ def test_channel_gating_refuses_what_it_cannot_split():
         gates.get("channel_gate").draw(Shape(batch=1, seq_len=2, input_size=1, hidden_size=2), 0)
     with pytest.raises(gatebench.Unsupported, match="kernel_size 2 is even"):
         gates.get("channel_gate", kernel_size=2).draw(SHAPE, 0)
+    one = Shape(batch=1, seq_len=1, input_size=9, hidden_size=4)
+    with pytest.raises(gatebench.Unsupported, match="has no deviation"):
+        gates.get("channel_gate", norm="batch").draw(one, 0)
+    for options, shape in (({}, one), ({"norm": "batch", "width": 2}, one)):
+        gate, params, inputs = problem(options, shape)
+        assert bool(gate.forward(params, inputs)["output"].isfinite().all())
 
 
 def test_flops_by_density_are_those_of_the_paper():
@@ -149,6 +155,8 @@ def test_flops_by_density_are_those_of_the_paper():
     # x 2·8·25 = 400, output and each sum 2·3·25 = 150, weights 3·8·9 + 3 = 219
     assert gate.cost(shape, "forward", "float32").bytes_min == 4 * (400 + 219 + 150)
     assert gate.cost(shape, "backward", "float32").bytes_min == 4 * (2 * 400 + 2 * 219 + 3 * 150)
+    calls = [gate.cost(shape, mode, "float32").transcendental for mode in ("forward", "backward", "forward_backward")]
+    assert calls == [0, 150, 150]  # the surrogate's σ
 
 
 # --- squeeze and excitation
@@ -192,5 +200,10 @@ def test_squeeze_excite_costs_and_refusals():
     assert gate.cost(shape, "forward", "float32").flops == counter.get_total_flops() == 4 * 3 * 6 * 3
     assert gate.cost(shape, "forward", "float32").bytes_min == 4 * (2 * 450 + 2 * 18 + 3 + 6)
     assert gate.cost(shape, "backward", "bfloat16").bytes_min == 2 * (3 * 450 + 2 * (2 * 18 + 3 + 6))
+    backward = gate.cost(shape, "backward", "float32")  # nothing is kept: both products and σ of 3·6 gates again
+    assert (backward.flops, backward.transcendental) == (3 * 4 * 3 * 6 * 3, 18)
+    assert gate.cost(shape, "forward", "float32").transcendental == 18
+    with pytest.raises(gatebench.Unsupported, match="width = 4 at dimensions = 1"):
+        gates.get("squeeze_excite", dimensions=1, width=4).draw(shape, 0)
     with pytest.raises(gatebench.Unsupported, match="input_size 9 is not hidden_size 4"):
         gate.draw(SHAPE, 0)

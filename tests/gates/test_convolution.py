@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+import gatebench
 from gatebench import Shape, gates
 
 SHAPE = Shape(batch=3, seq_len=7, input_size=5, hidden_size=4)
@@ -97,11 +98,14 @@ def test_activations_are_what_the_output_is_made_of(name, options):
 @EVERY
 def test_flops_are_those_that_torch_counts(name, options):
     gate, params, inputs = problem(name, options)
+    leaves = [value.requires_grad_(True) for value in (*params.values(), *inputs.values())]
     with FlopCounterMode(display=False) as counter:
-        gate.forward(params, inputs)
-    assert gate.cost(SHAPE, "forward", "float32").flops == counter.get_total_flops()
+        output = gate.forward(params, inputs)["output"]
     by_hand = 4 * inputs["x"].numel() * 4 * math.prod(params["weight"].shape[2:])  # two filters, 4 channels out
-    assert gate.cost(SHAPE, "backward", "float32").flops == 2 * by_hand == 2 * counter.get_total_flops()
+    assert gate.cost(SHAPE, "forward", "float32").flops == by_hand == counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.grad(output.sum(), leaves)
+    assert gate.cost(SHAPE, "backward", "float32").flops == 2 * by_hand == counter.get_total_flops()
     assert gate.cost(SHAPE, "forward_backward", "float32").flops == 3 * by_hand
 
 
@@ -116,4 +120,11 @@ def test_bytes_equal_numbers_worked_out_by_hand():
     assert cost["forward_backward"].bytes_min == cost["forward"].bytes_min + cost["backward"].bytes_min + 4 * 168
     image = gates.get("gated_conv", dimensions=2, width=3).cost(SHAPE, "forward", "float64")
     assert image.bytes_min == 8 * (5 * 63 + 8 * (5 * 9 + 1) + 4 * 63)
-    assert gates.get("gated_tanh_conv").cost(SHAPE, "forward", "float32").transcendental == 2 * 84
+    for mode, calls in (("forward", 84), ("backward", 84), ("forward_backward", 168)):  # kept before the activation
+        assert gates.get("gated_conv").cost(SHAPE, mode, "float32").transcendental == calls
+        assert gates.get("gated_tanh_conv").cost(SHAPE, mode, "float32").transcendental == 2 * calls
+
+
+def test_a_width_is_refused_where_there_is_none():
+    with pytest.raises(gatebench.Unsupported, match="width = 3 at dimensions = 1"):
+        gates.get("gated_conv", width=3).draw(SHAPE, 0)

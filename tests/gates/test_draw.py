@@ -10,6 +10,7 @@ from gatebench import Shape, gates
 
 SHAPE = Shape(batch=2, seq_len=40, input_size=4, hidden_size=4)
 KEEPING = [name for name in gates.names() if gates.get(name).memory_block is not None]
+CHRONO = [name for name in KEEPING if name != "rg_lru"]
 OTHERS = [name for name in gates.names() if name not in KEEPING]
 
 
@@ -54,7 +55,26 @@ def test_forget_bias_changes_that_block_alone(name):
             assert touched or torch.equal(before, after), (key, letter)
 
 
-@pytest.mark.parametrize("name", KEEPING)
+@pytest.mark.parametrize("forget", ["sigmoid", "exp"])
+@pytest.mark.parametrize(
+    ("init", "shares"), [("forget_bias=1.5", (0.8175744761936437,) * 2), ("chrono", (0.5, 38 / 39))]
+)
+def test_the_slstm_keeps_the_share_asked_for_whatever_its_forget_gate(forget, init, shares):
+    gate = gates.get("slstm", forget=forget)
+    params = gate.draw(SHAPE, 0, init=init)
+    kept, (low, high) = keeps(gate, params), shares
+    assert bool(((kept >= low - 1e-12) & (kept <= high + 1e-12)).all())
+    if init == "chrono":  # i = exp of the input gate's bias, -b where σ(b) is kept
+        expected = torch.log(1 / kept[0] - 1)
+        torch.testing.assert_close(memory_bias(gate, params, "i"), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_chrono_refuses_a_gate_whose_bias_sets_no_time_scale():
+    with pytest.raises(gatebench.Unsupported, match="rg_lru: no bias b keeps"):
+        gates.get("rg_lru").draw(SHAPE, 0, init="chrono")
+
+
+@pytest.mark.parametrize("name", CHRONO)
 def test_chrono_negates_the_input_gate_only_where_there_is_one(name):
     gate = gates.get(name)
     plain, params = gate.draw(SHAPE, 0), gate.draw(SHAPE, 0, init="chrono")

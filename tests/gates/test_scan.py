@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import gatebench
 from gatebench import Shape, gates
 from gatebench.cases import Case
+from gatebench.gates.scan.rg_lru import root
 from gatebench.registry import default_registry
 from gatebench.stability import unroll
 
@@ -333,6 +334,15 @@ def test_rg_lru_has_finite_gradients_where_nothing_is_forgotten():
         assert not bool(gradient.any())
 
 
+def test_rg_lru_root_is_flat_at_zero_and_keeps_nan():
+    square = torch.tensor([0.0, 0.25, math.nan], requires_grad=True)
+    value = root(square)
+    (slope,) = torch.autograd.grad(value[:2].sum(), square)
+    assert value[:2].tolist() == [0.0, 0.5]
+    assert bool(value[2].isnan())
+    assert slope[:2].tolist() == [0.0, 1.0]  # 1 / (2 √¼)
+
+
 # --- mLSTM
 
 
@@ -476,15 +486,28 @@ def test_costs_equal_numbers_worked_out_by_hand():
     assert cost["forward"].bytes_min == 4 * (105 + 48 + 84 + 2 * 12)
     assert cost["backward"].bytes_min == 4 * (2 * 105 + 2 * 48 + 84 + 3 * 84)
     assert cost["forward_backward"].bytes_min == cost["forward"].bytes_min + cost["backward"].bytes_min + 4 * 2 * 84
-    assert cost["forward"].transcendental == 84
+    assert (cost["forward"].transcendental, cost["backward"].transcendental) == (84, 0)
     # mLSTM, two heads of width 2: products 2·5·(16 + 4), and 2·2·2 multiply-adds to write C and to read it, per head.
     mlstm = gates.get("mlstm", heads=2)
     assert mlstm.cost(SHAPE, "forward", "float32").flops == 21 * (2 * 5 * 20 + 2 * 2 * (2 * 2 * 2))
     assert mlstm.state(SHAPE) == {"C": 8, "n": 4, "m": 2}
-    # selective scan: x to 4 channels, Δ (4·4), B and C (2·3·4), y from 4·3 states.
+    # Backward the memory is written and read again, from its initial state; ln σ(f̃), i, f and both scales per head.
+    backward = mlstm.cost(SHAPE, "backward", "float32")
+    assert backward.flops == 21 * (2 * 2 * 5 * 20 + 3 * 2 * (2 * 2 * 2 * 2))
+    assert backward.transcendental == 21 * 5 * 2
+    assert backward.bytes_min == 4 * (2 * 105 + 2 * (16 + 4) * 6 + 84 + 21 * (16 + 4) + 3 * (8 + 4 + 2))
+    # selective scan: x to 4 channels, Δ (4·4), B and C (2·3·4), and 4·3 states that are written and read.
     scan = gates.get("selective_scan", d_state=3)
-    assert scan.cost(SHAPE, "forward", "float32").flops == 21 * 2 * (5 * 4 + 4 * 4 + 2 * 3 * 4 + 4 * 3)
-    assert scan.cost(SQUARE, "forward", "float32").flops == 21 * 2 * (4 * 4 + 2 * 3 * 4 + 4 * 3)
+    assert scan.cost(SHAPE, "forward", "float32").flops == 21 * 2 * (5 * 4 + 4 * 4 + 2 * 3 * 4 + 2 * 4 * 3)
+    assert scan.cost(SQUARE, "forward", "float32").flops == 21 * 2 * (4 * 4 + 2 * 3 * 4 + 2 * 4 * 3)
+    # Backward the states are written again, from the initial ones; Δ, B, C are kept; σ of softplus, exp(Δ A).
+    backward = scan.cost(SQUARE, "backward", "float32")
+    assert backward.flops == 21 * 2 * (2 * (4 * 4 + 2 * 3 * 4 + 2 * 4 * 3) + 4 * 3)
+    assert backward.transcendental == 21 * (4 + 4 * 3)
+    weights = 16 + 2 * 12 + 4 + 12 + 4
+    assert backward.bytes_min == 4 * (2 * 84 + 2 * weights + 84 + 21 * (4 + 2 * 3) + 3 * 12)
+    # RG-LRU: the gates are kept, exp and the root of 4 decays are not.
+    assert gates.get("rg_lru").cost(SQUARE, "backward", "float32").transcendental == 21 * 2 * 4
     # QRNN: the input before the first is read, too: 3·5 values.
     qrnn = gates.get("qrnn").cost(SHAPE, "forward", "float64")
     assert qrnn.bytes_min == 8 * (105 + 15 + 12 * (5 * 2 + 1) + 84 + 2 * 12)

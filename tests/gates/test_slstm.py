@@ -102,6 +102,20 @@ def test_an_empty_memory_makes_the_first_stabiliser_arbitrary(forget):
     torch.testing.assert_close(outputs[0][0], a["o"] * a["z"], rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("forget", FORGET)
+def test_an_empty_memory_below_a_low_stabiliser_takes_the_smallest_input(forget):
+    gate, params, inputs = problem(forget)
+    params["bias_ih"][:4] -= 200  # exp(-200) is 0 in float32
+    low = {name: value.float() for name, value in params.items()}
+    empty = {name: value.float() for name, value in inputs.items()} | dict.fromkeys(("c0", "n0"), torch.zeros(3, 4))
+    found = gate.forward(low, {**empty, "m0": torch.full((3, 4), -1e4)})["output"]
+    assert bool(found.isfinite().all())
+    a = gate.activations(params, inputs["x"][0], torch.cat([inputs["h0"], *(torch.zeros(3, 4),) * 2, torch.full((3, 4), -1e4)], -1).double())  # fmt: skip
+    torch.testing.assert_close(found[0].double(), a["o"] * a["z"], rtol=1e-5, atol=1e-6)
+    # What the docstring warns of: the same memory below m_0 = 0.
+    assert bool(gate.forward(low, {**empty, "m0": torch.zeros(3, 4)})["output"][0].isnan().all())
+
+
 def test_gates_beyond_the_range_of_exp_stay_finite():
     gate, params, inputs = problem("exp", scale=3000.0)
     params = {name: value.float() for name, value in params.items()}

@@ -76,9 +76,7 @@ class FeedForward(Gate):
         transcendental = self.pointwise.transcendental * n * H
         forward = Cost(6 * n * I * H, transcendental, s * (2 * n * I + weights))
         backward = Cost(12 * n * I * H, transcendental, s * (3 * n * I + kept + 2 * weights))
-        if mode == "forward":
-            return forward
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * kept)
+        return Cost.of(mode, forward, backward, s * kept)
 
 
 class GLUFFN(FeedForward):

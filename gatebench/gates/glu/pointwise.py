@@ -67,7 +67,7 @@ class PointwiseGLU(Gate):
         transcendental = self.transcendental * n
         forward = Cost((1 + self.activation_flops) * n, transcendental, 3 * n * s)
         backward = Cost(self.backward_flops * n, transcendental, 5 * n * s)
-        return {"forward": forward, "backward": backward}.get(mode, forward + backward)
+        return Cost.of(mode, forward, backward)
 
 
 class GLU(PointwiseGLU):

@@ -104,11 +104,9 @@ class Recurrent(Gate):
         calls_forward, calls_backward, kept = self.pointwise_work()
         reserve = kept * pointwise + between
         forward = Cost(2 * n * weights, calls_forward * pointwise, s * (x + stored + output + 2 * state))
-        if mode == "forward":
-            return forward
         backward = Cost(
             2 * forward.flops,
             calls_backward * pointwise,
             s * (x + dx + 2 * output + reserve + 2 * stored),
         )
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * reserve)
+        return Cost.of(mode, forward, backward, s * reserve)

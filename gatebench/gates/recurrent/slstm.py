@@ -23,8 +23,10 @@ class SLSTM(Recurrent):
         c_t = f ⊙ c_{t-1} + i ⊙ tanh(z̃)      n_t = f ⊙ n_{t-1} + i      h_t = σ(õ) ⊙ c_t / n_t
 
     Blocks i, f, z, o; state (h, c, n, m). The output does not depend on m: (c, n, m) and (c e^a, n e^a, m - a) stand for
-    the same memory, so that m_0 is of no effect where c_0 = n_0 = 0, and the first step needs no rule of its own (the
-    published code has one: m_1 = ĩ). n_0 is drawn positive. One of i and f is 1: n_t >= min(n_{t-1}, 1).
+    the same memory. n_0 is drawn positive. One of i and f is 1: n_t >= min(n_{t-1}, 1).
+
+    Where c_0 = n_0 = 0, m_0 is of no effect as long as i is not 0: float32's exp(ĩ - l - m_0) is below -104, and then h is
+    0/0. The published code's first step, m_1 = ĩ, is m_0 = -∞; a low m_0, say -10⁴, does the same.
     """
 
     name = "slstm"
@@ -41,6 +43,9 @@ class SLSTM(Recurrent):
     parts = ("h", "c", "n", "m")
     memory_block = "f"
     nonlinearities: ClassVar[Mapping[str, str]] = {"i": "exp", "f": "exp", "z": "tanh", "o": "sigmoid"}
+
+    def memory_bias(self, opening: Tensor) -> Tensor:
+        return opening if self["forget"] == "sigmoid" else F.logsigmoid(opening)  # exp of it is σ(opening)
 
     def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
         """Draw inputs and initial states; n0 is positive: exp of N(0, 1), or 0 for kind "zero"."""

@@ -23,11 +23,13 @@ State = tuple[Tensor, ...]
 class Work:
     """Work per step and row of the batch.
 
-    flops                    of the matrix products, forward
+    flops                    of the matrix products, forward; of a memory with several values per channel 2 for each that
+                             is written and 2 for each that is read (a multiply-add with v kᵀ, with q); decay is pointwise
     transcendental           calls of exp, tanh, ... in the forward
     transcendental_backward  those that the backward makes again, because their results are not kept
     kept                     values that the backward reads beside x, the output's gradient and the weights
     written                  those of them that the forward writes for it alone (the output is written anyway)
+    flops_again              of computing the states again in the backward, which then reads the initial ones, too
     """
 
     flops: int
@@ -35,6 +37,7 @@ class Work:
     kept: int
     written: int
     transcendental_backward: int = 0
+    flops_again: int = 0
 
 
 class Scan(Gate):
@@ -96,11 +99,11 @@ class Scan(Gate):
         return {letter: projected[letter] for letter in self.nonlinearities if letter in projected}
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
-        """Return the compulsory work of n = B·T steps: `work` per step, and twice its FLOPs backward.
+        """Return the compulsory work of n = B·T steps: `work` per step; twice its FLOPs backward, and those made again.
 
         Bytes: forward reads the inputs, the states and the weights and writes output and states; backward reads
-        inputs, weights, dy and what is kept, and writes the gradients of inputs and weights; in forward_backward the
-        forward also writes what is kept for the backward alone.
+        inputs, weights, dy and what is kept, and the initial states where it computes the states again, and writes the
+        gradients of inputs and weights; in forward_backward the forward also writes what is kept for the backward alone.
         """
         n, s, work = shape.batch * shape.seq_len, DTYPE_BYTES[dtype], self.work(shape)
         states = shape.batch * sum(self.state(shape).values())
@@ -108,11 +111,10 @@ class Scan(Gate):
         weights = sum(math.prod(size) for size in self.parameters(shape).values())
         output = n * shape.hidden_size
         forward = Cost(n * work.flops, n * work.transcendental, s * (inputs + weights + output + 2 * states))
-        if mode == "forward":
-            return forward
+        initial = states if work.flops_again else 0
         backward = Cost(
-            2 * n * work.flops,
+            n * (2 * work.flops + work.flops_again),
             n * work.transcendental_backward,
-            s * (2 * inputs + 2 * weights + output + n * work.kept),
+            s * (2 * inputs + initial + 2 * weights + output + n * work.kept),
         )
-        return backward if mode == "backward" else forward + backward + Cost(0, 0, s * n * work.written)
+        return Cost.of(mode, forward, backward, s * n * work.written)

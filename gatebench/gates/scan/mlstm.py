@@ -97,9 +97,10 @@ class MLSTM(Scan):
         return Work(
             flops=2 * I * (4 * H + 2 * N) + 4 * memory,  # C is written by v kᵀ and read by q
             transcendental=H + 5 * N,
-            kept=4 * H + 2 * N,  # q, k, v, o, ĩ, f̃: the memory is computed again
+            kept=4 * H + 2 * N,  # q, k, v, o, ĩ, f̃: the memory is written and read again
             written=4 * H + 2 * N,
             transcendental_backward=5 * N,
+            flops_again=4 * memory,
         )
 
 

@@ -29,7 +29,8 @@ class RGLRU(Scan):
     Λ has recurrentgemma's sign (softplus(Λ); the paper's Λ is its negative) and is drawn as there: exp(-softplus(Λ)), which
     is a at r = 1/8, has its square uniform in [0.9², 0.999²]. (The paper means a at r = 1 to lie in [0.9, 0.999].)
     There is no first step of another form: recurrentgemma starts a sequence with h_1 = i ⊙ x_1, without the root,
-    here h_0 is an input like any other. Its root's derivative is clipped at 1000, here it is exact, and 0 at a = 1.
+    here h_0 is an input like any other. Init forget_bias=b gives r the bias -b; it sets no time scale, since Λ has a part
+    in that, and chrono is refused. Its root's derivative is clipped at 1000, here it is exact, and 0 at a = 1.
     """
 
     name = "rg_lru"
@@ -44,6 +45,7 @@ class RGLRU(Scan):
     letters: ClassVar[Mapping[str, tuple[str, ...]]] = {"weight_ih": ("r", "i"), "bias_ih": ("r", "i")}
     memory_block = "r"
     memory_sign = -1  # r = 0 keeps the state
+    memory_shares = False  # Λ sets the time scale: a = exp(-8 σ(-b) softplus(Λ)) at bias -b of r
     nonlinearities: ClassVar[Mapping[str, str]] = {"r": "sigmoid", "i": "sigmoid"}
 
     def check_shape(self, shape: Shape) -> None:
@@ -71,7 +73,7 @@ class RGLRU(Scan):
         products = torch.einsum("...bc,gbrc->...gbr", blocks, weight).flatten(-3)
         r, i = torch.sigmoid(products + params["bias_ih"]).chunk(2, dim=-1)
         log_a = -DECAY * r * F.softplus(params["Lambda"])
-        return {"r": r, "i": i, "a": torch.exp(log_a), "input": _root(-torch.expm1(2 * log_a)) * (i * x)}
+        return {"r": r, "i": i, "a": torch.exp(log_a), "input": root(-torch.expm1(2 * log_a)) * (i * x)}
 
     def cell(self, params: Tensors, values: Tensors, state: State) -> tuple[Tensor, State]:
         (h,) = state
@@ -90,7 +92,7 @@ class RGLRU(Scan):
         )
 
 
-def _root(square: Tensor) -> Tensor:
+def root(square: Tensor) -> Tensor:
     """Compute √square, any shape, with derivative 0 at 0: there r is 0, too, and r(1 - r)/√r goes to 0."""
     positive = square > 0
-    return torch.where(positive, torch.sqrt(torch.where(positive, square, 1.0)), square)
+    return torch.where(positive, torch.sqrt(torch.where(positive, square, 1.0)), square.detach())

@@ -87,9 +87,10 @@ class SelectiveScan(Scan):
         first = 0 if I == H else H
         kept = H + 2 * N + first  # Δ, B, C, and the projected input: the states are computed again
         return Work(
-            flops=2 * H * (H + 2 * N) + 2 * I * first + 2 * H * N,  # the last: y = C h
+            flops=2 * H * (H + 2 * N) + 2 * I * first + 4 * H * N,  # the last: B̄ x is written to h, and C h read
             transcendental=H + H * N,
             kept=kept,
             written=kept,
             transcendental_backward=H + H * N,
+            flops_again=2 * H * N,  # h, not C h
         )

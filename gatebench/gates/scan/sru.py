@@ -32,7 +32,10 @@ class SRU(Scan):
     source = "Lei et al. 2018, arXiv 1709.02755v5, eqs. 1 to 4; github asappresearch/sru"
     options: ClassVar[Mapping[str, Option]] = {
         "alpha": Option(
-            1.0, float, (0.0, 100.0), "scale of x on the highway; the paper has √(1 + 2 exp(b)), √3 at b = 0"
+            1.0,
+            float,
+            (0.0, 100.0),
+            "scale of x on the highway; the paper has √(1 + 2 exp(b)), √3 at b = 0; of no effect where I ≠ H",
         )
     }
     parts = ("c",)
