@@ -39,6 +39,9 @@ def entry(gate: Gate) -> Iterator[str]:
     yield f"- Source: {gate.source}."
     yield f"- Inputs: {shapes(gate.input_shapes(shape))}."
     yield f"- Parameters: {shapes(gate.parameters(shape)) or 'none'}."
+    alike = gate.parameters(replace(shape, input_size=shape.hidden_size))
+    if extra := [f"`{name}`" for name in gate.parameters(shape) if name not in alike]:
+        yield f"- Only where I ≠ H: {', '.join(extra)}."
     if shape != SHAPE:
         yield "- Shapes: I = H."
     if text := blocks(gate, shape):

@@ -50,17 +50,17 @@ class Attention(Gate):
 class AttentionGate(Attention):
     """Additive attention gate of Attention U-Net: a coarse signal g says where to look at a skip connection x.
 
-        q = W_x x + ↑(W_g g + b_g)      α = σ(ψ max(0, q) + b_ψ)      output = W (x ⊙ ↑α) + b
+        q = max(0, W_x x + W_g g + b_g)      α = σ(ψ q + b_ψ)      output = W (x ⊙ ↑α) + b
 
     x (B, I, H, W) and g (B, C_g, H // s, W // s), as coarse as q; W_x is a convolution with kernel and stride s (of an image
-    that is smaller, its own size), the other weights are 1 x 1. ↑ interpolates bilinearly with align_corners = False: W_g g to q's size (here the same, so
-    nothing moves), α to x's. hidden_size is the width of q. As in the authors' grid attention, without its batch
-    normalisation after W, which would couple the rows of the batch.
+    that is smaller, its own size), the other weights are 1 x 1. ↑ interpolates bilinearly to x's size, with
+    align_corners = False; the authors interpolate W_g g to q's size, too, which here it has. hidden_size is the width of q.
+    As in their grid attention, without its batch normalisation after W, which would couple the rows of the batch.
     """
 
     name = "attention_gate"
     equation = (
-        r"q = W_x x + \uparrow\!(W_g g + b_g),\quad \alpha = \sigma(\psi^\top \max(0, q) + b_\psi),\quad "
+        r"q = \max(0, W_x x + W_g g + b_g),\quad \alpha = \sigma(\psi^\top q + b_\psi),\quad "
         r"y = W (x \odot \uparrow\!\alpha) + b"
     )
     source = (
@@ -113,16 +113,16 @@ class AttentionGate(Attention):
         return {"output": F.conv2d(alpha * x, params["out_weight"], params["out_bias"])}
 
     def activations(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
-        """Return {"q": max(0, q) (B, H, h, w), "alpha": (B, 1, h, w)}, both coarse."""
+        """Return {"q": (B, H, h, w), "alpha": (B, 1, h, w)}, both coarse."""
         theta = F.conv2d(inputs["x"], params["theta_weight"], stride=params["theta_weight"].shape[2:])
         phi = F.conv2d(inputs["g"], params["phi_weight"], params["phi_bias"])
-        q = torch.relu(theta + F.interpolate(phi, size=theta.shape[2:], mode="bilinear", align_corners=False))
+        q = torch.relu(theta + phi)
         return {"q": q, "alpha": torch.sigmoid(F.conv2d(q, params["psi_weight"], params["psi_bias"]))}
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the work of the four convolutions: 2n'(s² I + C_g + 1) H + 2n I² FLOP at n fine and n' coarse positions.
 
-        What is kept: max(0, q) and α, coarse.
+        What is kept: q and α, coarse.
         """
         I, H = shape.input_size, shape.hidden_size
         fine, coarse = (shape.batch * math.prod(size) for size in (self._size(shape), self._coarse(shape)))

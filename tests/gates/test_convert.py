@@ -213,15 +213,10 @@ def test_feed_forward_biases_are_taken_where_the_gate_has_them():
 # --- peepholes and projections
 
 
-def has(name):
-    return pytest.mark.skipif(name not in gates.names(), reason=f"there is no gate {name}")
-
-
 ONE = {"weight_ih": [[1], [3], [2], [4]], "weight_hh": [[11], [13], [12], [14]], "bias_ih": [21, 23, 22, 24]}
 PEEPHOLES = {"weight_ci": [5], "weight_cf": [6], "weight_co": [7]}
 
 
-@has("lstm_peephole")
 def test_peepholes_of_tensorflow_onnx_and_texts():
     cell = {"kernel": [[1.0, 2, 3, 4], [11, 12, 13, 14]], "bias": [21.0, 22, 23, 24]}
     cell |= {"w_i_diag": [5.0], "w_f_diag": [6.0], "w_o_diag": [7.0]}
@@ -234,13 +229,11 @@ def test_peepholes_of_tensorflow_onnx_and_texts():
     assert {name: found[name] for name in PEEPHOLES} == {**PEEPHOLES, "weight_cf": [0]}
 
 
-@has("lstm_peephole_full")
 def test_full_peepholes_of_texts_are_matrices():
     found = gates.convert("lstm_peephole_full", {**text("ifgo"), "P_f": [[6.0]]}, source="textbook")
     assert (found["weight_cf"].tolist(), found["weight_co"].tolist()) == ([[6]], [[0]])
 
 
-@has("lstm_coupled")
 def test_coupled_gates_of_onnx_keep_i_negated():
     node = {"W": [[[1.0], [2], [3], [4]]], "R": [[[11.0], [12], [13], [14]]], "B": [[21.0, 22, 23, 24, 31, 32, 33, 34]]}
     assert listed(gates.convert("lstm_coupled", node, source="onnx")) == {
@@ -252,7 +245,6 @@ def test_coupled_gates_of_onnx_keep_i_negated():
     assert gates.convert("lstm_coupled", text("foc"), source="textbook")["bias_ih"].tolist() == [13, 33, 23]
 
 
-@has("lstm_projected")
 def test_the_projection_of_tensorflow_is_transposed():
     gate = gates.get("lstm_projected", proj_size=1)  # I = 1, H = 2, P = 1: rows x, h; columns i, i, j, j, f, f, o, o
     cell = {"kernel": [[1.0, 2, 3, 4, 5, 6, 7, 8], [11, 12, 13, 14, 15, 16, 17, 18]], "bias": [0.0] * 8}
@@ -268,7 +260,6 @@ def test_the_projection_of_tensorflow_is_transposed():
         gates.convert("lstm", cell, source="tensorflow1")
 
 
-@has("lstm_projected")
 def test_another_projected_width_is_an_error():
     module = nn.LSTM(5, 4, proj_size=3)
     with pytest.raises(UserError, match=r"weight_hh_l0 has shape \(16, 3\); accepted: \(16, 2\)"):

@@ -33,7 +33,6 @@ def table():
 
 
 TABLE = table()
-HERE = {gate: cells for gate, cells in TABLE.items() if gate in gates.names()}
 
 
 def bound(name):
@@ -49,7 +48,7 @@ def test_the_table_has_a_row_for_every_gate_that_an_operator_equals_and_a_cell_f
         assert {source for source, code in cells.items() if code} == {s for s in OPERATORS if gate in SOURCES[s].gates}
 
 
-@pytest.mark.parametrize("name", [gate for gate, cells in HERE.items() if cells["torch"]])
+@pytest.mark.parametrize("name", [gate for gate, cells in TABLE.items() if cells["torch"]])
 def test_the_torch_cell_computes_what_the_gate_does(name):
     gate = bound(name)
     module = eval(TABLE[name]["torch"], {"nn": nn, "I": I, "H": H, "P": P}).double()
@@ -105,7 +104,7 @@ def engines():
     The reference evaluator computes in any dtype, but knows no Relu in RNN and ignores LSTM's input_forget;
     onnxruntime computes all of them, in float32.
     """
-    for name, cells in HERE.items():
+    for name, cells in TABLE.items():
         if cells["onnx"]:
             yield name, "onnxruntime"
             if "Relu" not in cells["onnx"] and "input_forget" not in cells["onnx"]:
@@ -155,7 +154,7 @@ def test_the_reference_evaluator_equals_numbers_worked_out_by_hand():
 
 
 def test_a_source_without_a_cell_is_refused():
-    for gate, cells in HERE.items():
+    for gate, cells in TABLE.items():
         for source in (source for source, code in cells.items() if not code):
             with pytest.raises(UserError, match="no form of this gate"):
                 gates.convert(gate, {}, source=source)

@@ -40,14 +40,18 @@ class LSTMPeephole(LongShortTermMemory):
         """Return the shape of one peephole weight."""
         return (shape.hidden_size,)
 
+    def peep(self, weight: Tensor, c: Tensor) -> Tensor:
+        """Compute what a gate sees of the cell, (B, H): p ⊙ c."""
+        return weight * c
+
     def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
         h, c = state
         i, f, g, o = (projected + F.linear(h, params["weight_hh"], params["bias_hh"])).chunk(4, dim=-1)
-        i = torch.sigmoid(i + params["weight_ci"] * c)
-        f = torch.sigmoid(f + params["weight_cf"] * c)
+        i = torch.sigmoid(i + self.peep(params["weight_ci"], c))
+        f = torch.sigmoid(f + self.peep(params["weight_cf"], c))
         g = torch.tanh(g)
         c = f * c + i * g
-        o = torch.sigmoid(o + params["weight_co"] * c)
+        o = torch.sigmoid(o + self.peep(params["weight_co"], c))
         h = o * torch.tanh(c)
         return (h, c), {"i": i, "f": f, "g": g, "o": o}
 
@@ -76,13 +80,5 @@ class LSTMPeepholeFull(LSTMPeephole):
     def peephole_size(self, shape: Shape) -> tuple[int, ...]:
         return (shape.hidden_size, shape.hidden_size)
 
-    def cell(self, params: Tensors, projected: Tensor, state: State) -> tuple[State, dict[str, Tensor]]:
-        h, c = state
-        i, f, g, o = (projected + F.linear(h, params["weight_hh"], params["bias_hh"])).chunk(4, dim=-1)
-        i = torch.sigmoid(i + F.linear(c, params["weight_ci"]))
-        f = torch.sigmoid(f + F.linear(c, params["weight_cf"]))
-        g = torch.tanh(g)
-        c = f * c + i * g
-        o = torch.sigmoid(o + F.linear(c, params["weight_co"]))
-        h = o * torch.tanh(c)
-        return (h, c), {"i": i, "f": f, "g": g, "o": o}
+    def peep(self, weight: Tensor, c: Tensor) -> Tensor:
+        return F.linear(c, weight)

@@ -32,7 +32,10 @@ class RNNLinear(PlainRNN):
 
     name = "rnn_linear"
     equation = r"h_t = W x_t + b_{ih} + U h_{t-1} + b_{hh}"
-    source = "Saxe, McClelland & Ganguli 2014, arXiv 1312.6120 (deep linear networks); no torch operator"
+    source = (
+        "torch.nn.RNN with φ the identity, for which there is no operator; linear networks of depth, there feed-forward: "
+        "Saxe, McClelland & Ganguli 2014, arXiv 1312.6120"
+    )
     transcendental_forward = 0
     nonlinearities: ClassVar[Mapping[str, str]] = {"h": "identity"}
 

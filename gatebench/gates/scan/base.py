@@ -56,6 +56,10 @@ class Scan(Gate):
         """
         raise NotImplementedError(f"gate {self.name} does not define project")
 
+    def project_all(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Compute what needs the input alone for every step of a sequence, in one product: (T, B, width) each, by letter."""
+        return self.project(params, self.step_inputs(inputs))
+
     def cell(self, params: Tensors, values: Tensors, state: State) -> tuple[Tensor, State]:
         """Advance one step from what `project` gave for it -> output (B, H), new parts of the state."""
         raise NotImplementedError(f"gate {self.name} does not define cell")
@@ -77,7 +81,7 @@ class Scan(Gate):
         return draw_tensor(sizes[name], seed, name, "uniform") * math.prod(weight[1:]) ** -0.5
 
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
-        projected = self.project(params, self.step_inputs(inputs))  # all steps in one product
+        projected = self.project_all(params, inputs)
         state = tuple(inputs[f"{part}0"] for part in self.parts)
         outputs = []
         for values in zip(*(value.unbind(0) for value in projected.values()), strict=True):

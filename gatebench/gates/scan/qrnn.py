@@ -71,16 +71,22 @@ class QRNN(Scan):
     def _with_past(self, inputs: Tensors) -> Tensor:
         return inputs["x"] if self["kernel_size"] == 1 else torch.cat((inputs["x0"], inputs["x"]))
 
+    def project_all(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        x = self._with_past(inputs).permute(1, 2, 0)  # (B, I, T + k - 1)
+        return self._gates(F.conv1d(x, params["weight_ih"], params["bias_ih"]).permute(2, 0, 1))
+
     def project(self, params: Tensors, x: Tensor) -> dict[str, Tensor]:
         weight = params["weight_ih"].transpose(1, 2).flatten(1)  # (G·H, k·I), columns as in a window (..., k, I)
-        values = F.linear(x.flatten(-2), weight, params["bias_ih"])
+        return self._gates(F.linear(x.flatten(-2), weight, params["bias_ih"]))
+
+    def _gates(self, values: Tensor) -> dict[str, Tensor]:
         letters = LETTERS[self["pooling"]]
         z, *gates = values.chunk(len(letters), dim=-1)
         return dict(zip(letters, (torch.tanh(z), *(torch.sigmoid(gate) for gate in gates)), strict=True))
 
     def cell(self, params: Tensors, values: Tensors, state: State) -> tuple[Tensor, State]:
         (c,), f = state, values["f"]
-        c = f * c + values.get("i", 1 - f) * values["z"]
+        c = f * c + (values["i"] if "i" in values else 1 - f) * values["z"]
         return (values["o"] * c if "o" in values else c), (c,)
 
     def work(self, shape: Shape) -> Work:
