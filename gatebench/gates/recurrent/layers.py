@@ -18,9 +18,7 @@ from gatebench.gates.base import Gate, Tensors
 from gatebench.gates.draw import generator, parse_init
 from gatebench.gates.recurrent.base import Recurrent, State
 from gatebench.options import Option
-from gatebench.shape import Shape
-
-_ONE = Shape(batch=1, seq_len=1, input_size=1, hidden_size=1)  # asks for names
+from gatebench.shape import ONES, Shape
 
 
 class Pass(NamedTuple):
@@ -165,7 +163,7 @@ class Layered(Recurrent):
 
     def _own(self, params: Tensors, of: Pass) -> dict[str, Tensor]:
         """Return the parameters of one pass by their names without suffix."""
-        return {name: params[name + of.suffix] for name in super().parameters(_ONE)}
+        return {name: params[name + of.suffix] for name in super().parameters(ONES)}
 
     def _by_part(self, states: list[State]) -> dict[str, Tensor]:
         return {
