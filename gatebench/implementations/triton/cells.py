@@ -1,4 +1,4 @@
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 """One step of LSTM and GRU, forward and backward: all that is not a matrix product, in one kernel each.
 
 `gates` of a step are (B, G·H): W x_t + b before the forward, the gates' values after it where KEEP says so. Carried sums,

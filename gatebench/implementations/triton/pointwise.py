@@ -1,4 +1,4 @@
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 """The pointwise gates of the GLU family: output = φ(value) ⊙ act(gate) and its gradients, in one kernel each way.
 
 Packed, x (..., 2H) holds a row's H values and then its H gates; of two tensors, all elements are one row.
