@@ -10,6 +10,7 @@ import pytest
 
 import gatebench
 from gatebench import gates
+from gatebench.conformance import Trial, run_check
 from gatebench.conformance.kit import CHECKS
 from gatebench.errors import UserError
 from gatebench.registry import default_registry
@@ -90,6 +91,16 @@ def test_built_in_implementations_keep_all_rules(name):
 )
 def test_built_in_implementations_keep_the_fast_rules(name, gate):
     assert failures(check_implementation(name, [gate], fast=True)) == {}
+
+
+@pytest.mark.parametrize("options", [{"lengths": True}, {"bidirectional": True}], ids=str)
+def test_a_gate_with_options_keeps_all_rules(options, monkeypatch):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # a rule sees that pytest changes it
+    trial = Trial(default_registry().implementation("native", "lstm"), gates.get("lstm", **options))
+    results = [run_check(trial, id) for id in CHECKS]
+    assert failures(results) == {}
+    passed = {result.check for result in results if result.status == "passed"}
+    assert {"gradcheck", "every-gradient-flows", "batch-rows-are-independent", "saturation", "denormals"} <= passed
 
 
 ONE_OF_EACH_FAMILY = ("rnn_tanh", "mingru", "swiglu", "highway", "squeeze_excite", "gated_tanh_conv", "gated_attention")
