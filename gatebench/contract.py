@@ -124,7 +124,19 @@ def implementation(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register forward(params, inputs) -> {"output": ..., final states} as implementation `name` of `gates`.
 
-    Settings: devices, dtypes, modes, layout ("native" or "batch_first"), error_limit (up to 100), contract.
+    Settings, all with defaults that `Implementation` has:
+
+    devices, dtypes, modes   what it takes
+    layout         "native" or "batch_first": the order of time and batch in what it is given and returns
+    error_limit    above 0, up to 100: replaces the dtype's limit of the error ratio
+    options        name -> gatebench.options.Option, as case.implementation_options has them
+    available      available(device) raises Unavailable("why") where it cannot run
+    compiles       True where the first call compiles: it is made before anything is timed
+    operators      names of torch operators that may do the work, most telling first; a profile says which did
+    torch_memory   False where it allocates beside torch's allocator: its peak_bytes are not known
+    attest         text that the names of its CUDA kernels must contain, else the case fails
+    contract       the version of this contract that it was written for
+
     The function has the reference's own signature; one that serves options other than the default takes the
     gate as a third argument named `gate`. Raises PluginError for an unknown setting or a wrong signature.
     """

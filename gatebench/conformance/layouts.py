@@ -9,7 +9,7 @@ from torch import Tensor
 from gatebench.conformance.kit import NotApplicable, check, require
 from gatebench.conformance.trial import Trial
 from gatebench.conformance.values import close
-from gatebench.measure.subject import Tensors
+from gatebench.measure.subject import Tensors, differentiable
 
 
 def _with_inputs(trial: Trial, change: Callable[[Tensor], Tensor]) -> None:
@@ -149,7 +149,7 @@ def _unmoved(trial: Trial, part: Callable[[Tensor], Tensor], axis: int, what: st
     bound, inputs = trial.bind(case), trial.inputs(case)
     before = bound.without_gradients(inputs)
     changed: dict[str, Tensor] = {name: value.clone() for name, value in inputs.items()}
-    for value in changed.values():
+    for value in differentiable(changed).values():
         part(value).add_(1.0)
     after = bound.without_gradients(changed)
     for name in trial.output_names(case):
@@ -165,6 +165,8 @@ def _unmoved(trial: Trial, part: Callable[[Tensor], Tensor], axis: int, what: st
     time=True,
 )
 def no_step_sees_the_future(trial: Trial) -> None:
+    if not trial.gate.resumable:
+        raise NotApplicable("the gate's sequences cannot be cut")
     case = trial.case()
     bound, inputs = trial.bind(case), trial.inputs(case)
     before = bound.without_gradients(inputs)["output"]

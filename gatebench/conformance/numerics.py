@@ -9,13 +9,15 @@ from gatebench.conformance.kit import check, require
 from gatebench.conformance.trial import Trial
 from gatebench.conformance.values import TOLERANCE, close
 from gatebench.gates.base import Gate
+from gatebench.measure.subject import differentiable
 
 _HUGE = 1e4
 _TINY = {"float32": 1e-40, "bfloat16": 1e-39, "float64": 1e-310}
 
 
 def _scaled(trial: Trial, factor: float) -> dict[str, Tensor]:
-    return {name: value * factor for name, value in trial.inputs(trial.case()).items()}
+    inputs = trial.inputs(trial.case())
+    return inputs | {name: value * factor for name, value in differentiable(inputs).items()}
 
 
 @check(
@@ -25,13 +27,15 @@ def _scaled(trial: Trial, factor: float) -> dict[str, Tensor]:
 )
 def saturation(trial: Trial) -> None:
     case = trial.case()
-    inputs = {name: _HUGE * value.sign() for name, value in trial.inputs(case).items()}
+    inputs = trial.inputs(case)
+    inputs |= {name: _HUGE * value.sign() for name, value in differentiable(inputs).items()}
     params = trial.params(case)
     bound = trial.bind(case, params)
     outputs = bound(inputs)
     expected = trial.gate.forward(
-        {name: value.double() for name, value in params.items()}, {name: value.detach().double() for name, value in inputs.items()}
-    )  # fmt: skip
+        {name: value.double() for name, value in params.items()},
+        inputs | {name: value.detach().double() for name, value in differentiable(inputs).items()},
+    )
     for name in trial.output_names(case):
         require(bool(outputs[name].isfinite().all()), f"{name} is not finite at inputs of ±{_HUGE:g}")
         scale = max(1.0, float(expected[name].abs().max()))

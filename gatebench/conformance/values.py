@@ -7,7 +7,7 @@ import torch
 from gatebench.conformance.kit import NotApplicable, check, require
 from gatebench.conformance.trial import ODD, Bound, Trial
 from gatebench.contract import Unsupported
-from gatebench.measure.subject import Tensors
+from gatebench.measure.subject import Tensors, differentiable
 from gatebench.shape import Shape
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float64": 1e-9}  # of comparisons of an implementation with itself
@@ -61,12 +61,12 @@ def gradcheck(trial: Trial) -> None:
         raise NotApplicable("the gate's gradient is a surrogate")
     case = trial.case(shape=replace(trial.shape, batch=2, seq_len=3), dtype="float64")
     bound, inputs = trial.bind(case), trial.inputs(case)
-    leaves, names = bound.prepared.leaves, list(inputs)
-    flat = [value.requires_grad_(True) for value in (*inputs.values(), *leaves.values())]
+    leaves, moved = bound.prepared.leaves, differentiable(inputs)
+    flat = [value.requires_grad_(True) for value in (*moved.values(), *leaves.values())]
 
     def function(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        given = dict(zip(names, values[: len(names)], strict=True))
-        bound.prepared = replace(bound.prepared, leaves=dict(zip(leaves, values[len(names) :], strict=True)))
+        given = inputs | dict(zip(moved, values[: len(moved)], strict=True))
+        bound.prepared = replace(bound.prepared, leaves=dict(zip(leaves, values[len(moved) :], strict=True)))
         outputs = bound(given)
         return tuple(outputs[name] for name in trial.output_names(case))
 
@@ -116,8 +116,9 @@ def _one_step_upstream(trial: Trial, step: int) -> None:
 
 def reference_gradients(trial: Trial, params: Tensors, inputs: Tensors, upstream: Tensors) -> Tensors:
     """Return the float64 reference's gradients of inputs and parameters for upstream gradients of some outputs."""
-    leaves = {name: value.detach().double().requires_grad_(True) for name, value in {**inputs, **params}.items()}
-    given = {name: leaves[name] for name in inputs}
+    given = differentiable(inputs)
+    leaves = {name: value.detach().double().requires_grad_(True) for name, value in {**given, **params}.items()}
+    given = {name: leaves.get(name, value) for name, value in inputs.items()}
     outputs = trial.gate.forward({name: leaves[name] for name in params}, given)
     found = torch.autograd.grad(
         [outputs[name] for name in upstream], list(leaves.values()), [value.double() for value in upstream.values()],

@@ -207,7 +207,10 @@ def prepare_graph(case: Case, body: str, inputs: Sizes, outputs: Sizes, leaves: 
     def kernel() -> str:
         return f"{PROVIDER}: {', '.join(executed(model, session_options(case, constants), case.dtype))}"
 
-    return Prepared(forward, variable, kernel=kernel, detail=lambda: {"weights": weights})
+    def threads() -> int:
+        return session.get_session_options().intra_op_num_threads
+
+    return Prepared(forward, variable, kernel=kernel, detail=lambda: {"weights": weights}, threads=threads)
 
 
 def build(

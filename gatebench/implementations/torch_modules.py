@@ -54,6 +54,8 @@ def prepare_module(
         start = [_by_pass(inputs[f"{part}0"], passes) for part in state]
         x = inputs["x"]
         if ragged:
+            if not x.shape[1]:
+                raise Unsupported("torch packs no empty batch")
             x = pack_padded_sequence(x, inputs["lengths"], enforce_sorted=False)
         with guard():
             output, final = module(x, tuple(start) if len(start) > 1 else start[0])

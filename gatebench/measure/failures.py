@@ -1,12 +1,14 @@
 """Turn whatever code under test raises into a status, a reason of one line, and a place without machine paths."""
 
 import traceback
+from pathlib import Path
 
 import torch
 
 from gatebench.contract import Failure, Unavailable, Unsupported
 from gatebench.errors import UserError
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 _OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
 
@@ -37,7 +39,11 @@ def place(error: BaseException) -> str:
 def _foreign(error: BaseException) -> list[traceback.FrameSummary]:
     """Return the frames that lie outside GateBench."""
     frames = traceback.extract_tb(error.__traceback__)
-    return [frame for frame in frames if "/gatebench/" not in frame.filename and "/importlib" not in frame.filename]
+    return [frame for frame in frames if not _own(frame.filename) and "/importlib" not in frame.filename]
+
+
+def _own(path: str) -> bool:
+    return Path(path).resolve().is_relative_to(_PACKAGE)
 
 
 def _name(path: str) -> str:

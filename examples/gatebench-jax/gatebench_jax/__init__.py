@@ -22,6 +22,7 @@ from gatebench_jax.program import Program
     devices=["cpu"],
     dtypes=["float32", "float64", "bfloat16"],
     compiles=True,
+    torch_memory=False,
 )
 def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> gatebench.Prepared:
     """Start JAX with the case's threads; what is compiled is compiled at the first call."""

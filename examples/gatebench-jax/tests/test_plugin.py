@@ -15,6 +15,7 @@ import gatebench
 from gatebench import gates
 from gatebench.cases import Case
 from gatebench.gates.recurrent.lstm import LSTM
+from gatebench.measure.service import Service
 from gatebench.options import Option
 from gatebench.registry import default_registry
 
@@ -108,6 +109,12 @@ def test_the_client_has_the_threads_of_the_case_and_no_others():
     assert "PJRT_NPROC" not in os.environ
     with pytest.raises(gatebench.Unsupported, match=r"a pool of 1 .* the case has 2 threads"):
         prepared(gates.get("lstm"), threads=2)
+
+
+def test_memory_that_torch_does_not_allocate_is_not_called_known():
+    service = Service("jax:jit", [], 1)
+    service.prepare(Case(gate="lstm", implementation="jax:jit", shape=SHAPE, mode="forward").to_json())
+    assert service.profile()["peak_bytes"] is None
 
 
 def test_one_thread_takes_no_more_than_one_core():

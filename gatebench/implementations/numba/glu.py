@@ -25,7 +25,7 @@ from gatebench.implementations.numba.pointwise import (
     gate_backward,
     gate_forward,
 )
-from gatebench.implementations.numba.threads import claim_threads, describe_threads
+from gatebench.implementations.numba.threads import claim_threads, count_threads, describe_threads
 
 CHUNK = 4096  # elements per row of two separate tensors: 16 KB of float32, so that all streams fit in L1
 
@@ -53,7 +53,7 @@ def prepare_glu(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepare
 
     elements = case.shape.batch * case.shape.seq_len * case.shape.hidden_size
     workers = _workers(case.threads, elements, case.shape.hidden_size if gate["packed"] else CHUNK)
-    return Prepared(forward, params, kernel=lambda: describe_threads(workers), threads=numba.get_num_threads)
+    return Prepared(forward, params, kernel=lambda: describe_threads(workers), threads=count_threads)
 
 
 @prepared_implementation("numba", gates=BLOCKS, devices=["cpu"], dtypes=["float32", "float64"], compiles=True)
@@ -75,7 +75,7 @@ def prepare_feed_forward(gate: Gate, case: Case, params: Mapping[str, Tensor]) -
         named = {"W": W, "V": V, "W2": gradients["W2"], "b": b, "c": c}
         return {name: named[name] for name in params}
 
-    return Prepared(forward, leaves, canonical, lambda: describe_threads(case.threads), threads=numba.get_num_threads)
+    return Prepared(forward, leaves, canonical, lambda: describe_threads(case.threads), threads=count_threads)
 
 
 def _gating(gate: Gate) -> Gating:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +13,7 @@ from gatebench.contract import Prepared, prepared_implementation
 from gatebench.gates import Gate
 from gatebench.implementations.numba.glu import gated, gated_gradients
 from gatebench.implementations.numba.pointwise import Gating, ReLUSigmoid, TanhSigmoid
-from gatebench.implementations.numba.threads import claim_threads, describe_threads
+from gatebench.implementations.numba.threads import claim_threads, count_threads, describe_threads
 
 GATINGS: dict[str, type[Gating]] = {"tanh": TanhSigmoid, "relu": ReLUSigmoid}
 
@@ -33,7 +32,7 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
         halves = {name: gradient.chunk(2) for name, gradient in gradients.items()}
         return {f"{name}_{path}": half for name, pair in halves.items() for path, half in zip("HT", pair, strict=True)}
 
-    return Prepared(forward, leaves, canonical, lambda: describe_threads(case.threads), threads=numba.get_num_threads)
+    return Prepared(forward, leaves, canonical, lambda: describe_threads(case.threads), threads=count_threads)
 
 
 class Highway(torch.autograd.Function):

@@ -31,7 +31,7 @@ from gatebench.implementations.numba.cells import (
 )
 from gatebench.implementations.numba.panels import pack, pack_backward, project, project_back, unpack
 from gatebench.implementations.numba.recurrence import run_backward, run_forward
-from gatebench.implementations.numba.threads import claim_threads, describe_threads
+from gatebench.implementations.numba.threads import claim_threads, count_threads, describe_threads
 
 Kinds = tuple[type, ...]  # of the parts of a step
 GATES: dict[str, Kinds] = {
@@ -94,7 +94,7 @@ def prepare(gate: Gate, case: Case, params: Mapping[str, Tensor]) -> Prepared:
         return _update_negated(named) if gate.name == "gru_textbook" else named
 
     workers = min(case.threads, leaves["weight_hh"].shape[0])
-    return Prepared(forward, leaves, canonical, lambda: describe_threads(workers), threads=numba.get_num_threads)
+    return Prepared(forward, leaves, canonical, lambda: describe_threads(workers), threads=count_threads)
 
 
 def _update_negated(params: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,11 @@ def claim_threads(count: int) -> None:
     torch.set_num_threads(count)  # Numba's first call starts its threads, and resets torch's number
 
 
+def count_threads() -> int:
+    """Return how many threads Numba and torch will use; the larger number where they differ."""
+    return max(numba.get_num_threads(), torch.get_num_threads())
+
+
 def describe_threads(count: int) -> str | None:
     """Return the threading layer that ran and the number of threads that had work; None before any call."""
     try:
