@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from typing import ClassVar
 
 import pytest
 import torch
@@ -14,9 +13,7 @@ from gatebench_jax.program import to_jax, to_torch
 import gatebench
 from gatebench import gates
 from gatebench.cases import Case
-from gatebench.gates.recurrent.lstm import LSTM
 from gatebench.measure.service import Service
-from gatebench.options import Option
 from gatebench.registry import default_registry
 
 SHAPE = gatebench.Shape(batch=3, seq_len=4, input_size=5, hidden_size=7)
@@ -47,13 +44,11 @@ def test_beta_and_bias_are_those_of_the_reference(options):
         torch.testing.assert_close(gradient, expected)
 
 
-def test_an_option_that_it_does_not_know_is_refused():
-    class Peephole(LSTM):
-        options: ClassVar = {"peephole": Option(False, bool, (False, True), "let the gates see c")}
-
-    prepared(Peephole())
-    with pytest.raises(gatebench.Unsupported, match="peephole=True"):
-        prepared(Peephole(peephole=True))
+@pytest.mark.parametrize(("option", "value"), [("num_layers", 2), ("bidirectional", True)])
+def test_an_option_that_it_does_not_know_is_refused(option, value):
+    prepared(gates.get("lstm"))
+    with pytest.raises(gatebench.Unsupported, match=f"{option}={value}"):
+        prepared(gates.get("lstm", **{option: value}))
 
 
 # --- what is kept
