@@ -12,6 +12,7 @@ from gatebench.cases import Case
 from gatebench.measure import subject as subjects
 from gatebench.measure.reference import ReferenceCache
 from gatebench.measure.verify import verify, wrong_reason
+from gatebench.options import Option
 from gatebench.registry import default_registry
 
 MODULES = {"rnn_tanh": nn.RNN, "rnn_relu": partial(nn.RNN, nonlinearity="relu"), "lstm": nn.LSTM, "gru": nn.GRU}
@@ -125,14 +126,11 @@ def test_steps_climb_all_layers(name):
 
 
 @pytest.mark.parametrize("option", ["bidirectional", "lengths"])
-def test_what_sees_more_than_the_past_has_no_step_and_no_chunks(option):
+def test_what_sees_more_than_the_past_has_no_step(option):
     gate = gates.get("gru", **{option: True})
     params, inputs = gate.draw(SHAPE, seed=2), gate.inputs(SHAPE, seed=2)
     with pytest.raises(Unsupported, match=f"gru with {option}=True has no step"):
         gate.step(params, inputs["x"][0], inputs["h0"])
-    case = Case(gate="gru", implementation="compile", shape=SHAPE, gate_options=((option, True),))
-    with pytest.raises(Unsupported, match="cannot be cut into chunks"):
-        subjects.prepare(case, default_registry().implementation("compile", "gru"))
 
 
 def test_numba_refuses_what_it_would_compute_wrong():
@@ -199,3 +197,12 @@ def test_every_pass_has_the_gates_blocks():
     gate = gates.get("lstm", num_layers=2, bidirectional=True)
     assert {gate.blocks(name) for name in gate.parameters(SHAPE)} == {("i", "f", "g", "o")}
     assert gate.blocks("h0") == ()
+
+
+def test_a_subclass_has_its_own_options_beside_these():
+    class Leaky(type(gates.get("lstm"))):
+        options = {"leak": Option(0.5, float, (0.0, 1.0), "a test's")}  # noqa: RUF012
+
+    assert dict(Leaky(leak=0.25, num_layers=2).option_values) == {
+        "bidirectional": False, "leak": 0.25, "lengths": False, "num_layers": 2
+    }  # fmt: skip

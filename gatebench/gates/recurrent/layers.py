@@ -6,9 +6,9 @@ weight_ih_l1, weight_ih_l1_reverse, ...
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ class Pass(NamedTuple):
         return (f"_l{self.layer}" if self.layer else "") + ("_reverse" if self.reverse else "")
 
 
+# Parameters of one pass, x (T, B, ·), first state, reverse, inside (T, B, 1) or None -> outputs (T, B, H), last state.
+RunPass = Callable[[Tensors, Tensor, State, bool, Tensor | None], tuple[Tensor, State]]
+
+
 class Layered(Recurrent):
     """A recurrence that may be stacked, run in both directions, and end at each row's own length."""
 
@@ -46,6 +50,10 @@ class Layered(Recurrent):
             "a further input lengths (B,): outputs are zero beyond a row's end, the final state is its last step's",
         ),
     }  # fmt: skip
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        cls.options = {**Layered.options, **cls.options}  # a subclass's own options come beside these
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -101,8 +109,10 @@ class Layered(Recurrent):
     # --- what it computes
 
     def forward(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
-        if self.single:
-            return super().forward(params, inputs)
+        return super().forward(params, inputs) if self.single else self.forward_by(self.run_pass, params, inputs)
+
+    def forward_by(self, run_pass: RunPass, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Compute forward pass by pass, each by `run_pass`: the gate's own, or one that does the same another way."""
         inside, x = None, inputs["x"]
         if self["lengths"]:
             steps = torch.arange(len(x), device=x.device)
@@ -115,13 +125,13 @@ class Layered(Recurrent):
             for each in self.passes:
                 if each.layer == layer:
                     start = tuple(part[len(finals)] for part in starts)
-                    output, final = self._run(self._own(params, each), x, start, each.reverse, inside)
+                    output, final = run_pass(self._own(params, each), x, start, each.reverse, inside)
                     outputs.append(output)
                     finals.append(final)
             x = torch.cat(outputs, dim=-1)
         return {"output": x, **self._by_part(finals)}
 
-    def _run(
+    def run_pass(
         self, params: Tensors, x: Tensor, state: State, reverse: bool, inside: Tensor | None
     ) -> tuple[Tensor, State]:
         """Run one pass over x (T, B, ·): outputs (T, B, H), zero beyond a row's end, and the last state."""
