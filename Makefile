@@ -21,8 +21,10 @@ dashboard: .venv/dashboard.installed
 test: .venv/dev.installed browser
 	$(PYTEST) -m "not slow and not cuda and not exhaustive"
 
+# Inductor compiles on one core: such tests run side by side, with one thread each.
 slow: .venv/dev.installed browser
-	$(PYTEST) -m "slow and not cuda"
+	OMP_NUM_THREADS=1 $(PYTEST) -n logical --dist worksteal -m "slow and compiles"
+	$(PYTEST) -m "slow and not compiles and not cuda"
 
 # Beside .venv's own packages, not among them: an installed plugin takes part in all that gatebench lists and measures.
 test-examples: .venv/examples.installed
@@ -30,9 +32,10 @@ test-examples: .venv/examples.installed
 
 ci: lint test slow test-examples
 
-# The whole kit on every gate in every implementation, torch.compile too: an hour or more of compiling.
+# The whole kit on every gate in every implementation, torch.compile too: an hour of compiling.
 check-all: .venv/dev.installed
-	$(PYTEST) tests/conformance/test_kit.py -m exhaustive
+	$(PYTEST) tests/conformance/test_kit.py -m "exhaustive and not compiles"
+	OMP_NUM_THREADS=1 $(PYTEST) -n logical --dist worksteal tests/conformance/test_kit.py -m "exhaustive and compiles"
 
 lint: .venv/dev.installed
 	$(BIN)/ruff check .

@@ -3,11 +3,27 @@
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+import gatebench
 from gatebench.cli import main as command_line
 
+ROOT = Path(gatebench.__file__).resolve().parents[1]
+FLAGS = ("-g", "glu", "-i", "eager", "--batch", "1", "--seq-len", "2", "--hidden-size", "4", "--threads", "1")
+HEAD = 'schema = "gatebench-suite/1"\n'
+GROUP = """
+[[cases]]
+why = "a test"
+gates = ["glu"]
+implementations = ["eager"]
+threads = [1]
+batch = [1]
+seq_len = [2]
+hidden_size = [4]
+"""
+STABILITY = '[stability]\nwhy = "a test"\ngates = ["lstm"]\nseq_len = [4]\nhidden_size = [2]\n'
 # <where>: <what>; <accepted or next step>[; <next step>]
 LINE = re.compile(r"^[^;]+?: [^;]+(; .+)+$")
 
@@ -41,3 +57,9 @@ def one_line(answer, *parts):
     for part in parts:
         assert part in lines[0], lines[0]
     return lines[0]
+
+
+def suite(text, name="s.toml"):
+    """Write a suite into the current folder and return its name."""
+    Path(name).write_text(text)
+    return name

@@ -110,6 +110,7 @@ def test_one_gate_of_each_family_is_compiled_by_ci():
     assert sorted(gates.get(name).family for name in ONE_OF_EACH_FAMILY) == sorted({gates.get(name).family for name in gates.names()})  # fmt: skip
 
 
+@pytest.mark.compiles
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "gate", [pytest.param(name, marks=[pytest.mark.slow] * (name in ONE_OF_EACH_FAMILY)) for name in gates.names()]
@@ -153,41 +154,6 @@ def test_json_and_exit_code():
     assert answer.returncode == 0
     found = json.loads(answer.stdout)["checks"]
     assert [(row["check"], row["status"]) for row in found] == [("values-float32", "passed"), ("one-row", "passed")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("eagr",), "check: unknown implementation 'eagr'"),
-        (("eager", "-g", "lst"), "-g: unknown gate 'lst'"),
-        (("eager", "--only", "value-float32"), "--only: unknown check 'value-float32'"),
-        (("numba", "-g", "mylab:x"), "-g: unknown gate 'mylab:x'"),
-        (("gone.py",), "plugin gone.py: no such file"),
-        (("eager", "--device", "gpu"), "--device: unknown device 'gpu'"),
-    ],
-)
-def test_bad_input_is_one_line(arguments, line):
-    answer = gb("check", *arguments)
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith(line)
-    assert len(answer.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("def f(:\n", "SyntaxError"),
-        ("import not_there\n", "No module named 'not_there'"),
-        ("raise RuntimeError('no licence')\n", "no licence"),
-    ],
-)
-def test_a_plugin_that_cannot_be_imported_is_one_line(tmp_path, text, reason):
-    (tmp_path / "broken.py").write_text(text)
-    answer = gb("check", tmp_path / "broken.py")
-    assert answer.returncode == 2
-    assert answer.stderr.startswith("plugin broken.py: ")
-    assert reason in answer.stderr
-    assert len(answer.stderr.splitlines()) == 1
 
 
 def test_expected_failures_are_expected_and_kept_true(plugin):

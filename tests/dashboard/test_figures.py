@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from figure_helpers import long_rows, marks, profile, row, samples_of, trace
 
 from gatebench.report import colours, quantities
 from gatebench.report import stability as stability_tables
@@ -14,57 +15,6 @@ from gatebench.report.figures.scaling import scaling_figure, scaling_points
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
 from gatebench.report.runs import failures, news
-from gatebench.stability.metrics import CLASSES, METRICS
-
-
-def row(implementation="native", seq_len=64, hidden_size=64, time_ns: float | None = 1e6, **more):
-    """Return one row of measurements; without a time its status says why."""
-    low, high = (None, None) if time_ns is None else (time_ns * 0.9, time_ns * 1.1)
-    status = "ok" if time_ns is not None else "failed"
-    return {
-        "run_id": "r", "case_id": f"lstm/{implementation}/T{seq_len}-H{hidden_size}",
-        "problem_id": f"lstm/T{seq_len}-H{hidden_size}", "side": "run", "gate": "lstm", "family": "recurrent", "mode": "forward",
-        "gate_options": "{}", "device": "cpu", "threads": 2, "cache": "hot", "launch": "eager",
-        "dtype": "float32", "implementation": implementation, "implementation_options": "{}", "batch": 4,
-        "seq_len": seq_len, "hidden_size": hidden_size, "time_ns": time_ns, "ci_low_ns": low, "ci_high_ns": high,
-        "blocks": 3, "samples": 12, "status": status, "reason": None if time_ns else "it broke", **more,
-    }  # fmt: skip
-
-
-def samples_of(rows, blocks=3, noise=0.001):
-    """Return the samples of rows: one per block around the row's time."""
-    found = [
-        {"run_id": "r", "case_id": r["case_id"], "side": "run", "quantity": "time", "block": block, "dropped": False,
-         "wall_ns": r["time_ns"] * (1 + noise * (block - 1) * (1 if r["implementation"] == "native" else -1))}
-        for r in rows for block in range(blocks) if r["time_ns"] is not None
-    ]  # fmt: skip
-    return pd.DataFrame(found, columns=["run_id", "case_id", "side", "quantity", "block", "dropped", "wall_ns"])
-
-
-def trace(figure, name):
-    return next(trace for trace in figure.data if trace.name == name)
-
-
-def marks(figure) -> int:
-    return sum(len(trace.x) for trace in figure.data if trace.x is not None)
-
-
-def long_rows(**more):
-    base = dict.fromkeys(("task", "train_step", "part", "lag", "index", "label", "reason", "standard_error"))
-    base |= {
-        "gate": "lstm", "options": "{}", "init": "torch", "inputs": "normal", "dtype": "float32", "seq_len": 8,
-        "input_size": 4, "hidden_size": 4, "batch": 2, "seed": 0, "probe": "ones", "unit": "nats", "status": "ok",
-    }  # fmt: skip
-    return base | more
-
-
-def profile(seeds=2, lags=9, slope=-1.0, **more):
-    """Return log_gradient_norm with deciles and bound, nats, for some seeds."""
-    shifts = {"log_gradient_norm": 0, "log_gradient_norm_p10": -1, "log_gradient_norm_p90": 1, "log_norm_bound": 2}
-    return [
-        long_rows(metric=metric, lag=lag, value=slope * lag + shift * (lag > 0) + 0.1 * seed, seed=seed, **more)
-        for metric, shift in shifts.items() for seed in range(seeds) for lag in range(lags)
-    ]  # fmt: skip
 
 
 def test_scaling_points_divide_by_steps_and_tokens():
@@ -191,110 +141,6 @@ def test_built_in_colours_differ_also_for_the_colour_blind():
         closest = min(np.linalg.norm(seen[a] - seen[b]) for a in names for b in names if a < b)
         assert closest > 20, {name: value.round() for name, value in seen.items()}
     assert len({colours.implementation_marker(name) for name in colours.BUILT_IN}) == len(colours.BUILT_IN)
-
-
-def test_norm_curves_take_medians_over_seeds_and_the_widest_deciles():
-    curves = stability_tables.norm_curves(pd.DataFrame(profile(seeds=3))).set_index("back")
-    at = curves.loc[4]
-    assert at["norm"] == pytest.approx(-3.9)
-    assert (at["low"], at["high"]) == (pytest.approx(-5.0), pytest.approx(-2.8))
-    assert at["bound"] == pytest.approx(-1.9)
-    assert at["seeds"] == 3
-
-
-def test_norm_figure_shows_the_norm_in_decades_with_ribbon_and_bound():
-    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(profile(seeds=1))))
-    line = next(trace for trace in figure.data if trace.customdata is not None)
-    assert line.y[8] == pytest.approx(-8 / math.log(10))
-    assert sum(trace.fill == "toself" for trace in figure.data) == 1
-    assert sum(trace.line.dash == "dot" and len(trace.x) > 1 for trace in figure.data) == 1
-    assert "10⁻²" in figure.layout.yaxis.ticktext
-    assert "steps" in figure.layout.xaxis.title.text
-
-
-def test_norm_figure_marks_where_a_gradient_becomes_exactly_zero():
-    rows = profile(seeds=1)
-    for entry in rows:
-        if entry["lag"] >= 5 and entry["metric"] != "log_norm_bound":
-            entry["value"] = -math.inf
-    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
-    cross = next(trace for trace in figure.data if trace.marker.symbol == "x")
-    assert list(cross.x) == [4]
-    assert "exactly 0 from 5 back on" in cross.hovertemplate
-
-
-def test_depth_profiles_count_layers_back_from_the_output():
-    rows = [
-        long_rows(gate="swiglu_ffn", metric="log_depth_gradient_norm", index=layer, value=float(layer - 4))
-        for layer in range(5)
-    ]
-    curves = stability_tables.norm_curves(pd.DataFrame(rows))
-    assert dict(zip(curves["back"], curves["norm"], strict=True)) == {0: 0, 1: -1, 2: -2, 3: -3, 4: -4}
-    assert norm_figure(curves).layout.xaxis.title.text == "layers back from the output"
-
-
-def test_a_stack_of_layers_does_not_flatten_the_gates_with_time():
-    rows = profile(seeds=1, lags=9, slope=-1.0) + profile(seeds=1, lags=9, slope=-1.0, gate="gru")
-    rows += profile(seeds=1, lags=9, slope=-1.0, gate="rnn_tanh")
-    rows += [
-        long_rows(gate="swiglu_ffn", metric="log_depth_gradient_norm", index=layer, value=100.0 * (layer - 4))
-        for layer in range(5)
-    ]
-    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
-    titles = [note.text for note in figure.layout.annotations]
-    assert titles == ["gru", "lstm", "rnn_tanh", "swiglu_ffn"]
-    lowest = {title: axis.range[0] for title, axis in zip(titles, figure.select_yaxes(), strict=True)}
-    assert lowest["gru"] == lowest["lstm"] == lowest["rnn_tanh"] > -6
-    assert lowest["swiglu_ffn"] < -170
-    assert len(list(figure.select_yaxes(row=3))) == 1  # on a row of its own, beside nothing
-
-
-def test_case_summary_takes_the_most_severe_class_and_keeps_infinite_half_lives():
-    rows = [long_rows(metric="half_life", index=i, value=value) for i, value in enumerate((2.0, 4.0, math.inf))]
-    rows += [long_rows(metric="class", label=label, seed=seed) for seed, label in enumerate(("stable", "vanished"))]
-    summary = stability_tables.case_summary(pd.DataFrame(rows)).iloc[0]
-    assert summary["label"] == "vanished"
-    assert (summary["half_life"], summary["half_life_high"]) == (4.0, math.inf)
-    figure = summary_figure(stability_tables.case_summary(pd.DataFrame(rows)))
-    assert "never" in figure.layout.xaxis.ticktext
-
-
-def test_lyapunov_of_one_seed_has_two_standard_errors_and_of_several_a_t_interval():
-    one = [long_rows(metric="largest_lyapunov", value=-0.5, standard_error=0.01)]
-    summary = stability_tables.case_summary(pd.DataFrame(one)).iloc[0]
-    assert (summary["lyapunov_low"], summary["lyapunov_high"]) == (pytest.approx(-0.52), pytest.approx(-0.48))
-    two = [*one, long_rows(metric="largest_lyapunov", value=-0.3, standard_error=0.01, seed=1)]
-    summary = stability_tables.case_summary(pd.DataFrame(two)).iloc[0]
-    assert summary["lyapunov"] == pytest.approx(-0.4)
-    assert summary["lyapunov_high"] - summary["lyapunov"] == pytest.approx(12.706 * 0.1, rel=1e-3)
-    dots = [
-        trace
-        for trace in summary_figure(stability_tables.case_summary(pd.DataFrame(two))).data
-        if trace.error_x.array is not None
-    ]
-    assert dots[-1].error_x.array[0] == pytest.approx(1.2706, rel=1e-3)
-
-
-def test_saturation_is_shown_by_letter_and_side():
-    rows = [
-        long_rows(metric="saturation_low", part="f", value=0.1),
-        long_rows(metric="saturation_high", part="f", value=0.3),
-        long_rows(metric="saturation_tanh", part="g", value=0.2),
-    ]
-    table = stability_tables.saturation_table(pd.DataFrame(rows))
-    assert dict(zip(zip(table["letter"], table["side"], strict=True), table["share"], strict=True)) == {
-        ("f", "below 0.1"): 0.1, ("f", "above 0.9"): 0.3, ("g", "beyond ±0.99 (tanh)"): 0.2,
-    }  # fmt: skip
-    bars = [trace for trace in saturation_figure(table).data if trace.x[0] is not None]
-    assert sorted((bar.x[0], bar.y[0]) for bar in bars) == [("f", 0.1), ("f", 0.3), ("g", 0.2)]
-
-
-def test_the_stability_names_used_here_are_those_of_the_metrics_table():
-    used = {"half_life", "reach", "largest_lyapunov", "class", *stability_tables.SATURATION}
-    for norm, bound in stability_tables.CURVES.values():
-        used |= {norm, f"{norm}_p10", f"{norm}_p90"} | ({bound} if bound else set())
-    assert used <= set(METRICS)
-    assert stability_tables.CLASSES == CLASSES
 
 
 def test_no_figure_exceeds_its_marks_however_large_the_data():

@@ -26,15 +26,29 @@ ALL = (*((name, {}) for name in RECURRENT), *GLU, *HIGHWAY)
 # (B, T, I, H): below and above one register (4 to 16 lanes), one panel (4 to 64 units), one tile (4 rows), one
 # part of a sum (256 steps).
 SHAPES = [(1, 1, 1, 1), (3, 5, 7, 33), (1, 9, 4, 13), (7, 1, 2, 64), (2, 3, 65, 129), (17, 4, 3, 100), (2, 3, 300, 270)]
-DTYPES = ("float32", "float64")
+# Recurrent kernels are compiled for each dtype, for seconds: float64 of one gate with memory, one without, one with a reset.
+DOUBLE = ("lstm", "rnn_tanh", "gru")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize(("name", "options"), ALL, ids=str)
-def test_outputs_and_gradients_agree_with_the_reference(name, options, shape, dtype) -> None:
+def agrees(name, options, shape, dtype):
     problem = Problem(name, shape, dtype, threads=1 + shape[3] % 2, **options)
     problem.check(differentiate(problem.prepare(), problem.inputs))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("name", "options"), ALL, ids=str)
+def test_outputs_and_gradients_agree_with_the_reference(name, options, shape) -> None:
+    agrees(name, options, shape, "float32")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [pytest.param(*each, marks=[pytest.mark.slow] * (each[0] in RECURRENT and each[0] not in DOUBLE)) for each in ALL],
+    ids=str,
+)
+def test_outputs_and_gradients_agree_with_the_reference_in_float64(name, options, shape) -> None:
+    agrees(name, options, shape, "float64")
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -63,14 +77,14 @@ def test_without_gradients_the_outputs_are_the_same(name, options) -> None:
     [*((name, part) for name in RECURRENT for part in ("output", "h")), *((name, "c") for name in LSTMS)],
 )
 def test_a_cotangent_on_one_output_alone_is_respected(name, part) -> None:
-    problem = Problem(name, (2, 4, 3, 19), "float64")
+    problem = Problem(name, (2, 4, 3, 19), "float32")
     prepared = problem.prepare()
     got = differentiate(prepared, problem.inputs, (part,))
     want = differentiate(
         type(prepared)(problem.gate.forward, problem.params), problem.inputs, (part,)
     )  # fmt: skip
     for key, value in want.items():
-        torch.testing.assert_close(got[key], value, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(got[key], value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "options"), ALL, ids=str)

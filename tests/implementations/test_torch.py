@@ -27,7 +27,7 @@ ODD = {
     "I=1": Shape(batch=2, seq_len=3, input_size=1, hidden_size=6),
 }
 
-
+SLOW = (pytest.mark.slow, pytest.mark.compiles)
 # Who refuses one hidden unit, and in which words.
 NO_SINGLE_UNIT = {("eager", "lstm_layernorm"): "cell_norm = False", ("native", "lstm_projected"): "below hidden_size"}
 
@@ -41,7 +41,9 @@ def taken(gate, shape):
     return shape
 
 
-def reason_wrong(gate, implementation, shape, mode="forward_backward", dtype="float32", strided=False, **options):
+def reason_wrong(
+    gate, implementation, shape, mode="forward_backward", dtype="float32", strided=False, chunk=None, **options
+):
     shape = taken(gates.get(gate, **options), shape)
     case = Case(
         gate=gate,
@@ -50,6 +52,7 @@ def reason_wrong(gate, implementation, shape, mode="forward_backward", dtype="fl
         mode=mode,
         dtype=dtype,
         gate_options=tuple(options.items()),
+        implementation_options=() if chunk is None else (("chunk", chunk),),
     )
     subject = subjects.prepare(case, default_registry().implementation(implementation, gate))
     if strided:
@@ -136,11 +139,33 @@ EVERYWHERE = ("rnn_tanh", "lstm", "gru", "glu", "swiglu", "swiglu_ffn")
 COMPILED = [(gate, shape) for gate in GATES for shape in ODD if gate in EVERYWHERE or shape == "H=13"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("gate", "shape"), COMPILED)
+@pytest.mark.parametrize(("gate", "shape"), [pytest.param(*each, marks=SLOW) for each in COMPILED])
 def test_compile_is_right_at_odd_sizes(gate, shape):
-    assert reason_wrong(gate, "compile", ODD[shape]) is None
-    assert reason_wrong(gate, "compile", ODD[shape], mode="forward") is None
+    # Of 19 steps three are left over from chunks of 4, too: shorter graphs, compiled sooner.
+    chunk = None if gate in EVERYWHERE else 4
+    assert reason_wrong(gate, "compile", ODD[shape], chunk=chunk) is None
+    assert reason_wrong(gate, "compile", ODD[shape], chunk=chunk, mode="forward") is None
+
+
+@pytest.mark.parametrize(
+    ("gate", "options"),
+    [("rnn_tanh", {"bidirectional": True}),
+     pytest.param("rnn_tanh", {"lengths": True}, marks=SLOW),
+     pytest.param("lstm", {"lengths": True, "bidirectional": True, "num_layers": 3}, marks=SLOW)],
+)  # fmt: skip
+def test_compile_does_stacks_pass_by_pass(gate, options):
+    service = Service("compile", [], 1)
+    shape = Shape(batch=3, seq_len=7, input_size=5, hidden_size=4)
+    for mode in ("forward_backward", "forward"):
+        case = Case(
+            gate=gate, implementation="compile", shape=shape, mode=mode, gate_options=tuple(options.items()),
+            implementation_options=(("chunk", 3),),
+        )  # fmt: skip
+        facts = service.prepare(case.to_json())
+        # Chunks of 3, 3 and 1 steps: two graphs for each direction and, in a stack, for each width of input.
+        widths = 2 if "num_layers" in options else 1
+        assert facts["graphs"] == 2 * (2 if "bidirectional" in options else 1) * widths
+        assert service.verify()["wrong"] is None
 
 
 def test_compile_counts_graphs_and_says_what_ran():

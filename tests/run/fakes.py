@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from run_helpers import plan, run
+
 from gatebench.catalogue import Catalogue
 from gatebench.contract import Failure
 from gatebench.run.process import WorkerSettings
+
+THREE = ("first", "second", "third")
 
 
 def catalogue(*names: str, compiles: tuple[str, ...] = (), unavailable: tuple[str, ...] = ()) -> Catalogue:
@@ -115,3 +119,25 @@ class FakeWorker:
         if self.alive:
             self.alive = self.running = False
             self.lab.note("ended", self)
+
+
+def measured(folder, cases, script=None, names=THREE, wanted=None, **measure):
+    """Run cases with fake workers; returns (lab, entries)."""
+    lab = Lab(script)
+    wanted = wanted or plan(catalogue(*names), cases, **measure)
+    return lab, run(folder, wanted, start=lab)
+
+
+def status_of(entries):
+    return {(entry["case"]["implementation"], entry["case"]["shape"]["seq_len"]): entry["status"] for entry in entries}
+
+
+def fails(status, reason, verb, implementation, seq_len=None):
+    """Return a script in which one request of one implementation fails."""
+
+    def script(worker, asked, args):
+        here = seq_len is None or worker.case["shape"]["seq_len"] == seq_len
+        if (asked, worker.settings.implementation) == (verb, implementation) and here:
+            raise Failure(status, reason)
+
+    return script

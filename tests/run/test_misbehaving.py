@@ -1,72 +1,18 @@
 """Real workers with plugins that misbehave: each costs its own rows only, and leaves no process behind."""
 
-import os
-import signal
 import textwrap
-import time
 
 import pytest
+from misbehaving_helpers import outcomes, plugin
 from run_helpers import (
     MARK,
-    by_implementation,
     case,
-    cpu_seconds,
     marked,
     new_mark,
-    plan,
-    run,
-    state,
-    wait_for,
-    with_names,
 )
 
 from gatebench.contract import Failure
-from gatebench.errors import PluginError, UserError
-from gatebench.run.discover import discover
-from gatebench.run.fleet import Fleet
 from gatebench.run.process import WorkerProcess, WorkerSettings
-
-HEAD = """
-import ctypes, mmap, os, subprocess, sys, threading, time
-import torch
-import gatebench
-
-def pipes():
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if int(name) > 2 and os.readlink(f"/proc/self/fd/{name}").startswith("pipe:"): yield int(name)
-        except OSError: pass
-
-def write(data, times=1):
-    for pipe in list(pipes()):
-        try:
-            for _ in range(times): os.write(pipe, data)
-        except OSError: pass  # the reading end
-
-def right(inputs):
-    return {"output": inputs["value"] * torch.sigmoid(inputs["gate"])}
-"""
-
-
-def plugin(folder, **bodies):
-    """Write one plugin file; each body is the first lines of an implementation `bad:<name>` that then does it right."""
-    text = HEAD
-    for name, body in bodies.items():
-        text += f'\n@gatebench.implementation("bad:{name}", gates=["glu"])\ndef {name}(params, inputs):\n'
-        text += textwrap.indent(textwrap.dedent(body).strip() + "\nreturn right(inputs)\n", "    ")
-    path = folder / "misbehaving.py"
-    path.write_text(text)
-    return path
-
-
-def outcomes(catalogue, folder, bodies, **measure):
-    """Run the bodies beside `eager` and return (status, reason) by short name; eager must come out ok."""
-    path = plugin(folder, **bodies)
-    names = [f"bad:{name}" for name in bodies]
-    wanted = plan(with_names(catalogue, path, names), [case("eager"), *map(case, names)], **measure)
-    found = by_implementation(run(folder / "store", wanted))
-    assert found.pop("eager") == ("ok", "")
-    return {name.removeprefix("bad:"): value for name, value in found.items()}
 
 
 def test_crashes_and_noise_cost_their_own_rows_only(catalogue, tmp_path, mark):
@@ -167,184 +113,6 @@ def test_left_behind_sees_a_process_that_is_left(monkeypatch):
     finally:
         child.kill()
         child.wait()
-
-
-# --- spinning after the turn
-
-SPIN = """
-    if not globals().get("spinning"):
-        globals()["spinning"] = True
-        threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
-        loop = "while True: pass"
-        for _ in range(4): subprocess.Popen([sys.executable, "-c", loop], start_new_session=True)
-        if os.fork() == 0:
-            while True: pass
-    """
-
-
-def spinning_fleet(catalogue, folder):
-    path = plugin(folder, spins=SPIN)
-    known = with_names(catalogue, path, ["bad:spins"])
-    return Fleet(
-        lambda wanted: WorkerSettings(wanted.implementation, tuple(map(str, known.plugin_files(wanted)))), 100.0
-    )
-
-
-def test_a_worker_that_spins_after_its_turn_uses_no_cpu_time(catalogue, tmp_path, mark):
-    fleet = spinning_fleet(catalogue, tmp_path)
-    spins = case("bad:spins")
-    try:
-        with fleet.turn(spins, prepared=False) as worker:
-            worker.request("prepare", 100.0, case=spins.to_json())
-            warden = worker._process.pid
-            pids = [pid for pid in marked(mark) if pid != warden]
-            before = cpu_seconds(pids)
-            time.sleep(0.5)
-            assert cpu_seconds(pids) > before  # they do spin while it is their turn
-        assert len(pids) == 6
-        wait_for(lambda: {state(pid) for pid in pids} == {"T"})  # on a busy machine a stop takes its turn, too
-        before = cpu_seconds(pids)
-        time.sleep(0.5)
-        assert cpu_seconds(pids) == before
-        with fleet.turn(spins, prepared=False):
-            wait_for(lambda: "T" not in {state(pid) for pid in pids})
-    finally:
-        fleet.close()
-
-
-def test_a_worker_killed_while_it_is_stopped_says_by_what(mark):
-    fleet = Fleet(lambda wanted: WorkerSettings(wanted.implementation), 100.0)
-    wanted = case("eager")
-    try:
-        fleet.start([wanted])
-        with fleet.turn(wanted, prepared=False) as worker:
-            worker.request("prepare", 100.0, case=wanted.to_json())
-        os.kill(worker.pid, signal.SIGKILL)
-        wait_for(lambda: not worker.alive)
-        with pytest.raises(Failure, match="ended by SIGKILL"), fleet.turn(wanted, prepared=True):
-            pass
-        with fleet.turn(wanted, prepared=False) as fresh:  # the next problem gets a new one
-            fresh.request("prepare", 100.0, case=wanted.to_json())
-    finally:
-        fleet.close()
-    wait_for(lambda: not marked(mark))
-
-
-def neighbour_ns(fleet, neighbour, spins):
-    """Return the shortest of some samples of the neighbour, each taken right after the spinning worker's turn."""
-    best = float("inf")
-    with fleet.turn(neighbour, prepared=False) as worker:
-        worker.request("prepare", 100.0, case=neighbour.to_json())
-        loops = worker.request("warm", 100.0, warmup_s=0.05, sample_ms=30.0)["loops"]
-    for _ in range(12):
-        if spins is not None:
-            with fleet.turn(spins, prepared=False):
-                time.sleep(0.02)
-        with fleet.turn(neighbour, prepared=False) as worker:
-            best = min(best, worker.request("sample", 100.0, loops=loops)["wall_ns"])
-    return best
-
-
-@pytest.mark.slow
-def test_the_time_of_a_spinning_workers_neighbour_does_not_move(catalogue, tmp_path, mark):
-    fleet = spinning_fleet(catalogue, tmp_path)
-    neighbour, spins = case("eager"), case("bad:spins")
-    try:
-        quiet = neighbour_ns(fleet, neighbour, None)
-        with fleet.turn(spins, prepared=False) as worker:
-            worker.request("prepare", 100.0, case=spins.to_json())
-        beside = neighbour_ns(fleet, neighbour, spins)
-        again = neighbour_ns(fleet, neighbour, None)
-    finally:
-        fleet.close()
-    assert beside < 1.4 * max(quiet, again)  # six spinning processes on its cores would at least double it
-
-
-# --- plugins that cannot even be imported
-
-DECORATED = "@gatebench.implementation({name!r}, gates=['glu'])\ndef forward(params, inputs): return {{}}\n"
-BROKEN = {
-    "raises": ("import gatebench\nraise RuntimeError('no licence found')\n", "RuntimeError: no licence found"),
-    "syntax": ("import gatebench\ndef forward(:\n", "SyntaxError"),
-    "missing": ("import gatebench\nimport surely_not_installed\n", "No module named 'surely_not_installed'"),
-    "exits": ("import gatebench, os\nos._exit(5)\n", "exited with status 5"),
-    "leaves": ("import gatebench, sys\nsys.exit(0)\n", "SystemExit: 0"),
-    "scribbles": (HEAD + "write(b'{}\\n')\n", "protocol"),
-    "contract": ("import gatebench\n@gatebench.implementation('bad:contract', gates=['glu'], contract=99)\ndef forward(params, inputs): return {}\n", "contract 99; accepted: 1"),
-    "signature": ("import gatebench\n@gatebench.implementation('bad:signature', gates=['glu'])\ndef forward(x): return {}\n", "takes (x); accepted: forward(params, inputs)"),
-    "setting": ("import gatebench\n@gatebench.implementation('bad:setting', gates=['glu'], dtype=['float32'])\ndef forward(params, inputs): return {}\n", "did you mean 'dtypes'?"),
-    "twice": ("import gatebench\n" + 2 * DECORATED.format(name="bad:twice"), "serves glu already"),
-    "nothing": ("x = 1\n", "registers nothing"),
-    "shadow": ("import gatebench\n" + DECORATED.format(name="eager"), "'eager' shadows a built-in"),
-}  # fmt: skip
-NAMED_BY_FILE = ("nothing", "shadow")  # they give no name of their own
-
-
-SLOW = ("exits", "leaves", "scribbles", "setting", "nothing")
-
-
-def names_of(broken):
-    return [f"file:{name}.py" if name in NAMED_BY_FILE else f"bad:{name}" for name in broken]
-
-
-def discovered(folder, broken):
-    """Discover broken plugins and one that is fine; names stand in each text, as a reader would find them."""
-    files = []
-    for name in broken:
-        text = BROKEN[name][0]
-        names = "" if name in NAMED_BY_FILE or f"bad:{name}" in text else f"\n# implementation('bad:{name}', ...)\n"
-        files.append(folder / f"{name}.py")
-        files[-1].write_text(text + names)
-    good = folder / "good.py"
-    good.write_text(HEAD + "@gatebench.implementation('lab:good', gates=['glu'])\ndef forward(params, inputs):\n    return right(inputs)\n")  # fmt: skip
-    return discover([*files, good])
-
-
-def check_refusals(catalogue, broken):
-    for name, implementation in zip(broken, names_of(broken), strict=True):
-        status, reason = catalogue.refusal(case(implementation)) or ("", "")
-        assert (name, status) == (name, "unavailable")
-        assert BROKEN[name][1] in reason
-        assert "\n" not in reason
-        assert "/" not in reason
-
-
-def test_plugins_that_cannot_be_imported_cost_their_own_rows_only(tmp_path, mark):
-    broken = [name for name in BROKEN if name not in SLOW]
-    catalogue = discovered(tmp_path, broken)
-    check_refusals(catalogue, broken)
-    cases = [case(name) for name in ("eager", "lab:good", *names_of(broken))]
-    found = by_implementation(run(tmp_path / "store", plan(catalogue, cases)))
-    assert {found.pop(name)[0] for name in names_of(broken)} == {"unavailable"}
-    assert found == {"eager": ("ok", ""), "lab:good": ("ok", "")}
-
-
-@pytest.mark.slow
-def test_stranger_plugins_are_unavailable_with_their_reason(tmp_path, mark):
-    check_refusals(discovered(tmp_path, SLOW), SLOW)
-
-
-def test_a_name_that_two_files_give_is_an_error_that_names_both(catalogue, tmp_path):
-    for name in ("first.py", "second.py"):
-        (tmp_path / name).write_text("import gatebench\n" + DECORATED.format(name="lab:same"))
-    with pytest.raises(PluginError, match=r"plugin second\.py: 'lab:same' is given by first\.py too"):
-        discover([tmp_path / "first.py", tmp_path / "second.py"])
-
-
-def test_a_plugin_may_import_its_neighbours(tmp_path, mark):
-    (tmp_path / "beside.py").write_text("NAME = 'lab:beside'\n")
-    (tmp_path / "uses.py").write_text("import gatebench\nfrom beside import NAME\n@gatebench.implementation(NAME, gates=['glu'])\ndef forward(params, inputs): return {}\n")  # fmt: skip
-    assert "lab:beside" in discover([tmp_path / "uses.py"]).implementations
-
-
-def test_a_worker_whose_installation_is_broken_says_so(monkeypatch, tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so: cannot open shared object file')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    import gatebench.run.process as process
-
-    monkeypatch.setattr(process, "_PACKAGE_ROOT", f"{tmp_path}:{process._PACKAGE_ROOT}")
-    with pytest.raises(UserError, match=r"gatebench: a worker cannot start: .*libtorch\.so"):
-        discover()
 
 
 def test_a_line_over_64_mib_is_a_broken_protocol(catalogue, tmp_path, mark):

@@ -5,40 +5,15 @@ from pathlib import Path
 
 import fakes
 import pytest
+from fakes import THREE, fails, measured, status_of
 from run_helpers import by_implementation, case, plan, run
 
 from gatebench.contract import Failure
-from gatebench.errors import StoreError
 from gatebench.run.plan import Plan
-from gatebench.run.runner import Runner, disturbed
+from gatebench.run.runner import Runner
 from gatebench.run.schedule import round_orders
 from gatebench.store.journal import Journal
 from gatebench.suites import Measure
-
-THREE = ("first", "second", "third")
-
-
-def measured(folder, cases, script=None, names=THREE, wanted=None, **measure):
-    """Run cases with fake workers; returns (lab, entries)."""
-    lab = fakes.Lab(script)
-    wanted = wanted or plan(fakes.catalogue(*names), cases, **measure)
-    return lab, run(folder, wanted, start=lab)
-
-
-def status_of(entries):
-    return {(entry["case"]["implementation"], entry["case"]["shape"]["seq_len"]): entry["status"] for entry in entries}
-
-
-def fails(status, reason, verb, implementation, seq_len=None):
-    """Return a script in which one request of one implementation fails."""
-
-    def script(worker, asked, args):
-        here = seq_len is None or worker.case["shape"]["seq_len"] == seq_len
-        if (asked, worker.settings.implementation) == (verb, implementation) and here:
-            raise Failure(status, reason)
-
-    return script
-
 
 # --- order
 
@@ -241,149 +216,6 @@ def test_a_starting_worker_has_longer_than_a_request(tmp_path):
     assert given == [120.0]
 
 
-# --- disturbed rounds
-
-
-def disturbs(*rounds, cause="other processes", share=0.9):
-    """Return a script in which something foreign takes this share of the machine in these rounds, as `second` sees it."""
-    count = iter(range(10_000))
-    # A round of three samples of 100 ms on two cores; ticks leave 20 ms of it unknown.
-    columns = {"foreign_ns": share * 6e8, "capacity_ns": 6e8, "tick_ns": 2e7}
-    columns = {"steal_ratio": share} if cause == "steal" else columns
-
-    def script(worker, verb, args):
-        if verb == "sample" and worker.settings.implementation == "second" and next(count) in rounds:
-            return {**worker.usual(verb, args), **columns}
-        return None
-
-    return script
-
-
-@pytest.mark.parametrize("cause", ["other processes", "steal"])
-def test_a_disturbed_round_goes_for_all_and_is_taken_again(tmp_path, cause):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(1, cause=cause), rounds=4)
-    for entry in entries:
-        assert [row["dropped"] for row in entry["samples"]] == [False, True, False, False, False]
-        assert entry["samples"][1]["reason"] == f"{cause}: 90 % of the machine's CPU time"
-        assert [row["round"] for row in entry["samples"]] == [0, 1, 2, 3, 4]
-
-
-def test_dropped_rounds_are_repeated_at_most_half_as_often_again(tmp_path):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(*range(100)), rounds=4)
-    assert {len(entry["samples"]) for entry in entries} == {6}
-
-
-def test_on_a_busy_machine_all_rounds_stay_and_the_cases_are_unsteady(tmp_path):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(*range(100)), rounds=4)
-    for entry in entries:
-        assert entry["facts"]["unsteady"] is True
-        assert [row["dropped"] for row in entry["samples"]] == [False] * 6
-        assert all("other processes" in row["reason"] for row in entry["samples"])
-
-
-def test_a_small_disturbance_drops_nothing(tmp_path):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1, share=0.12), rounds=4)
-    assert {len(entry["samples"]) for entry in entries} == {4}
-
-
-def test_a_neighbour_that_no_single_sample_shows_is_seen_over_the_round():
-    # One busy neighbour beside cases on both of two cores: a quarter of each sample's 28 ms, and ticks leave 20 ms unknown.
-    row = {"steal_ratio": 0.0, "foreign_ns": 14e6, "capacity_ns": 56e6, "tick_ns": 20e6}
-    assert disturbed([row]) is None
-    assert disturbed([row] * 4) == "other processes: 25 % of the machine's CPU time"
-
-
-# --- the journal, and going on
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL in a fake: nothing may catch it and go on."""
-
-
-def killed_after(count):
-    """Return a script that ends the runner at its request number `count`."""
-    numbers = iter(range(10_000))
-
-    def script(worker, verb, args):
-        if next(numbers) == count:
-            raise Killed
-
-    return script
-
-
-@pytest.mark.parametrize("count", [0, 7, 17, 22, 30, 44, 60])
-def test_resuming_measures_whole_units_and_repeats_none(tmp_path, count):
-    wanted = plan(fakes.catalogue(*THREE), [case(name, T=n) for n in (2, 3) for name in THREE], blocks=2, rounds=2)
-    with pytest.raises(Killed):
-        measured(tmp_path, [], killed_after(count), wanted=wanted)
-    before = {path.name: path.read_bytes() for path in tmp_path.rglob("case-*.json")}
-    assert len(before) % 3 == 0  # fakes are killed inside a unit, never between its files
-    lab, entries = measured(tmp_path, [], wanted=wanted)
-    units = Counter((event[1], event[2]) for event in lab.said("sample"))
-    assert sum(units.values()) == 2 * (12 - len(before))
-    assert {path.name: path.read_bytes() for path in tmp_path.rglob("case-*.json")}.items() >= before.items()
-    assert Counter(entry["block"] for entry in entries) == {0: 6, 1: 6}
-
-
-def test_a_unit_of_which_one_case_is_missing_is_measured_whole_again(tmp_path):
-    wanted = plan(fakes.catalogue(*THREE), [case(name, T=length) for length in (2, 3) for name in THREE], rounds=2)
-    measured(tmp_path, [], wanted=wanted)
-    next(path for path in tmp_path.rglob("case-*.json") if '"seq_len": 3' in path.read_text()).unlink()
-    lab, entries = measured(tmp_path, [], wanted=wanted)
-    assert Counter(event[1:] for event in lab.said("sample")) == {(name, 3): 2 for name in THREE}
-    assert len(entries) == 6
-
-
-def test_a_run_that_is_complete_starts_no_worker(tmp_path):
-    wanted = plan(fakes.catalogue(*THREE), [case(name) for name in THREE], blocks=2)
-    measured(tmp_path, [], wanted=wanted)
-    lab, _ = measured(tmp_path, [], wanted=wanted)
-    assert lab.log == []
-
-
-def test_a_resumed_run_knows_failures_loops_and_who_measures_alone(tmp_path):
-    def starve(worker, verb, args):
-        hungry = worker.settings.implementation == "second" and verb == "warm"
-        if hungry and any(other.alive for other in worker.lab.workers if other is not worker):
-            raise Failure("out_of_memory", "dies of hunger")
-        if worker.settings.implementation == "third" and verb == "verify":
-            raise Failure("failed", "it broke")
-
-    first = plan(fakes.catalogue(*THREE), [case(name) for name in THREE], blocks=1)
-    measured(tmp_path, [], starve, wanted=first)
-    asked = []
-
-    def watch(worker, verb, args):
-        if verb == "warm":
-            asked.append((worker.settings.implementation, args["loops"]))
-
-    lab, _ = measured(
-        tmp_path, [], watch, wanted=Plan(first.cases, (), Measure(blocks=2, rounds=2), first.catalogue, 8 << 30)
-    )
-    assert sorted(asked) == [("first", 8), ("second", 8)]
-    second = next(worker for worker in lab.workers if worker.settings.implementation == "second")
-    assert second.settings.memory_bytes == 8 << 30
-
-
-def test_a_damaged_journal_entry_is_measured_again(tmp_path):
-    wanted = plan(fakes.catalogue("first"), [case("first", T=length) for length in (2, 3)])
-    measured(tmp_path, [], wanted=wanted)
-    next(tmp_path.rglob("case-*.json")).write_text('{"kind": "ca')
-    lab, entries = measured(tmp_path, [], wanted=wanted)
-    assert len(entries) == 2
-    assert len(lab.said("prepare")) == 1
-
-
-def test_a_journal_in_use_is_refused(tmp_path):
-    journal = Journal(tmp_path, "20260101T000000Z-0000")
-    try:
-        with pytest.raises(StoreError, match="another process is measuring it"):
-            Journal(tmp_path, "20260101T000000Z-0000")
-    finally:
-        journal.close()
-    Journal(tmp_path, "20260101T000000Z-0000").close()
-
-
 # --- stability
 
 
@@ -422,10 +254,3 @@ def test_stability_requests_that_are_done_are_not_repeated(tmp_path):
     lab = fakes.Lab()
     assert len(stability_entries(tmp_path, lab, stability_plan(0, 1, 2))) == 3
     assert len(lab.said("stability")) == 1
-
-
-def test_a_case_with_more_than_a_fifth_of_its_rounds_dropped_is_unsteady(tmp_path):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1), rounds=4)
-    for entry in entries:
-        assert entry["facts"]["unsteady"] is True
-        assert sum(not row["dropped"] for row in entry["samples"]) == 4

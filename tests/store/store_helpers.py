@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gatebench.store.read import load
 from gatebench.store.schema import TABLES
 from gatebench.store.write import write_run
 
@@ -38,3 +39,21 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
     """Change a manifest in place, as no program of ours would."""
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def frames(results):
+    """Return every table of the results by name."""
+    return {name: getattr(results, name) for name in TABLES}
+
+
+def one_problem(store, *parts):
+    """Check that a store of two runs has one that cannot be read, named in one line; the other is still there."""
+    results = load(store)
+    rows = frames(results)
+    assert len(results.problems) == 1
+    line = results.problems[0]
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+    assert all(run_id(2) in set(frame["run_id"]) for frame in rows.values())
+    return line

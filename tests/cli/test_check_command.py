@@ -1,0 +1,32 @@
+"""`gatebench check` and bad input: one line, exit code 2."""
+
+import pytest
+from cli_helpers import one_line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("eagr",), "check: unknown implementation 'eagr'"),
+        (("eager", "-g", "lst"), "-g: unknown gate 'lst'"),
+        (("eager", "--only", "value-float32"), "--only: unknown check 'value-float32'"),
+        (("numba", "-g", "mylab:x"), "-g: unknown gate 'mylab:x'"),
+        (("gone.py",), "plugin gone.py: no such file"),
+        (("eager", "--device", "gpu"), "--device: unknown device 'gpu'"),
+    ],
+)
+def test_bad_input_is_one_line(gb, arguments, line):
+    assert one_line(gb("check", *arguments)).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def f(:\n", "SyntaxError"),
+        ("import not_there\n", "No module named 'not_there'"),
+        ("raise RuntimeError('no licence')\n", "no licence"),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_is_one_line(gb, tmp_path, text, reason):
+    (tmp_path / "broken.py").write_text(text)
+    assert one_line(gb("check", "broken.py"), reason).startswith("plugin broken.py: ")

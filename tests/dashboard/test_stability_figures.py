@@ -1,0 +1,115 @@
+"""Stability figures and the tables behind them, by their data and layout, against hand-made frames."""
+
+import math
+
+import pandas as pd
+import pytest
+from figure_helpers import long_rows, profile
+
+from gatebench.report import stability as stability_tables
+from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
+from gatebench.stability.metrics import CLASSES, METRICS
+
+
+def test_norm_curves_take_medians_over_seeds_and_the_widest_deciles():
+    curves = stability_tables.norm_curves(pd.DataFrame(profile(seeds=3))).set_index("back")
+    at = curves.loc[4]
+    assert at["norm"] == pytest.approx(-3.9)
+    assert (at["low"], at["high"]) == (pytest.approx(-5.0), pytest.approx(-2.8))
+    assert at["bound"] == pytest.approx(-1.9)
+    assert at["seeds"] == 3
+
+
+def test_norm_figure_shows_the_norm_in_decades_with_ribbon_and_bound():
+    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(profile(seeds=1))))
+    line = next(trace for trace in figure.data if trace.customdata is not None)
+    assert line.y[8] == pytest.approx(-8 / math.log(10))
+    assert sum(trace.fill == "toself" for trace in figure.data) == 1
+    assert sum(trace.line.dash == "dot" and len(trace.x) > 1 for trace in figure.data) == 1
+    assert "10⁻²" in figure.layout.yaxis.ticktext
+    assert "steps" in figure.layout.xaxis.title.text
+
+
+def test_norm_figure_marks_where_a_gradient_becomes_exactly_zero():
+    rows = profile(seeds=1)
+    for entry in rows:
+        if entry["lag"] >= 5 and entry["metric"] != "log_norm_bound":
+            entry["value"] = -math.inf
+    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    cross = next(trace for trace in figure.data if trace.marker.symbol == "x")
+    assert list(cross.x) == [4]
+    assert "exactly 0 from 5 back on" in cross.hovertemplate
+
+
+def test_depth_profiles_count_layers_back_from_the_output():
+    rows = [
+        long_rows(gate="swiglu_ffn", metric="log_depth_gradient_norm", index=layer, value=float(layer - 4))
+        for layer in range(5)
+    ]
+    curves = stability_tables.norm_curves(pd.DataFrame(rows))
+    assert dict(zip(curves["back"], curves["norm"], strict=True)) == {0: 0, 1: -1, 2: -2, 3: -3, 4: -4}
+    assert norm_figure(curves).layout.xaxis.title.text == "layers back from the output"
+
+
+def test_a_stack_of_layers_does_not_flatten_the_gates_with_time():
+    rows = profile(seeds=1, lags=9, slope=-1.0) + profile(seeds=1, lags=9, slope=-1.0, gate="gru")
+    rows += profile(seeds=1, lags=9, slope=-1.0, gate="rnn_tanh")
+    rows += [
+        long_rows(gate="swiglu_ffn", metric="log_depth_gradient_norm", index=layer, value=100.0 * (layer - 4))
+        for layer in range(5)
+    ]
+    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    titles = [note.text for note in figure.layout.annotations]
+    assert titles == ["gru", "lstm", "rnn_tanh", "swiglu_ffn"]
+    lowest = {title: axis.range[0] for title, axis in zip(titles, figure.select_yaxes(), strict=True)}
+    assert lowest["gru"] == lowest["lstm"] == lowest["rnn_tanh"] > -6
+    assert lowest["swiglu_ffn"] < -170
+    assert len(list(figure.select_yaxes(row=3))) == 1  # on a row of its own, beside nothing
+
+
+def test_case_summary_takes_the_most_severe_class_and_keeps_infinite_half_lives():
+    rows = [long_rows(metric="half_life", index=i, value=value) for i, value in enumerate((2.0, 4.0, math.inf))]
+    rows += [long_rows(metric="class", label=label, seed=seed) for seed, label in enumerate(("stable", "vanished"))]
+    summary = stability_tables.case_summary(pd.DataFrame(rows)).iloc[0]
+    assert summary["label"] == "vanished"
+    assert (summary["half_life"], summary["half_life_high"]) == (4.0, math.inf)
+    figure = summary_figure(stability_tables.case_summary(pd.DataFrame(rows)))
+    assert "never" in figure.layout.xaxis.ticktext
+
+
+def test_lyapunov_of_one_seed_has_two_standard_errors_and_of_several_a_t_interval():
+    one = [long_rows(metric="largest_lyapunov", value=-0.5, standard_error=0.01)]
+    summary = stability_tables.case_summary(pd.DataFrame(one)).iloc[0]
+    assert (summary["lyapunov_low"], summary["lyapunov_high"]) == (pytest.approx(-0.52), pytest.approx(-0.48))
+    two = [*one, long_rows(metric="largest_lyapunov", value=-0.3, standard_error=0.01, seed=1)]
+    summary = stability_tables.case_summary(pd.DataFrame(two)).iloc[0]
+    assert summary["lyapunov"] == pytest.approx(-0.4)
+    assert summary["lyapunov_high"] - summary["lyapunov"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    dots = [
+        trace
+        for trace in summary_figure(stability_tables.case_summary(pd.DataFrame(two))).data
+        if trace.error_x.array is not None
+    ]
+    assert dots[-1].error_x.array[0] == pytest.approx(1.2706, rel=1e-3)
+
+
+def test_saturation_is_shown_by_letter_and_side():
+    rows = [
+        long_rows(metric="saturation_low", part="f", value=0.1),
+        long_rows(metric="saturation_high", part="f", value=0.3),
+        long_rows(metric="saturation_tanh", part="g", value=0.2),
+    ]
+    table = stability_tables.saturation_table(pd.DataFrame(rows))
+    assert dict(zip(zip(table["letter"], table["side"], strict=True), table["share"], strict=True)) == {
+        ("f", "below 0.1"): 0.1, ("f", "above 0.9"): 0.3, ("g", "beyond ±0.99 (tanh)"): 0.2,
+    }  # fmt: skip
+    bars = [trace for trace in saturation_figure(table).data if trace.x[0] is not None]
+    assert sorted((bar.x[0], bar.y[0]) for bar in bars) == [("f", 0.1), ("f", 0.3), ("g", 0.2)]
+
+
+def test_the_stability_names_used_here_are_those_of_the_metrics_table():
+    used = {"half_life", "reach", "largest_lyapunov", "class", *stability_tables.SATURATION}
+    for norm, bound in stability_tables.CURVES.values():
+        used |= {norm, f"{norm}_p10", f"{norm}_p90"} | ({bound} if bound else set())
+    assert used <= set(METRICS)
+    assert stability_tables.CLASSES == CLASSES
