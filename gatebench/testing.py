@@ -9,6 +9,7 @@ Every check runs in a worker process, so that one that crashes or hangs is a fai
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gatebench.conformance.kit import CHECKS, Check, CheckResult
 from gatebench.errors import UserError, unknown
@@ -27,14 +28,18 @@ def check_implementation(
     device: str = "cpu",
     threads: int = 1,
     plugins: Sequence[str | Path] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[CheckResult]:
     """Run the kit on a plugin file or an implementation by name, for all gates it does unless `gates` names some.
 
-    checks: ids to run, all unless given; fast: only the most telling ones; plugins: further files to import. Returns one CheckResult per implementation,
-    gate and check, in the kit's order; status "passed", "failed" or "not applicable", message in words, seconds.
-    Raises UserError for unknown names and a plugin that cannot be imported.
+    checks: ids to run, all unless given; fast: only the most telling ones; plugins: further files to import; options:
+    by gate or implementation, {"compile": {"chunk": 4}}. Returns one CheckResult per implementation, gate and check, in
+    the kit's order; status "passed", "failed" or "not applicable", message in words, seconds.
+    Raises UserError for unknown names and options, and for a plugin that cannot be imported.
     """
-    return list(run_checks(_targets(target, gates, plugins), check_ids(fast, checks), device=device, threads=threads))
+    return list(
+        run_checks(_targets(target, gates, plugins, options), check_ids(fast, checks), device=device, threads=threads)
+    )
 
 
 def conformance_tests(
@@ -47,6 +52,7 @@ def conformance_tests(
     device: str = "cpu",
     threads: int = 1,
     plugins: Sequence[str | Path] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[..., None]:
     """Return a test function, parametrised over gates and checks, to be bound to a name that begins with `test`.
 
@@ -66,7 +72,7 @@ def conformance_tests(
     def worst(gate: str, check: str) -> CheckResult:
         """Return the result of a file's only implementation, or the worst of its several ones."""
         if gate not in found:
-            targets = _targets(target, [gate], plugins)
+            targets = _targets(target, [gate], plugins, options)
             found[gate] = list(run_checks(targets, ids, device=device, threads=threads))
         return min((result for result in found[gate] if result.check == check), key=_severity)
 
@@ -92,9 +98,12 @@ def _severity(result: CheckResult) -> int:
     return ("failed", "passed", "not applicable").index(result.status)
 
 
-def _targets(target: str | Path, gates: Sequence[str], plugins: Sequence[str | Path]) -> list[Target]:
+def _targets(
+    target: str | Path, gates: Sequence[str], plugins: Sequence[str | Path],
+    options: Mapping[str, Mapping[str, Any]] | None,
+) -> list[Target]:  # fmt: skip
     files = [*map(Path, plugins), *([Path(target)] if str(target).endswith(".py") else [])]
-    targets = find_targets(discover(files), str(target), gates)
+    targets = find_targets(discover(files), str(target), gates, options)
     missing = set(gates) - {entry.gate for entry in targets}
     if missing:
         raise UserError("gates", f"{target} does not do {', '.join(sorted(missing))}", "gates that it does", "take them out")  # fmt: skip

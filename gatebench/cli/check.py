@@ -18,6 +18,7 @@ def command(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     plugin: options.Plugins = None,
+    option: options.Options = None,
     as_json: options.Json = False,
 ) -> None:
     """Check an implementation against the conformance kit, one gate after the other.
@@ -36,7 +37,7 @@ def command(
     options.known_names("--device", "device", device, DEVICES)
     ids = check_ids(fast, options.names(only))
     files = [*(plugin or []), *([Path(target)] if target.endswith(".py") else [])]
-    targets = find_targets(discover(files), target, options.names(gate))
+    targets = find_targets(discover(files), target, options.names(gate), options.options_by_name(option))
     found = run_checks(targets, ids, device=device, threads=threads, stop_at_first=fast, progress=for_terminal())
     results = list(found)
     print_checks(results, {id: (check.sentence, check.hint) for id, check in CHECKS.items()}, as_json)

@@ -15,6 +15,7 @@ from gatebench.measure import subject as subjects
 from gatebench.measure.reference import Reference, compute, named_tensors, worst_eager
 from gatebench.measure.subject import Tensors
 from gatebench.measure.tolerance import RELATIVE_LIMIT, TensorError, judge, largest_value
+from gatebench.options import OptionValue
 from gatebench.shape import Shape
 
 SMALL = Shape(batch=3, seq_len=6, input_size=5, hidden_size=7)
@@ -31,13 +32,14 @@ _MORE_DRAWS = 8  # of eager's error before anything is called wrong: in small te
 
 @dataclass(frozen=True)
 class Trial:
-    """An implementation, a gate with its options bound, a device and a number of threads."""
+    """An implementation with its options, a gate with its options bound, a device and a number of threads."""
 
     entry: Implementation
     gate: Gate
     device: str = "cpu"
     threads: int = 1
     plugins: tuple[str, ...] = ()  # files that a fresh process must import to know the implementation
+    options: tuple[tuple[str, OptionValue], ...] = ()  # of the implementation
 
     @property
     def has_time(self) -> bool:
@@ -74,6 +76,7 @@ class Trial:
         return Case(
             gate=self.gate.name, implementation=self.entry.name, shape=shape or self.shape, dtype=dtype or self.dtype,
             device=self.device, threads=self.threads, mode=mode, seed=seed, gate_options=options,
+            implementation_options=self.options,
         )  # fmt: skip
 
     def params(self, case: Case) -> Tensors:

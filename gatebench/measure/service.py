@@ -150,20 +150,25 @@ class Service:
         return {"rows": rows, "seconds": time.perf_counter() - started}
 
     def check(
-        self, gate: str, check: str, options: Mapping[str, Any] | None = None, device: str = "cpu",
+        self, gate: str, check: str, options: Mapping[str, Mapping[str, Any]] | None = None, device: str = "cpu",
         implementation: str | None = None,
     ) -> Answer:  # fmt: skip
-        """Run one check of the conformance kit, on this worker's implementation unless another is named."""
+        """Run one check of the conformance kit, on this worker's implementation unless another is named.
+
+        options: those of the "gate" and of the "implementation", by name.
+        """
         from gatebench.conformance import Trial, run_check
 
         self.subject = None
-        name = implementation or self.implementation
-        key = (name, gate, tuple(sorted((options or {}).items())), device)
+        name, given = implementation or self.implementation, {"gate": {}, "implementation": {}, **(options or {})}
+        own = tuple(sorted(given["implementation"].items()))
+        key = (name, gate, tuple(sorted(given["gate"].items())), own, device)
         if self.trial is None or self.trial[0] != key:
             entry = self.registry.implementation(name, gate)
             if entry is None:
                 raise Failure("unsupported", f"{name} does not do {gate}")
-            self.trial = key, Trial(entry, gates.get(gate, **(options or {})), device, self.thread_count, self.plugins)
+            bound = gates.get(gate, **given["gate"])
+            self.trial = key, Trial(entry, bound, device, self.thread_count, self.plugins, own)
         return run_check(self.trial[1], check).to_json()
 
     def _prepared(self) -> Subject:

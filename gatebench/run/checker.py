@@ -1,13 +1,15 @@
 """Run the conformance kit in worker processes: a check that crashes or hangs its process is a failed check."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gatebench.catalogue import Catalogue
 from gatebench.conformance.kit import CHECKS, CheckResult
 from gatebench.contract import Failure
 from gatebench.errors import UserError, unknown
+from gatebench.options import OptionValue
 from gatebench.run.environment import shared_memory_bytes
 from gatebench.run.fleet import start_worker
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
@@ -18,17 +20,22 @@ TIMEOUT_S = 300.0  # of one check; compiling takes most of it
 
 @dataclass(frozen=True)
 class Target:
-    """One implementation and one gate that the kit looks at, and the plugin files that give them."""
+    """One implementation and one gate that the kit looks at, their options, and the plugin files that give them."""
 
     implementation: str
     gate: str
     files: tuple[str, ...] = ()
+    gate_options: tuple[tuple[str, OptionValue], ...] = ()
+    implementation_options: tuple[tuple[str, OptionValue], ...] = ()
 
 
-def find_targets(catalogue: Catalogue, wanted: str, gates: Sequence[str] = ()) -> list[Target]:
+def find_targets(
+    catalogue: Catalogue, wanted: str, gates: Sequence[str] = (), options: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Target]:
     """Return what `gatebench check WANTED` means: the implementations of a plugin file, or one by name; all its gates.
 
-    Raises UserError for an unknown name, a broken plugin, and gates that the implementation does not do.
+    options: by gate or implementation. Raises UserError for an unknown name or option, a broken plugin, and gates that
+    the implementation does not do.
     """
     path = Path(wanted)
     if path.suffix == ".py":
@@ -49,8 +56,16 @@ def find_targets(catalogue: Catalogue, wanted: str, gates: Sequence[str] = ()) -
     for gate in gates:
         if gate not in catalogue.gates:
             raise unknown("-g", "gate", gate, catalogue.gates)
+    given = options or {}
+    for name in given:
+        if name not in (*names, *(gates or catalogue.gates)):
+            raise unknown("-o", "gate or implementation", name, [*names, *(gates or catalogue.gates)])
     targets = [
-        Target(name, gate, tuple(str(file) for file in (*catalogue.files.get(name, ()), *catalogue.files.get(gate, ()))))
+        Target(
+            name, gate, tuple(str(file) for file in (*catalogue.files.get(name, ()), *catalogue.files.get(gate, ()))),
+            catalogue.check_options("-o", gate, given.get(gate, {})),
+            catalogue.check_implementation_options("-o", name, given.get(name, {})),
+        )
         for name in names for gate in gates or catalogue.gates if _does(catalogue, name, gate)
     ]  # fmt: skip
     if not targets:
@@ -89,9 +104,11 @@ def run_checks(
                     if worker is None or not worker.alive or started_for != (target.implementation, target.files):
                         worker = _replace(worker, target, device, threads)
                         started_for = (target.implementation, target.files)
-                    result = CheckResult(
-                        **worker.request("check", timeout_s, gate=target.gate, check=id, device=device)
+                    options = {"gate": dict(target.gate_options), "implementation": dict(target.implementation_options)}
+                    answer = worker.request(
+                        "check", timeout_s, gate=target.gate, check=id, device=device, options=options
                     )
+                    result = CheckResult(**answer)
                 except Failure as failure:
                     status = "not applicable" if failure.status in ("unavailable", "unsupported") else "failed"
                     result = CheckResult(target.implementation, target.gate, id, status, failure.reason)

@@ -13,6 +13,9 @@ from cli_helpers import one_line
         (("numba", "-g", "mylab:x"), "-g: unknown gate 'mylab:x'"),
         (("gone.py",), "plugin gone.py: no such file"),
         (("eager", "--device", "gpu"), "--device: unknown device 'gpu'"),
+        (("native", "-g", "lstm", "-o", "lstm.layers=2"), "-o: gate lstm: unknown option 'layers'"),
+        (("native", "-g", "lstm", "-o", "gru.num_layers=2"), "-o: unknown gate or implementation 'gru'"),
+        (("compile", "-g", "lstm", "-o", "compile.chunk=0"), "-o: compile: chunk = 0 is out of range"),
     ],
 )
 def test_bad_input_is_one_line(gb, arguments, line):
