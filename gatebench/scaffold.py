@@ -1,5 +1,6 @@
 """Write a plugin that works at once, and its test: what `gatebench new` puts into a folder."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,11 @@ FAMILIES = ("recurrent", "scan", "glu", "highway", "channel", "convolution", "at
 _WITH_TIME = ("recurrent", "scan")
 _NAME = re.compile(r"^[a-z][a-z0-9_]*:[a-z][a-z0-9_]*$")
 
-_IMPLEMENTATION = '''"""{name}: {gate} made faster. It computes the reference's own formula until you write yours.
+_IMPLEMENTATION = '''r"""{name}: {gate} made faster. It computes the reference's own formula until you write yours.
 
 {doc}
+
+    {equation}
 """
 
 import gatebench
@@ -99,7 +102,7 @@ from pathlib import Path
 from gatebench.testing import conformance_tests
 
 # expected_failures={{"determinism": "sums by atomics"}} names what is broken on purpose, and why.
-test_conformance = conformance_tests(Path(__file__).with_name("{file}"), gates=["{gate}"])
+test_conformance = conformance_tests(Path(__file__).with_name("{file}"), gates=["{gate}"]{plugins})
 '''
 
 _TEST_OF_GATE = '''"""Does {name} keep the rules of a gate? Its own forward is checked against itself in float64. Run with pytest."""
@@ -112,18 +115,23 @@ test_conformance = conformance_tests("eager", gates=["{name}"], plugins=[Path(__
 '''
 
 
-def write_implementation(name: str, gate: Mapping[str, Any], into: Path) -> tuple[Path, Path]:
+def write_implementation(
+    name: str, gate: Mapping[str, Any], into: Path, plugin: Path | None = None
+) -> tuple[Path, Path]:
     """Write <name>.py and test_<name>.py for an implementation of `gate` (as a catalogue describes it); returns both.
 
-    Raises UserError for a name that is not vendor:name, and for files that exist.
+    plugin: the file that gives the gate, where it is not built in. Raises UserError for a name that is not vendor:name,
+    and for files that exist.
     """
     function = _short(name)
     lines = [f"inputs   {_shapes(gate['inputs'])}", f"params   {_shapes(gate['parameters'])}"]
     text = _IMPLEMENTATION.format(
-        name=name, gate=gate["name"], function=function, doc=gate["doc"],
+        name=name, gate=gate["name"], function=function, doc=gate["doc"], equation=gate["equation"],
         shapes="".join(f"    {line}\n" for line in lines),
     )  # fmt: skip
-    test = _TEST_OF_IMPLEMENTATION.format(name=name, gate=gate["name"], file=f"{function}.py")
+    beside = "" if plugin is None else os.path.relpath(plugin.resolve(), into.resolve())
+    plugins = f', plugins=[Path(__file__).parent / "{beside}"]' if beside else ""
+    test = _TEST_OF_IMPLEMENTATION.format(name=name, gate=gate["name"], file=f"{function}.py", plugins=plugins)
     return _write(into, function, text, test)
 
 
@@ -150,7 +158,7 @@ def _write(into: Path, function: str, text: str, test: str) -> tuple[Path, Path]
     paths = into / f"{function}.py", into / f"test_{function}.py"
     for path in paths:
         if path.exists():
-            raise UserError("new", f"{path} exists", "a folder without it", "choose another name, or --into")
+            raise UserError("new", f"{path} exists", "a folder that does not have it yet is accepted", "choose another name, or another folder with --into")  # fmt: skip
     try:
         into.mkdir(parents=True, exist_ok=True)
         for path, content in zip(paths, (text, test), strict=True):

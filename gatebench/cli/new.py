@@ -16,20 +16,26 @@ def implementation(
     name: Annotated[str, typer.Argument(help="vendor:name, e.g. mylab:fused.")],
     gate: Annotated[str, typer.Option("--gate", "-g", help="The gate that it computes.")],
     into: Folder = Path(),
+    plugin: Annotated[
+        Path | None, typer.Option("--plugin", help="The file that gives the gate, where it is your own.")
+    ] = None,
 ) -> None:
     """Write an implementation of a gate: the reference's own formula, to be made faster."""
     from gatebench.run.discover import discover
     from gatebench.scaffold import write_implementation
 
-    catalogue = discover()
+    catalogue = discover([plugin] if plugin else [])
     options.known_names("--gate", "gate", gate, catalogue.gates)
-    _say(*write_implementation(name, catalogue.gates[gate], into), f"gatebench check {{}} -g {gate}")
+    more = f" --plugin {plugin}" if plugin else ""
+    _say(*write_implementation(name, catalogue.gates[gate], into, plugin), f"gatebench check {{}} -g {gate}{more}")
 
 
 @app.command("gate")
 def gate(
     name: Annotated[str, typer.Argument(help="vendor:name, e.g. mylab:leaky_rnn.")],
-    family: Annotated[str, typer.Option("--family", help="recurrent, glu, ...")],
+    family: Annotated[
+        str, typer.Option("--family", help="recurrent, scan, glu, highway, channel, convolution or attention.")
+    ],
     into: Folder = Path(),
 ) -> None:
     """Write a gate of your own: parameters and formula; eager and compile run it at once."""

@@ -37,6 +37,7 @@ def _is(trial: Trial, found: Tensor, params: Tensors, inputs: Tensors) -> bool:
     "The blocks along a weight's first axis are in the gate's order.",
     "Frameworks differ: torch i, f, g, o and r, z, n; ONNX i, o, f, c and z, r, h; Keras i, f, c, o and z, r, h.",
     fast=True,
+    explains=True,
 )
 def gate_order(trial: Trial) -> None:
     params, inputs, found = _outputs(trial)
@@ -68,6 +69,7 @@ def _permute(trial: Trial, name: str, value: Tensor, order: tuple[int, ...]) -> 
     "The value and the gate are not taken for one another.",
     "F.glu gates by the second half; many SwiGLU layers activate the first.",
     fast=True,
+    explains=True,
 )
 def halves_in_order(trial: Trial) -> None:
     params, inputs, found = _outputs(trial)
@@ -86,6 +88,7 @@ def halves_in_order(trial: Trial) -> None:
     "The reset gate acts where this GRU has it: after the recurrent product, r ⊙ (U h + b), or before it, U (r ⊙ h).",
     "torch, cuDNN and Keras' default reset after; Wikipedia, ONNX's default and the first paper's last version before.",
     fast=True,
+    explains=True,
 )
 def reset_form(trial: Trial) -> None:
     _other_gru(trial, "reset", "resets {theirs} the recurrent product, and this gate resets {mine} it")
@@ -96,6 +99,7 @@ def reset_form(trial: Trial) -> None:
     "The update gate z keeps the old state, h = z ⊙ h' + (1 - z) ⊙ n, or adds the new one, as this gate has it.",
     "Lecture notes and Haiku add; torch, cuDNN, Keras, ONNX and Flax keep.",
     fast=True,
+    explains=True,
 )
 def what_z_keeps(trial: Trial) -> None:
     _other_gru(trial, "z", "lets z {theirs}, and in this gate it must {mine}")

@@ -27,6 +27,7 @@ class Check:
     hint        what most often breaks it
     run         raises CheckFailed or NotApplicable; may return a note
     fast        part of `gatebench check --fast`
+    explains    a failure says which mistake makes other checks fail
     gradients   concerns only implementations that can be differentiated
     time        concerns only gates with time
     device      the device it needs, or None for any
@@ -37,6 +38,7 @@ class Check:
     hint: str
     run: "Callable[[Trial], str | None]"
     fast: bool = False
+    explains: bool = False
     gradients: bool = False
     time: bool = False
     device: str | None = None
@@ -64,7 +66,7 @@ CHECKS: dict[str, Check] = {}
 def check(
     id: str, sentence: str, hint: str, **settings: Any
 ) -> "Callable[[Callable[[Trial], str | None]], Callable[[Trial], str | None]]":
-    """Register a function as the check `id`; settings: fast, gradients, time, device."""
+    """Register a function as the check `id`; settings: fast, explains, gradients, time, device."""
 
     def register(run: "Callable[[Trial], str | None]") -> "Callable[[Trial], str | None]":
         assert id not in CHECKS, id

@@ -208,7 +208,11 @@ class Bound:
                 if value.is_leaf:
                     value.requires_grad_(True)
         given = subjects.swap_time_and_batch(self.trial.gate, inputs) if self.swapped else inputs
-        outputs = dict(self.prepared.forward(self.prepared.leaves, given))
+        outputs = self.prepared.forward(self.prepared.leaves, given)
+        if not isinstance(outputs, Mapping):
+            names = ", ".join(self.trial.output_names(self.case))
+            raise CheckFailed(f"returns a {type(outputs).__name__}; return a dict of tensors: {names}")
+        outputs = dict(outputs)
         subjects.synchronize(self.case.device)
         if self.swapped:
             axes = {name: self.trial.gate.time_axis(name) for name in outputs}

@@ -42,7 +42,8 @@ for _dtype in ("float32", "bfloat16", "float64"):
     check(
         f"gradients-{_dtype}",
         f"Gradients of every input and of every gate's block agree with the float64 reference in {_dtype}.",
-        "The message names the tensor, its gate block and the first step that differs.",
+        "Where outputs are right, the backward is not: the derivative of an activation, a factor that the product rule "
+        "gives, the order in which gradients are returned, a sum over steps or rows that is missing.",
         fast=_dtype == "float32",
         gradients=True,
     )(_values(_dtype, gradients=True))

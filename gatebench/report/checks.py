@@ -6,6 +6,7 @@ from typing import Any
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json
 
+_MANY = 3  # failures that may well have one cause
 _MARKS = {"passed": "ok", "failed": "FAILED", "not applicable": "–"}
 
 
@@ -30,7 +31,10 @@ def _block(name: str, results: Sequence[Any], rules: dict[str, tuple[str, str]])
         if result.status == "failed":
             sentence, hint = rules[result.check]
             notes += [f"{result.check}, {result.gate}: {result.message}", f"    the rule: {sentence}", f"    look at: {hint}"]  # fmt: skip
+    failed = [result for result in results if result.status == "failed"]
+    if len(failed) > _MANY:
+        notes.append(f"mend {failed[0].check} first, then check again: one mistake fails many checks")
     counts = {status: sum(result.status == status for result in results) for status in _MARKS}
     seconds = sum(result.seconds for result in results)
-    notes.append(", ".join(f"{count} {status}" for status, count in counts.items()) + f", {seconds:.0f} s")
+    notes.append(", ".join(f"{count} {status}" for status, count in counts.items()) + f", {seconds:.0f} s in checks")
     return Block(f"{name}: does it keep the rules?", ("check", *gates), tuple(rows), tuple(notes), numbers=False)

@@ -48,7 +48,9 @@ def find_targets(
             )
         names = [name for name, files in catalogue.files.items() if path.resolve() in files and name in catalogue.implementations]  # fmt: skip
         if not names:
-            raise UserError(f"plugin {path.name}", "gives no implementation", "a decorated function", "gatebench new implementation NAME --gate lstm")  # fmt: skip
+            own = [name for name, files in catalogue.files.items() if path.resolve() in files]
+            next_step = f"gatebench check eager -g {own[0]} --plugin {wanted}" if own else "gatebench new implementation NAME --gate lstm"  # fmt: skip
+            raise UserError(f"plugin {path.name}", "gives no implementation", "a function decorated by gatebench.implementation is one", next_step)  # fmt: skip
     elif wanted in catalogue.implementations:
         names = [wanted]
     else:
@@ -91,14 +93,22 @@ def run_checks(
     targets: Iterable[Target], ids: Sequence[str], *, device: str = "cpu", threads: int = 1, stop_at_first: bool = False,
     progress: Progress | None = None, timeout_s: float = TIMEOUT_S,
 ) -> Iterator[CheckResult]:  # fmt: skip
-    """Yield the result of each check of each target; one worker per implementation, a new one after each death."""
+    """Yield the result of each check of each target; one worker per implementation, a new one after each death.
+
+    stop_at_first: after a failure, only those further checks whose failure explains it.
+    """
     targets, progress = list(targets), progress or Silent()
     progress.start(float(len(targets) * len(ids)))
     worker: WorkerProcess | None = None
     started_for: tuple[str, tuple[str, ...]] | None = None
+    stopping = False
     try:
         for target in targets:
+            if stopping:
+                return
             for id in ids:
+                if stopping and not CHECKS[id].explains:
+                    continue
                 progress.say(f"{target.implementation} {target.gate}: {id}")
                 try:
                     if worker is None or not worker.alive or started_for != (target.implementation, target.files):
@@ -113,9 +123,9 @@ def run_checks(
                     status = "not applicable" if failure.status in ("unavailable", "unsupported") else "failed"
                     result = CheckResult(target.implementation, target.gate, id, status, failure.reason)
                 progress.advance(1.0)
-                yield result
-                if stop_at_first and result.status == "failed":
-                    return
+                if not stopping or result.status == "failed":
+                    yield result
+                stopping = stopping or (stop_at_first and result.status == "failed")
     finally:
         progress.stop()
         if worker is not None:

@@ -22,6 +22,13 @@ def test_bad_input_is_one_line(gb, arguments, line):
     assert one_line(gb("check", *arguments)).startswith(line)
 
 
+def test_a_file_that_gives_only_a_gate_is_told_how_to_check_it(gb):
+    assert gb("new", "gate", "mylab:leaky", "--family", "recurrent").code == 0
+    one_line(
+        gb("check", "leaky.py"), "gives no implementation", "gatebench check eager -g mylab:leaky --plugin leaky.py"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

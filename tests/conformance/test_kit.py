@@ -14,6 +14,8 @@ from gatebench.conformance import Trial, run_check, settings
 from gatebench.conformance.kit import CHECKS
 from gatebench.errors import UserError
 from gatebench.registry import default_registry
+from gatebench.run.checker import check_ids, find_targets, run_checks
+from gatebench.run.discover import discover
 from gatebench.testing import check_implementation, conformance_tests
 
 ROOT = Path(gatebench.__file__).resolve().parents[1]
@@ -30,6 +32,14 @@ def late(params, inputs, gate):
     x = inputs["x"].clone()
     x[3:] += 1.0
     return gate.forward(params, {**inputs, "x": x})
+
+@gatebench.implementation("lab:swaps", gates=["swiglu"])
+def swaps(params, inputs, gate):
+    return gate.forward(params, {"value": inputs["gate"], "gate": inputs["value"]})
+
+@gatebench.implementation("lab:bare", gates=["bilinear"])
+def bare(params, inputs):
+    return inputs["value"] * inputs["gate"]
 
 @gatebench.implementation("lab:squeezes", gates=["glu"])
 def squeezes(params, inputs, gate):
@@ -168,6 +178,18 @@ def test_the_fast_kit_stops_at_the_first_failure_and_exits_with_3(plugin):
     assert "the rule: Gradients of every input" in shown
 
 
+def test_the_fast_kit_goes_on_to_what_explains_the_failure(plugin):
+    (swaps,) = find_targets(discover([plugin]), str(plugin), ["swiglu"])
+    found = list(run_checks([swaps], check_ids(fast=True), stop_at_first=True))
+    assert [(result.check, result.status) for result in found] == [("values-float32", "failed"), ("halves-in-order", "failed")]  # fmt: skip
+    assert found[1].message == "value and gate are swapped"
+
+
+def test_an_output_that_is_no_dict_says_what_to_return(plugin):
+    (result,) = check_implementation(plugin, ["bilinear"], checks=["values-float32"])
+    assert result.message == "returns a Tensor; return a dict of tensors: output"
+
+
 def test_json_and_exit_code():
     answer = gb("check", "eager", "-g", "glu", "--only", "values-float32,one-row", "--json")
     assert answer.returncode == 0
@@ -207,6 +229,17 @@ def test_what_new_writes_keeps_the_rules_at_once(tmp_path, arguments):
     assert ran.returncode == 0, ran.stdout[-2000:]
     again = gb("new", *arguments, "--into", tmp_path)
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.slow
+def test_an_implementation_of_ones_own_gate_keeps_the_rules_at_once(tmp_path):
+    assert gb("new", "gate", "mylab:leaky", "--family", "recurrent", "--into", tmp_path).returncode == 0
+    own = ("--gate", "mylab:leaky", "--plugin", tmp_path / "leaky.py")
+    answer = gb("new", "implementation", "mylab:fast", *own, "--into", tmp_path / "fast")
+    assert answer.stdout.splitlines()[-1].endswith(f"-g mylab:leaky --plugin {tmp_path / 'leaky.py'}")
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_fast.py"]
+    ran = subprocess.run(tests, cwd=tmp_path / "fast", env=environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-2000:]
 
 
 def test_a_name_that_is_none_is_one_line(tmp_path):
