@@ -51,12 +51,26 @@ def test_arrays_of_bfloat16_are_known():
 # --- errors
 
 
-LSTM = {name: value.detach() for name, value in nn.LSTM(5, 4, num_layers=2).named_parameters()}
+LSTM = {name: value.detach() for name, value in nn.LSTM(5, 4).named_parameters()}
 KERAS_GRU = {"kernel": np.ones((5, 12)), "recurrent_kernel": np.ones((4, 12))}
 
 
 def without(params, *names):
     return {name: value for name, value in params.items() if name not in names}
+
+
+def test_layers_and_directions_are_never_dropped_in_silence():
+    stack = {
+        f"rnn.{name}": value for name, value in nn.LSTM(5, 4, num_layers=2, bidirectional=True).state_dict().items()
+    }
+    with pytest.raises(
+        UserError, match="layers and directions l0, l0_reverse, l1, l1_reverse; accepted: layer and direction"
+    ):
+        gates.convert("lstm", stack, source="torch")
+    assert gates.convert("lstm", stack, source="torch", layer=0)["weight_ih"].shape == (16, 5)
+    node = {"W": np.ones((2, 16, 5)), "R": np.ones((2, 16, 4))}
+    with pytest.raises(UserError, match="W has 2 directions; accepted: direction of one"):
+        gates.convert("lstm", node, source="onnx")
 
 
 @pytest.mark.parametrize(

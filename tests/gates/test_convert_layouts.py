@@ -77,7 +77,7 @@ def test_onnx_lstm_blocks_and_directions():
         "R": 10 * np.stack((first, second))[:, :, None],
         "B": np.stack((np.r_[first, 2 * first], np.r_[second, 2 * second])),
     }
-    assert listed(gates.convert("lstm", params, source="onnx")) == {
+    assert listed(gates.convert("lstm", params, source="onnx", direction="forward")) == {
         "weight_ih": [[1], [3], [4], [2]],
         "weight_hh": [[10], [30], [40], [20]],
         "bias_ih": [1, 3, 4, 2],

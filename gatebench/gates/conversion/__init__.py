@@ -40,8 +40,8 @@ def convert(
     params: Mapping[str, Any],
     *,
     source: str,
-    layer: int = 0,
-    direction: str = "forward",
+    layer: int | None = None,
+    direction: str | None = None,
     forget_bias: float = 1.0,
     update_gate: str | None = None,
 ) -> dict[str, Tensor]:
@@ -58,8 +58,9 @@ def convert(
     textbook     a matrix per gate, W_f (H, I), U_f (H, H), b_f (H,), ...: σ(W x + U h + b); see `textbook.read`
     tensorflow1  kernel (I + H, G·H) and bias of BasicRNNCell, BasicLSTMCell, LSTMCell, GRUCell; see `tensorflow1.read`
 
-    layer, direction  which of torch's; which of ONNX' two directions (a node with one has only that); a gate that has
-                      several layers or directions itself takes all of them from torch, both directions from ONNX
+    layer, direction  which of torch's; which of ONNX' two directions (a node with one has only that): to be said where
+                      there are several; a gate that has several layers or directions itself takes all of them from
+                      torch, both directions from ONNX
     forget_bias       what TensorFlow's LSTM cells add to f beyond the stored bias
     update_gate       what the text's z does: "keeps" the old state, h = z ⊙ h' + (1 - z) ⊙ n, or "adds" the new one,
                       h = (1 - z) ⊙ h' + z ⊙ n; None: what the gate's own z does

@@ -45,8 +45,8 @@ class Given:
 
     where: str
     params: Mapping[str, object]
-    layer: int = 0
-    direction: str = "forward"
+    layer: int | None = None
+    direction: str | None = None
     forget_bias: float = 1.0
     update_gate: str | None = None
     passes: tuple[str, ...] = ()  # of a stack: the endings of all its layers and directions in torch's names

@@ -35,6 +35,8 @@ def read(gate: Gate, given: Given) -> dict[str, Tensor]:
         raise UserError(given.where, f"W has {directions} directions", "accepted: 1 or 2 along the first axis")
     if given.passes and directions != len(given.passes):
         raise UserError(given.where, f"W has {directions} direction", f"accepted: {len(given.passes)}, as the gate has")
+    if not given.passes and directions == 2 and given.direction is None:
+        raise UserError(given.where, "W has 2 directions", "accepted: direction of one", "or gates.get with bidirectional for both")  # fmt: skip
     rows = len(letters) * hidden
     shapes = {"W": (rows, inputs), "R": (rows, hidden), "B": (2 * rows,)}
     shapes |= {"P": (len(PEEPHOLES) * hidden,)} if peephole else {}
