@@ -53,7 +53,7 @@ gpu:
 	run=$$?; [ $$run = 130 ] && run=0; [ $$checks = 0 ] || exit $$checks; exit $$run
 
 docs: .venv/dev.installed
-	$(BIN)/python docs/gates.py > docs/gates.md.new && mv docs/gates.md.new docs/gates.md
+	for page in gates columns; do $(BIN)/python docs/$$page.py > docs/$$page.new && mv docs/$$page.new docs/$$page.md; done
 
 screenshots: .venv/dev.installed browser
 	$(BIN)/python tests/dashboard/screenshots.py docs/images

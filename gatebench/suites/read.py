@@ -14,35 +14,17 @@ from gatebench.suites.model import SIZES, Measure, Suite
 
 SCHEMA = "gatebench-suite/1"
 
-_TOP = ("schema", "name", "why", "seed", "extends", "plugins", "measure", "cases", "stability")
 _AXES = ("modes", "dtypes", "threads", "cache", "launch")
-_GROUP = (
-    "why",
-    "gates",
-    "implementations",
-    "device",
-    *_AXES,
-    *SIZES,
-    "shapes",
-    "options",
-    "implementation_options",
-    "exclude",
-)
-_STABILITY = (
-    "why",
-    "gates",
-    "options",
-    "init",
-    "inputs",
-    "dtypes",
-    "batch",
-    "seq_len",
-    "input_size",
-    "hidden_size",
-    "seeds",
-)
-
-
+# What the file and its groups may say; docs/suites.md says what it means.
+KEYS = {
+    "suite": ("schema", "name", "why", "seed", "extends", "plugins", "measure", "cases", "stability"),
+    "cases": (
+        "why", "gates", "implementations", "device", *_AXES, *SIZES, "shapes", "options", "implementation_options", "exclude",
+    ),
+    "stability": (
+        "why", "gates", "options", "init", "inputs", "dtypes", "batch", "seq_len", "input_size", "hidden_size", "seeds",
+    ),
+}  # fmt: skip
 _MEASURE_MINIMUM = {"blocks": 1, "rounds": 1, "sample_ms": 0.01, "warmup_s": 0.0, "timeout_s": 0.1, "memory_mb": 0}
 _MAX_ERROR_LIMIT = 4.0  # the strictest dtype's own limit
 
@@ -101,7 +83,7 @@ def suite_from_data(
         raise SuiteError(
             where, f"schema = {raw.get('schema')!r} is no suite", f'accepted: schema = "{SCHEMA}"', "add the line"
         )
-    known_keys(where, raw, _TOP)
+    known_keys(where, raw, KEYS["suite"])
     base = _base(where, raw["extends"], directory, extended_by) if "extends" in raw else None
     name = raw.get("name", Path(where).stem)
     check_type(where, "name", name, str)
@@ -113,13 +95,13 @@ def suite_from_data(
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         raise SuiteError(where, "cases is no list of tables", "accepted: [[cases]]")
     for number, group in enumerate(groups, start=1):
-        check_group(f"{where}: cases[{number}]", group, _GROUP)
+        check_group(f"{where}: cases[{number}]", group, KEYS["cases"])
     stability = raw.get("stability", [])
     stability = [stability] if isinstance(stability, dict) else stability
     if not isinstance(stability, list):
         raise SuiteError(where, f"stability = {stability!r}", "a table is accepted", "write [stability]")
     for group in stability:
-        check_group(f"{where}: stability", group, _STABILITY)
+        check_group(f"{where}: stability", group, KEYS["stability"])
     measure = _measure(where, raw.get("measure", {}), base.measure if base else Measure())
     plugins = raw.get("plugins", [])
     if not isinstance(plugins, list) or not all(isinstance(plugin, str) for plugin in plugins):
