@@ -76,6 +76,8 @@ class Catalogue:
             return "unavailable", f"{case.implementation} for {case.gate} is {_NOT_YET}"
         if not entries:
             return "unsupported", f"{case.implementation} does not do {case.gate}"
+        if case.threads > self.cores:
+            return "unsupported", f"{case.threads} threads, and this machine gives {self.cores} cores"
         checks = (("device", case.device), ("dtype", case.dtype), ("mode", case.mode))
         for what, value in checks:
             if value not in entries[0][f"{what}s"]:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MANY = 24  # names that a line can hold
+
 
 class UserError(Exception):
     """Bad usage, a broken suite or a broken store: exit code 2, one line, never a traceback."""
@@ -35,8 +37,11 @@ def suggest(name: str, choices: Iterable[str]) -> str:
 def unknown(
     where: str, kind: str, name: object, choices: Iterable[str], error: type[UserError] = UserError
 ) -> UserError:
-    """Build the error for a name that is not among `choices`, with the closest one suggested."""
+    """Build the error for a name that is not among `choices`, with the closest one suggested.
+
+    Of many choices only their number is told where one of them is close.
+    """
     known = sorted(str(choice) for choice in choices)
-    return error(
-        where, f"unknown {kind} {name!r}", f"accepted: {', '.join(known) or 'none'}", suggest(str(name), known)
-    )
+    close = suggest(str(name), known)
+    accepted = f"one of {len(known)}" if close and len(known) > _MANY else ", ".join(known)
+    return error(where, f"unknown {kind} {name!r}", f"accepted: {accepted or 'none'}", close)

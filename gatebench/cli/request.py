@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatebench.cli.options import names, sizes
-from gatebench.errors import SuiteError, UserError
+from gatebench.errors import UserError
 from gatebench.run.execute import Request
 from gatebench.suites import SCHEMA, Narrowing, find_suite, read_suite, suite_from_data
 
@@ -88,16 +88,22 @@ _FLAGS = {
 
 
 @contextmanager
-def flags_named() -> Iterator[None]:
-    """Let an error of a suite that stands for flags name the flag: its user wrote no `cases[1]`."""
+def flags_named(**own: str) -> Iterator[None]:
+    """Let an error of a suite that stands for flags name the flag: its user wrote no `cases[1]`.
+
+    own: what a command calls a key, where that is not the flag of `run`.
+    """
     try:
         yield
-    except SuiteError as error:
-        place, _, key = error.where.rpartition(".")
+    except UserError as error:
         if not error.where.startswith(COMMAND_LINE):
             raise
-        where = _FLAGS.get(key, "run") if place else "run"
-        raise SuiteError(where, error.what, error.accepted, error.next_step) from error
+        # <command line>: cases[1].options: gate lstm
+        place, _, key = error.where.rpartition(".")
+        key, _, owner = key.partition(": ")
+        where = (_FLAGS | own).get(key, "run") if place else "run"
+        where += f": {owner}" if place and owner else ""
+        raise type(error)(where, error.what, error.accepted, error.next_step) from error
 
 
 def as_toml(data: dict[str, Any]) -> str:

@@ -10,13 +10,14 @@ from gatebench.cli import options
 
 
 def command(
-    gates: Annotated[list[str], typer.Argument(help="Gates, e.g. lstm gru.")],
+    gates: Annotated[list[str], typer.Argument(help="Gates, e.g. lstm gru, or lstm,gru.")],
     seq_len: options.SeqLen = "128",
     hidden_size: options.HiddenSize = "64",
     batch: options.Batch = "4",
     init: Annotated[str, typer.Option(help="torch, forget_bias=<number>, chrono; comma-separated.")] = "torch",
     dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16; comma-separated.")] = "float64",
     seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
+    option: options.Options = None,
     plugin: options.Plugins = None,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -31,11 +32,11 @@ def command(
     from gatebench.run import execute
     from gatebench.run.discover import discover
     from gatebench.run.progress import for_terminal
-    from gatebench.suites import SCHEMA, suite_from_data
+    from gatebench.suites import SCHEMA, Narrowing, suite_from_data
 
     group = {
         "why": "asked for on the command line",
-        "gates": list(gates),
+        "gates": [name for text in gates for name in options.names(text)],
         "init": list(options.names(init)),
         "dtypes": list(options.names(dtype)),
         "seq_len": list(options.sizes("--seq-len", seq_len)),
@@ -44,9 +45,10 @@ def command(
         "seeds": seeds,
     }
     data = {"schema": SCHEMA, "name": "command-line", "measure": {}, "cases": [], "stability": [group]}
-    with flags_named():
+    with flags_named(gates="stability"):
         suite = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
-        request = execute.Request(suite, plugins=tuple(plugin or []))
+        narrowing = Narrowing(options=options.options_by_name(option))
+        request = execute.Request(suite, narrowing, plugins=tuple(plugin or []))
         plan = execute.make_plan(request, discover(request.all_plugins()))
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)

@@ -12,7 +12,7 @@ from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json
 from gatebench.store.schema import REFUSALS
 
-_FEW = 4  # refusals of one implementation that are told one by one
+_FEW = 4  # refusals or gates of one implementation that are told one by one
 _SHORT = {"yes": "yes", "never": "–"}
 
 
@@ -38,7 +38,7 @@ def print_dry_run(plan: Any, as_json: bool) -> None:
         f"{_counted(len(plan.cases), 'case')} of {_counted(problems, 'problem')}, {len(runnable)} to be measured, "
         f"{_counted(len(plan.stability), 'stability request')}"
     )
-    long = f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
+    long = f"{seconds / 3600:,.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
     print(f"expected time: about {long} with warm compile caches")
 
 
@@ -53,6 +53,10 @@ def print_verified(measurements: pd.DataFrame, as_json: bool) -> None:
         return
     rows, notes = [], []
     refused: dict[str, list[str]] = {}
+    labels = [f"({text})" if (text := options_label(options)) else "" for options in measurements["gate_options"]]
+    measurements = measurements.assign(
+        gate=(measurements["gate"] + " " + pd.Series(labels, measurements.index)).str.strip()
+    )
     for (gate, implementation), group in measurements.groupby(["gate", "implementation"], sort=False):
         if group["status"].isin(REFUSALS).all():
             refused.setdefault(str(implementation), []).append(str(gate))
@@ -100,13 +104,36 @@ def print_catalogue(catalogue: Any, what: str, as_json: bool) -> None:
         print_block(
             Block(
                 "Implementations",
-                ("implementation", "gates", "dtypes", "devices", "unavailable here"),
+                ("implementation", "gates", "modes", "dtypes", "devices", "unavailable here"),
                 rows,
+                ("which gates: `gatebench list --coverage`, or --json",),
                 numbers=False,
             )
         )
     if what in ("all", "suites"):
         print_block(Block("Suites", ("suite", "why"), tuple(suites.items()), numbers=False))
+
+
+def print_gate(gate: Mapping[str, Any], as_json: bool) -> None:
+    """Print one gate as a catalogue describes it: formula, tensors, options, source and reference code."""
+    if as_json:
+        print_json({"gate": gate})
+        return
+    rows = [
+        (kind, name, str(tuple(size)))
+        for kind, tensors in (("input", gate["inputs"]), ("parameter", gate["parameters"])) for name, size in tensors.items()
+    ]  # fmt: skip
+    rows += [("state", name, f"(1, {width})") for name, width in gate["state"].items()]
+    rows += [("option", name, f"{option['default']}: {option['doc']}") for name, option in gate["options"].items()]
+    notes = (
+        "shapes are those of T = 2 steps, B = 1 row, I = H = 2",
+        f"formula: {gate['equation']}",
+        f"source: {gate['source']}",
+        "reference code:",
+        *(f"    {line}" for line in gate["reference"].splitlines()),
+    )
+    title = f"{gate['name']} ({gate['family']}): {gate['doc'].splitlines()[0]}"
+    print_block(Block(title, ("what", "name", "shape, or default"), tuple(rows), notes, numbers=False))
 
 
 def print_coverage(catalogue: Any, as_json: bool) -> None:
@@ -128,7 +155,7 @@ def _options_text(options: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(f"{name}={option['default']}" for name, option in options.items())
 
 
-def _implementation_cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _implementation_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
     def union(key: str) -> str:
         return ", ".join(dict.fromkeys(value for part in entry["entries"] for value in part[key]))
 
@@ -136,7 +163,9 @@ def _implementation_cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]
     reasons = {device: reason for device, reason in entry["unavailable"].items() if device in claimed}
     missing = "; ".join(f"{device}: {reason}" for device, reason in reasons.items())
     gates = union("gates").replace("*", "all")
-    return gates, union("dtypes"), union("devices"), missing
+    gates = f"{count} gates" if (count := gates.count(",") + 1) > _FEW else gates
+    modes = "forward" if union("modes") == "forward" else "all"
+    return gates, modes, union("dtypes"), union("devices"), missing
 
 
 def print_environment(environment: Mapping[str, Any], as_json: bool) -> None:

@@ -27,7 +27,7 @@ METRICS = (
     "pay_back",
 )
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
-_WIDE = 20  # an interval whose ends are further apart than this factor tells nothing
+_WIDE = 20  # an interval whose ends are further apart than this factor is not worth its digits
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
 Row = Any  # a named tuple of a frame's columns
 
@@ -154,16 +154,21 @@ def _cell(row: Row) -> str:
     """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
     if row.status != "ok":
         return row.status.replace("_", " ")
-    mark = " *" if row.rank == 1 else (" =" if row.tied else "")
-    mark += "?" if mark and row.blocks == 1 else ""  # one block has no interval, so ties cannot be told
-    mark += " ~" if not is_missing(row.unsteady) and bool(row.unsteady) else ""
+    mark = _marks(row)
     if row.case_id == row.baseline_case_id or is_missing(row.speedup):
         return time_text(row.time_ns) + mark
     return speedup_text(row.speedup, row.speedup_low, row.speedup_high) + mark
 
 
+def _marks(row: Any) -> str:
+    """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, as far as they apply, or an empty text."""
+    mark = " *" if row.rank == 1 else (" =" if row.tied else "")
+    mark += "?" if mark and row.blocks == 1 else ""  # one block has no interval, so ties cannot be told
+    return mark + (" ~" if not is_missing(row.unsteady) and bool(row.unsteady) else "")
+
+
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
-    """Return a speed-up with its 95 % interval, e.g. `1.42× [1.38, 1.46]`, `[wide]` where it says nothing; one block has none."""
+    """Return a speed-up with its 95 % interval, e.g. `1.42× [1.38, 1.46]`, `[wide]` where its ends are far apart; one block has none."""
     if is_missing(low) or is_missing(high):
         return f"{significant(value)}×"
     if float(high) > _WIDE * float(low):
@@ -288,11 +293,11 @@ def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
 def _metric(row: pd.Series, metric: str) -> str:
     seconds = row["time_ns"] * 1e-9 if not is_missing(row["time_ns"]) else None
     if metric == "time":
-        return time_text(row["time_ns"])
+        return time_text(row["time_ns"]) + (_marks(row) if row["status"] == "ok" else "")
     if metric == "speedup":
-        return (
-            "–" if is_missing(row["speedup"]) else speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"])
-        )
+        if row["case_id"] == row["baseline_case_id"]:
+            return "baseline"
+        return "–" if is_missing(row["speedup"]) else speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"])  # fmt: skip
     if metric == "error":
         return "–" if is_missing(row["error_ratio"]) else f"{row['error_ratio']:.2g}"
     if metric == "compile":

@@ -71,7 +71,9 @@ class TimeLeft:
             if elapsed > _PACE_FROM_S:
                 pace = min(max(elapsed / max(self.done - done, 1e-9), 1 / _PACE_FACTOR), _PACE_FACTOR)
         left = max(0.0, self.total - self.done) * pace
-        return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
+        if left < 120:
+            return f"about {left:.0f} s left"
+        return f"about {left / 60:.0f} min left" if left < 7200 else f"about {left / 3600:,.0f} h left"
 
 
 class Bar:

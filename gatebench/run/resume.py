@@ -64,6 +64,9 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
             raise StoreError(
                 f"run {run.run_id}", "is complete", "a partial run, or one left in staging", "start a new run"
             )
+        later = [other.run_id for other in load(store).folders if other.manifest.get("resumes") == run.run_id]
+        if later:
+            raise StoreError(f"run {run.run_id}", f"was resumed already, as {later[-1]}", "a run that no other resumes", f"gatebench compare {later[-1]}")  # fmt: skip
         return run.run_id, run
     partial = []
     if store.is_dir():

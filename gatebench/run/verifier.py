@@ -1,5 +1,6 @@
 """Verify a plan's cases without timing them: one worker per implementation, one after the other."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,8 @@ from gatebench.run.runner import Entry, Plan
 
 
 def verify_plan(plan: Plan, progress: Progress) -> pd.DataFrame:
-    """Return one row per case: case_id, gate, implementation, mode, dtype, shape, status, reason, error_ratio, tensor.
+    """Return one row per case: case_id, gate, gate_options (JSON), implementation, mode, dtype, shape, status, reason,
+    error_ratio, tensor.
 
     tensor names the one with the largest error ratio.
     """
@@ -59,7 +61,8 @@ def _verify(plan: Plan, fleet: Fleet, entry: Entry) -> dict[str, Any]:
         entry.fail(failure)
     worst = max(entry.accuracy, key=lambda row: number(row["error_ratio"]) or 0.0, default=None)
     return {
-        "case_id": case.case_id, "gate": case.gate, "implementation": case.implementation, "mode": case.mode,
+        "case_id": case.case_id, "gate": case.gate, "gate_options": json.dumps(dict(case.gate_options)),
+        "implementation": case.implementation, "mode": case.mode,
         "dtype": case.dtype, "shape": str(case.shape), "status": entry.status, "reason": entry.reason,
         "error_ratio": number(worst["error_ratio"]) if worst else None, "tensor": worst["tensor"] if worst else None,
     }  # fmt: skip

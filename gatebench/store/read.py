@@ -48,6 +48,10 @@ class Results:
     folders: tuple[Run, ...]
     problems: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        newest = f", newest {self.folders[-1].run_id}" if self.folders else ""
+        return f"Results({len(self.folders)} runs{newest}, {len(self.problems)} problems)"
+
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run, newest last."""

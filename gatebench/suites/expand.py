@@ -170,7 +170,12 @@ def _gates_named(where: str, given: Iterable[str], catalogue: Catalogue) -> list
 
 def _implementations(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
     names = texts(where, group, "implementations", ["*"])
-    _known(f"{where}.implementation_options", "implementation", group.get("implementation_options", {}), catalogue)
+    for name, options in group.get("implementation_options", {}).items():
+        if name in catalogue.gates:
+            raise SuiteError(f"{where}.implementation_options", f"gate {name!r} is not asked for", f"a gate of {', '.join(group['gates'])} or an implementation is accepted", "ask for it, or drop its options")  # fmt: skip
+        _known(f"{where}.implementation_options", "implementation", [name], catalogue)
+        for choice in _option_axes(options):
+            catalogue.check_implementation_options(f"{where}.implementation_options", name, choice)
     if "*" in names:
         return list(catalogue.implementations)
     _known(f"{where}.implementations", "implementation", names, catalogue)
@@ -256,6 +261,8 @@ def _check_narrowing(narrowing: Narrowing, catalogue: Catalogue) -> Narrowing:
             raise unknown(
                 "-o", "gate or implementation", name, [*catalogue.gates, *catalogue.implementations], SuiteError
             )
+        check = catalogue.check_options if name in catalogue.gates else catalogue.check_implementation_options
+        check("-o", name, narrowing.options[name])
     for flag, kind, values, choices in (
         ("-m", "mode", narrowing.modes, MODES),
         ("--dtype", "dtype", narrowing.dtypes, DTYPES),

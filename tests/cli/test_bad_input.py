@@ -49,7 +49,7 @@ def test_a_wrong_flag_is_one_line(gb, name):
 
 OTHER_VERBS = {
     "unknown verb": (("rnu",), ["gatebench: No such command 'rnu'", "'run'"]),
-    "list of what": (("list", "gatess"), ["list: unknown kind 'gatess'", "'gates'?"]),
+    "list of what": (("list", "gatess"), ["list: unknown kind or gate 'gatess'", "'gates'?"]),
     "compare without a store": (("compare",), ["store results: no such folder", "gatebench run quick"]),
     "verify an unknown gate": (("verify", "-g", "lst"), ["unknown gate 'lst'", "'lstm'?"]),
     "verify an unknown suite": (("verify", "qick"), ["unknown suite 'qick'"]),

@@ -65,7 +65,7 @@ def test_a_broken_plugin_that_nothing_names_is_said_on_stderr(gb):
     ("name", "text", "reason"),
     [
         ("typo.py", "import gatebench\n@gatebench.implementation('lab:x', gates=['lstmm'])\ndef f(params, inputs): return {}\n",
-         "unknown gate of lab:x 'lstmm'; accepted: attention_gate"),
+         "unknown gate of lab:x 'lstmm'; accepted: one of 50; did you mean 'lstm'?"),
         ("leaves.py", "import sys\nsys.exit(7)\n", "SystemExit: 7"),
         ("notes.txt", "hello", "is no Python file"),
     ],

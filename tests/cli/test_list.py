@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from cli_helpers import call
+from cli_helpers import call, one_line
 
 from gatebench import gates
 
@@ -20,6 +20,15 @@ def test_every_gate_is_listed_with_family_and_source(listed):
     assert list(found) == gates.names()
     assert all(gate["family"] and gate["source"] != "not given" for gate in found.values())
     assert set(found["lstm"]["inputs"]) == {"x", "h0", "c0"}
+
+
+def test_one_gate_is_shown_whole(listed):
+    found = json.loads(listed("gru", "--json").out)["gate"]
+    assert (found["name"], list(found["inputs"])) == ("gru", ["x", "h0"])
+    text = " ".join(listed("geglu_tanh").out.split())
+    for part in ("input value (1, 2, 2)", r"u = \mathrm{gate}", "arXiv 1606.08415", "0.044715 * gate * gate * gate"):
+        assert part in text
+    one_line(listed("gates_"), "list: unknown kind or gate 'gates_'", "'gates'?")
 
 
 def test_coverage_says_yes_or_why_not(listed):

@@ -40,7 +40,11 @@ def rows(*found):
     names = ["gate", "implementation", "status", "reason"]
     frame = pd.DataFrame(found, columns=pd.Index(names))
     return frame.assign(
-        error_ratio=frame["status"].eq("ok") * 1.0, tensor="output", dtype="float32", case_id=frame["gate"]
+        gate_options="{}",
+        error_ratio=frame["status"].eq("ok") * 1.0,
+        tensor="output",
+        dtype="float32",
+        case_id=frame["gate"],
     )
 
 
