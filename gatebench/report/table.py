@@ -154,17 +154,17 @@ def _cell(row: Row) -> str:
     """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
     if row.status != "ok":
         return row.status.replace("_", " ")
-    mark = _marks(row)
+    mark = _marks(row.rank, row.tied, row.blocks, row.unsteady)
     if row.case_id == row.baseline_case_id or is_missing(row.speedup):
         return time_text(row.time_ns) + mark
     return speedup_text(row.speedup, row.speedup_low, row.speedup_high) + mark
 
 
-def _marks(row: Any) -> str:
+def _marks(rank: int, tied: bool, blocks: int, unsteady: Any) -> str:
     """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, as far as they apply, or an empty text."""
-    mark = " *" if row.rank == 1 else (" =" if row.tied else "")
-    mark += "?" if mark and row.blocks == 1 else ""  # one block has no interval, so ties cannot be told
-    return mark + (" ~" if not is_missing(row.unsteady) and bool(row.unsteady) else "")
+    mark = " *" if rank == 1 else (" =" if tied else "")
+    mark += "?" if mark and blocks == 1 else ""  # one block has no interval, so ties cannot be told
+    return mark + (" ~" if not is_missing(unsteady) and bool(unsteady) else "")
 
 
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
@@ -293,7 +293,9 @@ def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
 def _metric(row: pd.Series, metric: str) -> str:
     seconds = row["time_ns"] * 1e-9 if not is_missing(row["time_ns"]) else None
     if metric == "time":
-        return time_text(row["time_ns"]) + (_marks(row) if row["status"] == "ok" else "")
+        return time_text(row["time_ns"]) + (
+            _marks(row["rank"], row["tied"], row["blocks"], row["unsteady"]) if row["status"] == "ok" else ""
+        )
     if metric == "speedup":
         if row["case_id"] == row["baseline_case_id"]:
             return "baseline"

@@ -6,6 +6,7 @@ import pytest
 from cli_helpers import FLAGS, one_line
 
 FLAG_ERRORS = {
+    "one of many gates": (("-g", "lstn", *FLAGS[2:]), ["-g: unknown gate 'lstn'; accepted: one of 5", "did you mean 'lstm'?"]),
     "unknown gate": (("-g", "swigl", "--batch", 1, "--seq-len", 2, "--hidden-size", 4), ["unknown gate 'swigl'", "'swiglu'?"]),
     "unknown implementation": ((*FLAGS, "-i", "nativ"), ["unknown implementation 'nativ'", "'native'?"]),
     "unknown mode": ((*FLAGS, "-m", "forwrd"), ["unknown mode 'forwrd'", "'forward'?"]),
@@ -15,6 +16,9 @@ FLAG_ERRORS = {
     "negative size": ((*FLAGS, "--seq-len=-3",), ["--seq-len: '-3' is no size"]),
     "options of nothing": ((*FLAGS, "-o", "lstn.num_layers=2"), ["-o: ", "'lstn'"]),
     "option of a gate out of range": (("-g", "lstm", "-i", "eager", "--batch", "1", "--seq-len", "2", "--hidden-size", "2", "-o", "lstm.num_layers=0"), ["num_layers = 0 is out of range", "int from 1"]),
+    "an option that an implementation not asked for does not have": ((*FLAGS, "-o", "compile.chnk=2"), ["-o: compile: unknown option 'chnk'", "'chunk'?"]),
+    "options of a gate not asked for": ((*FLAGS, "-o", "gru.num_layers=2"), ["-o: gate 'gru' is not asked for"]),
+    "option of another type": (("-g", "lstm", *FLAGS[2:], "-o", "lstm.num_layers=two"), ["-o: gate lstm: num_layers = 'two' has type str"]),
     "threads that are none": ((*FLAGS, "--threads", "all"), ["--threads: 'all' is no number of threads"]),
     "size that is none": ((*FLAGS, "--hidden-size", "4,x"), ["--hidden-size: 'x' is no size"]),
     "digits of another script": ((*FLAGS, "--hidden-size", "²"), ["--hidden-size: '²' is no size"]),

@@ -58,6 +58,17 @@ def test_a_named_implementation_must_be_right_where_its_gate_was_named():
     assert verify_exit_code(rows(("gru", "eager", "wrong", "output")), (), ()) == 3
 
 
+def test_more_threads_than_cores_are_unsupported(gb):
+    answer = gb("verify", "-g", "glu", "-i", "eager", "--threads", "999")
+    assert answer.code == 3
+    assert "eager: unsupported: 999 threads, and this machine gives" in answer.out
+
+
+def test_rows_say_the_gates_options(gb):
+    answer = gb("verify", "-g", "swiglu", "-i", "eager", "-o", "swiglu.beta=2.0")
+    assert (answer.code, "swiglu (beta=2.0) eager" in " ".join(answer.out.split())) == (0, True)
+
+
 def test_every_refused_gate_is_told(capsys):
     alike = [(f"gate{number}", "cudnn", "unavailable", "no CUDA device") for number in range(6)]
     each_its_own = [

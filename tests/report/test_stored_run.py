@@ -47,6 +47,18 @@ def test_hiding_rows_changes_no_number(capsys, folder):
     assert any(row["pay_back_calls"] is not None for row in whole.values() if row["implementation"] == "compile")
 
 
+def test_the_long_table_marks_the_fastest_and_names_the_baseline(capsys, folder):
+    lines = [line for line in printed(capsys, folder, long=True).splitlines() if re.match(r"(lstm|glu)/", line)]
+    rows = records(capsys, folder)
+    assert sum(" *" in line for line in lines) == sum(row["rank"] == 1 for row in rows.values()) > 0
+    for line in lines:
+        assert (" baseline " in line) == (line.split()[0] == rows[line.split()[0]]["baseline_case_id"])
+
+
+def test_results_say_shortly_what_they_are(folder):
+    assert repr(load(folder)) == f"Results(1 runs, newest {folder.name}, 0 problems)"
+
+
 def test_the_hidden_baseline_is_still_named_in_the_title(capsys, folder):
     text = printed(capsys, folder, implementations=("numba",), gates=("lstm",))
     assert "lstm, forward, float32, cpu, 2 threads: speed-up over native" in text

@@ -1,11 +1,15 @@
 """What a resumed run keeps of the run before: every block counts, under the new run's id."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from gatebench.analyze.compare import compare
+from gatebench.errors import StoreError
 from gatebench.run.publish import accuracy_rows, measurement_rows, sample_rows
 from gatebench.run.republish import recall_into
+from gatebench.run.resume import resumable
 from gatebench.store.journal import Journal
 from gatebench.store.read import load
 from tests.synthetic import Plan, write_store
@@ -29,6 +33,16 @@ def entries(tmp_path, old):
         yield journal.entries("case")
     finally:
         journal.close()
+
+
+def test_a_run_that_was_resumed_is_not_resumed_again(tmp_path, old):
+    (run_id,) = (run.run_id for run in old.folders)
+    assert resumable(tmp_path, run_id)[0] == run_id
+    (whole,) = write_store(tmp_path, Plan(gates=("glu",), seq_lens=(64,), hidden_sizes=(64,), seed=1))
+    path = tmp_path / "runs" / whole / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "resumes": run_id}))
+    with pytest.raises(StoreError, match=f"run {run_id}: was resumed already, as {whole}; "):
+        resumable(tmp_path, run_id)
 
 
 def tables(entries):
