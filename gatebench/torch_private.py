@@ -1,4 +1,4 @@
-"""The one file that uses private names of torch: compile counters and memory events of the profiler."""
+"""The one file that uses private names of torch: compile counters and modes, memory events of the profiler."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +36,13 @@ def compile_counters() -> CompileCounters:
         cache_hits=autograd["autograd_cache_hit"] + inductor["fxgraph_cache_hit"],
         cache_misses=inductor["fxgraph_cache_miss"],
     )
+
+
+def mode_options(mode: str) -> dict[str, Any]:
+    """Return what torch.compile's `mode` stands for, as its `options`: torch takes one or the other."""
+    from torch._inductor import list_mode_options
+
+    return dict(list_mode_options(mode))
 
 
 def event_names(profile: "torch.autograd.profiler.profile") -> set[str]:

@@ -19,6 +19,7 @@ from gatebench.gates.recurrent.base import State
 from gatebench.gates.recurrent.layers import Layered, RunPass
 from gatebench.options import Option
 from gatebench.shape import Shape
+from gatebench.torch_private import mode_options
 
 OPTIONS = {
     "chunk": Option(8, int, (1, 4096), "steps per compiled graph of a gate with time"),
@@ -97,8 +98,6 @@ def compiled_method(
     Dynamo keeps its graphs by code object and gives up after a few of them; a code object of its own per shape and
     variant keeps them from using up each other's.
     """
-    from torch._inductor import list_mode_options  # takes a second, which no other implementation needs to wait for
-
     bound = getattr(gate, method)
 
     def call(*arguments: Any) -> Any:
@@ -108,4 +107,4 @@ def compiled_method(
     # Inductor (torch 2.13) has a bug on the CPU: a result is written over a buffer that is read later, and gradients of
     # mLSTM, selective scan and QRNN come out wrong. Without such writes they are right, and calls take 1 to 2 % longer.
     settings = {"inplace_buffers": False} if device == "cpu" else {}
-    return torch.compile(own, dynamic=False, options={**list_mode_options(mode), **settings})
+    return torch.compile(own, dynamic=False, options={**mode_options(mode), **settings})
