@@ -27,16 +27,19 @@ def _recurrent(gate: Gate, given: Given) -> dict[str, Tensor]:
     names = {name: name + suffix for name in canonical_shapes(gate, 1, 1)}
     biases = [names["bias_ih"], names["bias_hh"]]
     weights = [name for name in names.values() if name not in biases]
+    others: set[str] = set()
 
     def foreign(name: str) -> bool:
         """Say whether a name is another layer's or direction's, of a stack one that it has too, or a submodule's."""
         end = re.search(r"_l\d+(_reverse)?$", name)
-        others = end is not None and end.group() != suffix and (not given.passes or end.group() in given.passes)
-        return "." in name or others
+        if "." in name or end is None or end.group() == suffix:
+            return "." in name
+        others.add(end.group().removeprefix("_"))
+        return not given.passes or end.group() in given.passes
 
     module = given.module(weights, biases, foreign)
-    if given.layer is None and given.direction is None and len(endings := _endings(given, names["weight_hh"])) > 1:
-        what = f"layers and directions {', '.join(endings)}"
+    if given.layer is None and given.direction is None and others:
+        what = f"layers and directions l0, {', '.join(sorted(others))}"
         raise UserError(given.where, what, "accepted: layer and direction of one", "or gates.get with num_layers, bidirectional for all")  # fmt: skip
     if sum(name in module for name in biases) == 1:
         raise UserError(given.where, f"only one of {' and '.join(biases)}", "accepted: both, or none (bias=False)")
@@ -44,17 +47,6 @@ def _recurrent(gate: Gate, given: Given) -> dict[str, Tensor]:
     shapes = canonical_shapes(gate, module.size(names["weight_ih"], 1, 2), max(hidden, 1))
     found = module.checked({names[name]: shape for name, shape in shapes.items()})
     return {name: found[names[name]] for name in shapes}
-
-
-def _endings(given: Given, first: str) -> list[str]:
-    """Return l0, l0_reverse, l1, ... of the module that has the parameter `first` = weight_hh_l0."""
-    (own,) = (name for name in given.params if name == first or name.endswith(f".{first}"))
-    start = own.removesuffix("_l0")
-    return [
-        name.removeprefix(f"{start}_")
-        for name in given.params
-        if re.fullmatch(rf"{re.escape(start)}_l\d+(_reverse)?", name)
-    ]
 
 
 def _feed_forward(gate: Gate, given: Given) -> dict[str, Tensor]:
