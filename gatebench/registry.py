@@ -169,9 +169,10 @@ class Registry:
         """Return the entry of `name` that serves `gate`, or None where it never does."""
         return next((entry for entry in self.implementations(name) if entry.serves(gate)), None)
 
-    def add_file(self, path: Path) -> tuple[list[str], list[str]]:
-        """Import a plugin file; returns the names of its implementations and gates.
+    def add_file(self, path: Path) -> None:
+        """Import a plugin file and add its implementations and gates.
 
+        Its implementations may do gates that a later file gives; `run.discover` knows all files, and checks the names.
         Raises PluginError for duplicates, and whatever the file itself raises.
         """
         if not path.is_file():
@@ -209,11 +210,6 @@ class Registry:
                 "decorate a function",
             )
         self._add_noted(implementations, gates)
-        for entry in implementations:
-            for gate in entry.gates:
-                if gate != "*" and gate not in self.gate_names():
-                    raise unknown(entry.origin, f"gate of {entry.name}", gate, self.gate_names(), PluginError)
-        return [entry.name for entry in implementations], [cls.name for cls in gates]
 
     def _add_noted(self, implementations: list[Implementation], gates: "list[type[Gate]]") -> None:
         for entry in implementations:

@@ -77,7 +77,10 @@ def numbers(chosen: Slice, axis: str, baseline: str | None) -> pd.DataFrame:
             "blocks": compared["blocks"],
             "samples": compared["samples"],
             f"speed-up over {baseline or 'the baseline'} (95 %)": [
-                times_text(row.speedup, row.speedup_low, row.speedup_high) for row in compared.itertuples()
+                "–"
+                if row.case_id == row.baseline_case_id
+                else times_text(row.speedup, row.speedup_low, row.speedup_high)
+                for row in compared.itertuples()
             ],
         }
     )

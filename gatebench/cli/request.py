@@ -1,11 +1,13 @@
 """From the flags of `run` and `verify` to a request: a suite file, a shipped name, or flags alone."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gatebench.catalogue import Catalogue
 from gatebench.cli.options import names, sizes
 from gatebench.errors import UserError
 from gatebench.run.execute import Request
@@ -68,6 +70,13 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
     data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": cases, "measure": measure}
     parsed = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
     return Request(parsed, Narrowing(glob=flags["glob"], options=hidden), tuple(plugins), read["implementations"])
+
+
+def say_broken_plugins(catalogue: Catalogue, named: list[Path]) -> int:
+    """Say on stderr which plugins cannot be used, and why; returns 3 where one of `named` is among them, else 0."""
+    for path, reason in catalogue.broken.items():
+        print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
+    return 3 if any(path.resolve() in catalogue.broken for path in named) else 0
 
 
 def _groups(group: dict[str, Any], gates: tuple[str, ...], options: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def command(
     Exit codes: 0 all well, 2 bad usage, 3 a case was wrong or failed, or an
     implementation named with -i, or a plugin, cannot run, 130 interrupted (what was measured is kept).
     """
-    from gatebench.cli.request import build_request, flags_named
+    from gatebench.cli.request import build_request, flags_named, say_broken_plugins
     from gatebench.report.exit_code import exit_code, stability_exit_code
     from gatebench.report.listings import print_dry_run
     from gatebench.report.stored_run import View, print_run
@@ -55,7 +55,7 @@ def command(
     from gatebench.run.resume import resume as resume_run
 
     where = store_path(store)
-    broken = False
+    broken = 0
     columns = options.known_names("--metrics", "metric", metrics, METRICS)
     if resume is not None:
         options.goes_alone("--resume", {
@@ -79,9 +79,7 @@ def command(
             catalogue = discover(request.all_plugins(), ceilings=not dry_run)
             plan = execute.make_plan(request, catalogue)
         options.check_baseline(baseline, plan)
-        broken = any(path.resolve() in catalogue.broken for path in plugin or [])
-        for path, reason in catalogue.broken.items():
-            print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
+        broken = say_broken_plugins(catalogue, plugin or [])
         if dry_run:
             print_dry_run(plan, as_json)
             return
@@ -89,4 +87,4 @@ def command(
     results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json), fresh=True)
     code = exit_code(results.measurements, outcome.named, outcome.interrupted)
     code = code or stability_exit_code(results.stability, outcome.interrupted)
-    sys.exit(code or (3 if broken else 0))  # a plugin that was named and cannot be used
+    sys.exit(code or broken)

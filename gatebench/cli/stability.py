@@ -26,7 +26,7 @@ def command(
 
     Exit codes: 0 all well, 2 bad usage, 3 a combination failed, 130 interrupted.
     """
-    from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named
+    from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named, say_broken_plugins
     from gatebench.report.exit_code import stability_exit_code
     from gatebench.report.stored_run import print_stability
     from gatebench.run import execute
@@ -49,7 +49,9 @@ def command(
         suite = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
         narrowing = Narrowing(options=options.options_by_name(option))
         request = execute.Request(suite, narrowing, plugins=tuple(plugin or []))
-        plan = execute.make_plan(request, discover(request.all_plugins()))
+        catalogue = discover(request.all_plugins())
+        plan = execute.make_plan(request, catalogue)
+    broken = say_broken_plugins(catalogue, plugin or [])
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
-    sys.exit(stability_exit_code(results.stability, outcome.interrupted))
+    sys.exit(stability_exit_code(results.stability, outcome.interrupted) or broken)

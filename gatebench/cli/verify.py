@@ -39,7 +39,7 @@ def command(
 
     Exit codes: 0 all right, 2 bad usage, 3 something is wrong or failed.
     """
-    from gatebench.cli.request import build_request, flags_named
+    from gatebench.cli.request import build_request, flags_named, say_broken_plugins
     from gatebench.report.exit_code import verify_exit_code
     from gatebench.report.listings import print_verified
     from gatebench.run.discover import discover
@@ -57,7 +57,9 @@ def command(
     flags = given if suite else {**given, **{key: given[key] or value for key, value in SMALL.items()}}
     with flags_named():
         request = build_request(suite, flags, {}, plugin or [])
-        plan = make_plan(request, discover(request.all_plugins()))
+        catalogue = discover(request.all_plugins())
+        plan = make_plan(request, catalogue)
+    broken = say_broken_plugins(catalogue, plugin or [])
     measurements = verify_plan(plan, for_terminal())
     print_verified(measurements, as_json)
-    sys.exit(verify_exit_code(measurements, options.names(gate), options.names(implementation)))
+    sys.exit(verify_exit_code(measurements, options.names(gate), options.names(implementation)) or broken)

@@ -79,6 +79,17 @@ def test_a_plugin_of_the_command_line_that_cannot_be_used_is_said_and_exit_3(gb,
     assert [row["status"] for row in json.loads(answer.out)["measurements"]] == ["ok"]
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [("verify", *FLAGS), ("stability", "rnn_tanh", "--seq-len", "4", "--hidden-size", "2", "--store", "elsewhere")],
+    ids=lambda verb: verb[0],
+)
+def test_verify_and_stability_say_so_too(gb, calm, verb):
+    Path("empty.py").write_text("x = 1\n")
+    answer = gb(*verb, "--plugin", "empty.py")
+    assert (answer.code, "plugin empty.py: cannot be used: " in answer.err) == (3, True)
+
+
 def test_a_gate_of_a_broken_plugin_is_one_line_with_the_reason(gb):
     Path("leaky.py").write_text("import gatebench\n@gatebench.gate('lab:leaky', family='glu')\nclass Leaky: pass\nraise ValueError('no')\n")  # fmt: skip
     flags = ("-g", "lab:leaky", *FLAGS[2:])

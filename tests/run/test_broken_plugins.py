@@ -81,6 +81,44 @@ def test_a_name_that_two_files_give_is_an_error_that_names_both(catalogue, tmp_p
         discover([tmp_path / "first.py", tmp_path / "second.py"])
 
 
+OWN_GATE = """
+import gatebench
+from gatebench.gates import Cost, Gate
+
+@gatebench.gate("lab:double", family="glu", equation="y = 2 x", source="a test")
+class Double(Gate):
+    \"\"\"Doubles its input.\"\"\"
+    def input_shapes(self, shape): return {"x": (shape.batch, shape.hidden_size)}
+    def parameters(self, shape): return {}
+    def forward(self, params, inputs): return {"output": 2 * inputs["x"]}
+    def cost(self, shape, mode, dtype): return Cost(shape.batch * shape.hidden_size, 0, 1)
+"""
+FOR_BOTH = """
+import gatebench
+
+@gatebench.implementation("lab:fast", gates=["glu", "lab:double"])
+def fast(params, inputs, gate): return gate.forward(params, inputs)
+"""
+
+
+@pytest.mark.parametrize("order", [("own.py", "fast.py"), ("fast.py", "own.py")], ids=["gate first", "gate last"])
+def test_an_implementation_of_a_gate_that_another_file_gives(tmp_path, mark, order):
+    (tmp_path / "own.py").write_text(OWN_GATE)
+    (tmp_path / "fast.py").write_text(FOR_BOTH)
+    catalogue = discover([tmp_path / name for name in order])
+    # The worker meets `glu` first, and needs no file but fast.py for it.
+    cases = [case("lab:fast"), case("lab:fast", gate="lab:double"), case("eager", gate="lab:double")]
+    rows = run(tmp_path / "store", plan(catalogue, cases))
+    assert [(row["status"], row["reason"]) for row in rows] == 3 * [("ok", None)]
+
+
+def test_an_implementation_of_a_gate_that_no_file_gives_is_unavailable(tmp_path):
+    (tmp_path / "fast.py").write_text(FOR_BOTH)
+    catalogue = discover([tmp_path / "fast.py"])
+    assert catalogue.broken[tmp_path / "fast.py"].startswith("fast.py:4: unknown gate of lab:fast 'lab:double'")
+    assert catalogue.refusal(case("lab:fast"))[0] == "unavailable"
+
+
 def test_a_plugin_may_import_its_neighbours(tmp_path, mark):
     (tmp_path / "beside.py").write_text("NAME = 'lab:beside'\n")
     (tmp_path / "uses.py").write_text("import gatebench\nfrom beside import NAME\n@gatebench.implementation(NAME, gates=['glu'])\ndef forward(params, inputs): return {}\n")  # fmt: skip
