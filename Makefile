@@ -5,6 +5,8 @@ STORE ?= results
 OUT ?= results
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
+# Tests compute on one thread each (tests/conftest.py), so they run side by side, a file on one core.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 # The command of `make gpu` must end within 9 minutes; SIGTERM publishes what was measured.
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
@@ -19,7 +21,7 @@ dashboard: .venv/dashboard.installed
 	@$(BIN)/gatebench dashboard --store $(STORE)
 
 test: .venv/dev.installed browser
-	$(PYTEST) -m "not slow and not cuda and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "not slow and not cuda and not exhaustive"
 
 # Inductor compiles on one core: such tests run side by side, with one thread each.
 slow: .venv/dev.installed browser

@@ -77,6 +77,7 @@ def survives_spawn(trial: Trial) -> None:
         require(mine.poll(_SPAWN_S), f"no result from a spawned process within {_SPAWN_S:g} s")
         found = mine.recv()
     except EOFError:
+        child.join()
         found = f"it ended with status {child.exitcode}"
     finally:
         child.kill()

@@ -15,6 +15,12 @@ from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path abov
 SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128, 256), hidden_sizes=(64, 128, 256))
 
 
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch):
+    """Take back what AppTest leaves as `__main__`: a process that multiprocessing spawns later would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture(scope="session")
 def one_run(tmp_path_factory):
     """A store with one run: two gates, five implementations, failures with reasons, stability."""
