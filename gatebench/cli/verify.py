@@ -60,6 +60,9 @@ def command(
         catalogue = discover(request.all_plugins())
         plan = make_plan(request, catalogue)
     broken = say_broken_plugins(catalogue, plugin or [])
-    measurements = verify_plan(plan, for_terminal())
+    measurements, interrupted = verify_plan(plan, for_terminal())
     print_verified(measurements, as_json)
-    sys.exit(verify_exit_code(measurements, options.names(gate), options.names(implementation)) or broken)
+    if interrupted:
+        print(f"verify: interrupted after {len(measurements)} of {len(plan.cases)} cases", file=sys.stderr)
+    code = verify_exit_code(measurements, options.names(gate), options.names(implementation), interrupted)
+    sys.exit(code or broken)

@@ -17,12 +17,16 @@ def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: b
     return 3 if bool((failed | refused).any()) else 0
 
 
-def verify_exit_code(measurements: pd.DataFrame, gates: tuple[str, ...], implementations: tuple[str, ...]) -> int:
+def verify_exit_code(
+    measurements: pd.DataFrame, gates: tuple[str, ...], implementations: tuple[str, ...], interrupted: bool
+) -> int:
     """Return 3 where something is wrong or failed, or a named implementation was right nowhere that it was asked.
 
     gates, implementations: named by the user; where gates are, an implementation must compute each of them, in some
     dtype and mode. Columns: gate, status, implementation.
     """
+    if interrupted:
+        return 130
     right = measurements[measurements["status"] == "ok"]
     for name in implementations:
         done = set(right.loc[right["implementation"] == name, "gate"])

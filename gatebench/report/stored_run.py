@@ -1,8 +1,10 @@
 """Print one stored run: its table, a row per case, its stability; as text or JSON."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.text import Text
@@ -150,22 +152,40 @@ def _stability_failures(stability: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _stability_block(stability: pd.DataFrame) -> Block:
-    rows = []
-    for row in case_summary(stability).to_dict("records"):
-        lyapunov = (
-            "–"
-            if is_missing(row["lyapunov"])
-            else f"{row['lyapunov']:.4f} ({row['lyapunov_low']:.4f} to {row['lyapunov_high']:.4f})"
+    """Return a row per case; what all rows share stands in the title."""
+    cases = case_summary(stability).to_dict("records")
+    names = [
+        {
+            "gate": " ".join(filter(None, (row["gate"], (text := options_label(row["options"])) and f"({text})"))),
+            "init": str(row["init"]), "dtype": str(row["dtype"]), "seeds": str(row["seeds"]),
+            "shape": f"T{row['seq_len']} B{row['batch']} H{row['hidden_size']}",
+        }
+        for row in cases
+    ]  # fmt: skip
+    numbers = [
+        (
+            "–" if is_missing(row["label"]) else str(row["label"]),
+            _steps(row["half_life"]), _steps(row["reach"]), _lyapunov(row),
         )
-        options = options_label(row["options"])
-        rows.append((
-            row["gate"] + (f" ({options})" if options else ""), str(row["init"]), str(row["dtype"]),
-            f"T{row['seq_len']} B{row['batch']} H{row['hidden_size']}", _steps(row["half_life"]), _steps(row["reach"]),
-            lyapunov, str(row["label"] or "–"), str(row["seeds"]),
-        ))  # fmt: skip
-    header = ("gate", "init", "dtype", "shape", "half-life", "reach", "Lyapunov (nats/step)", "class", "seeds")
-    title = "Do gradients survive? (half-life and reach in steps)"
-    return Block(title, header, tuple(rows), _stability_failures(stability))
+        for row in cases
+    ]  # fmt: skip
+    words = {"init": "{} init", "dtype": "{}", "seeds": "{} seeds"}
+    shared = [key for key in words if len({row[key] for row in names}) == 1]
+    title = "Do gradients survive? (half-life, reach in steps; Lyapunov ± 95 %"
+    title += (
+        "".join(f"{', ' if place else '; '}{words[key].format(names[0][key])}" for place, key in enumerate(shared))
+        + ")"
+    )
+    kept = [key for key in (names[0] if names else ()) if key not in shared]
+    rows = [(*(row[key] for key in kept), *rest) for row, rest in zip(names, numbers, strict=True)]
+    header = (*kept, "class", "half-life", "reach", "Lyapunov (nats/step)")
+    return Block(title, header, tuple(rows), _stability_failures(stability), names=len(kept))
+
+
+def _lyapunov(row: Mapping[str, Any]) -> str:
+    if is_missing(row["lyapunov"]):
+        return "–"
+    return f"{row['lyapunov']:.3f} ± {(row['lyapunov_high'] - row['lyapunov_low']) / 2:.3f}"
 
 
 def _steps(value: float | None) -> str:

@@ -40,7 +40,8 @@ class Block:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
-    numbers: bool = True  # columns after the first are numbers, aligned right; else words
+    numbers: bool = True  # columns after `names` are numbers, aligned right; else words
+    names: int = 1  # first columns, which say what a row is: they stand in every part of a folded table
     unfolded: bool = False  # as wide as it is, whatever the terminal
 
 

@@ -61,19 +61,20 @@ def print_block(block: Block) -> None:
 
 
 def _parts(block: Block, out: Console) -> list[Table]:
-    """Return the table; one of numbers that is too wide in parts of as many columns as fit, the first column in each."""
+    """Return the table; one of numbers that is too wide in parts of as many columns as fit, its names in each."""
     columns = len(block.header)
     if not block.header or not block.numbers:
         return [_table(block, range(columns))] if block.header else []
     if block.unfolded:
         out.width = max(out.width, _width(_table(block, range(columns)), out))
-    parts, first = [], 1
+    names = range(block.names)
+    parts, first = [], block.names
     while first < columns:
         last = columns
         # A single column that is too wide is folded by the table itself.
-        while last > first + 1 and _width(_table(block, [0, *range(first, last)]), out) > out.width:
+        while last > first + 1 and _width(_table(block, [*names, *range(first, last)]), out) > out.width:
             last -= 1
-        parts.append(_table(block, [0, *range(first, last)]))
+        parts.append(_table(block, [*names, *range(first, last)]))
         first = last
     return parts
 
@@ -86,8 +87,9 @@ def _table(block: Block, columns: Iterable[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     columns = list(columns)
     for number in columns:
-        justify = "right" if block.numbers and number else "left"
-        table.add_column(Text(block.header[number]), justify=justify, overflow="fold", no_wrap=number == 0)
+        names = number < block.names
+        justify = "left" if names or not block.numbers else "right"
+        table.add_column(Text(block.header[number]), justify=justify, overflow="fold", no_wrap=names)
     for row in block.rows:
         table.add_row(*(Text(row[number]) for number in columns))
     return table

@@ -12,19 +12,23 @@ from gatebench.run.progress import Progress
 from gatebench.run.protocol import number
 from gatebench.run.runner import Entry, Plan
 
+COLUMNS = (
+    "case_id", "gate", "gate_options", "implementation", "mode", "dtype", "shape", "status", "reason", "error_ratio",
+    "tensor",
+)  # fmt: skip
 
-def verify_plan(plan: Plan, progress: Progress) -> pd.DataFrame:
-    """Return one row per case: case_id, gate, gate_options (JSON), implementation, mode, dtype, shape, status, reason,
-    error_ratio, tensor.
 
-    tensor names the one with the largest error ratio.
+def verify_plan(plan: Plan, progress: Progress) -> tuple[pd.DataFrame, bool]:
+    """Return one row per case and whether Ctrl-C came before the last; columns COLUMNS.
+
+    gate_options is JSON; tensor names the one with the largest error ratio.
     """
 
     def settings(case: Any) -> WorkerSettings:
         files = tuple(str(file) for file in plan.catalogue.plugin_files(case))
         return WorkerSettings(case.implementation, files, case.threads, plan.memory_bytes, case.device)
 
-    rows = []
+    rows, interrupted = [], False
     progress.start(len(plan.cases))
     groups: dict[Any, list[Any]] = {}
     for case in plan.cases:
@@ -39,10 +43,13 @@ def verify_plan(plan: Plan, progress: Progress) -> pd.DataFrame:
                     progress.advance(1)
             finally:
                 fleet.close()
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
         progress.stop()
     order = {case.case_id: place for place, case in enumerate(plan.cases)}
-    return pd.DataFrame(sorted(rows, key=lambda row: order[row["case_id"]]))
+    rows.sort(key=lambda row: order[row["case_id"]])
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS)), interrupted
 
 
 def _verify(plan: Plan, fleet: Fleet, entry: Entry) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def _run_row(run: Run) -> dict[str, Any]:
 def load(path: str | Path = "results") -> Results:
     """Read a store (or one run folder) and return Results; broken runs are left out and named in `problems`.
 
-    Runs that another run resumes are hidden. Raises StoreError where `path` does not exist.
+    Runs that another run resumes are hidden. Raises StoreError where `path` does not exist, or lies inside
+    a store.
     """
     path = Path(path)
     if (path / "manifest.json").is_file():
@@ -129,6 +130,8 @@ def load(path: str | Path = "results") -> Results:
         raise StoreError(
             f"store {path}", "no such folder", "a folder with runs/ or reference/", "run `gatebench run quick`"
         )
+    if not any((path / name).is_dir() for name in FOLDERS) and any(path.glob("*/manifest.json")):
+        raise StoreError(f"store {path}", "holds run folders itself", "a folder with runs/ or reference/", f"give {path.parent}")  # fmt: skip
     problems: list[str] = []
     runs: list[Run] = []
     for folder in run_folders(path):

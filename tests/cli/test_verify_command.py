@@ -50,12 +50,31 @@ def rows(*found):
 
 def test_a_named_implementation_must_be_right_where_its_gate_was_named():
     found = rows(("lstm", "numba", "ok", None), ("lstm", "numba", "unsupported", "no bfloat16"), ("gru", "numba", "unavailable", "not yet"))  # fmt: skip
-    assert verify_exit_code(found, (), ("numba",)) == 0
-    assert verify_exit_code(found, ("lstm",), ("numba",)) == 0
-    assert verify_exit_code(found, ("lstm", "gru"), ("numba",)) == 3
-    assert verify_exit_code(found, ("gru",), ()) == 0
-    assert verify_exit_code(rows(("gru", "numba", "unavailable", "not yet")), (), ("numba",)) == 3
-    assert verify_exit_code(rows(("gru", "eager", "wrong", "output")), (), ()) == 3
+    assert verify_exit_code(found, (), ("numba",), False) == 0
+    assert verify_exit_code(found, ("lstm",), ("numba",), False) == 0
+    assert verify_exit_code(found, ("lstm", "gru"), ("numba",), False) == 3
+    assert verify_exit_code(found, ("gru",), (), False) == 0
+    assert verify_exit_code(rows(("gru", "numba", "unavailable", "not yet")), (), ("numba",), False) == 3
+    assert verify_exit_code(rows(("gru", "eager", "wrong", "output")), (), (), False) == 3
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_what_was_verified_before_an_interrupt_is_printed(capsys, monkeypatch, done):
+    from gatebench.run import verifier
+
+    verify, calls = verifier._verify, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) > done:
+            raise KeyboardInterrupt
+        return verify(*arguments)
+
+    monkeypatch.setattr(verifier, "_verify", interrupted)
+    answer = call(capsys, monkeypatch, "verify", "-g", "glu", "-i", "eager", "--dtype", "float32")
+    assert answer.code == 130
+    assert answer.err.splitlines()[-1] == f"verify: interrupted after {done} of 4 cases"
+    assert ("1 ok" in answer.out) == bool(done)
 
 
 def test_more_threads_than_cores_are_unsupported(gb):

@@ -7,7 +7,7 @@ import pytest
 
 from gatebench.errors import UserError
 from gatebench.report import stored_run
-from gatebench.report.stored_run import View, print_run
+from gatebench.report.stored_run import View, print_run, print_stability
 from gatebench.store.read import load
 from tests.synthetic import Plan, write_store
 
@@ -126,6 +126,25 @@ def test_the_gradient_line_stands_once_per_gate_and_many_tables_end_in_a_summary
 def test_stability_of_hidden_gates_is_hidden_in_json_too(capsys, folder):
     found = json.loads(printed(capsys, folder, as_json=True, gates=("glu",)))
     assert {row["gate"] for row in found["stability"]} == {"glu"}
+
+
+def test_a_folded_stability_table_says_in_each_part_what_a_row_is(capsys, monkeypatch, folder):
+    title, header, *rows = stability_table(capsys, monkeypatch, folder, 100)
+    assert title.endswith("; 3 seeds)")  # what all rows share stands there, and only there
+    assert header.split()[:5] == ["gate", "init", "dtype", "shape", "class"]
+    names = {tuple(re.split(r"  +", row)[:4]) for row in rows}
+    assert len(names) == len(rows) > 4
+    parts = [line for line in stability_table(capsys, monkeypatch, folder, 60) if line.startswith(("lstm", "glu"))]
+    assert len(parts) == 4 * len(rows)
+    assert {tuple(re.split(r"  +", line)[:4]) for line in parts} == names
+
+
+def stability_table(capsys, monkeypatch, folder, columns):
+    """Return the title and the lines of print_stability's table, without rules and notes."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_stability(folder, as_json=False)
+    lines = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    return [line for line in lines if not line.startswith(("─", " "))]
 
 
 def test_what_failed_in_stability_is_printed_with_its_reason(capsys, monkeypatch, folder):

@@ -132,3 +132,9 @@ def test_an_empty_store_has_empty_tables_with_all_columns(tmp_path):
     assert {len(frame) for frame in frames(results).values()} == {0}
     assert list(results.samples.columns) == [column.name for column in TABLES["samples"]]
     assert len(results.runs) == 0
+
+
+def test_a_folder_inside_a_store_is_no_store(tmp_path):
+    write(tmp_path, 1)
+    with pytest.raises(StoreError, match=r"runs: holds run folders itself; .*; give "):
+        load(tmp_path / "runs")
