@@ -5,8 +5,8 @@ STORE ?= results
 OUT ?= results
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
-# Tests compute on one thread each (tests/conftest.py), so they run side by side, a file on one core.
-PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+# Tests compute on one thread each (tests/conftest.py), so they run side by side.
+PARALLEL := -n logical --maxprocesses 8
 # The command of `make gpu` must end within 9 minutes; SIGTERM publishes what was measured.
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
@@ -21,12 +21,11 @@ dashboard: .venv/dashboard.installed
 	@$(BIN)/gatebench dashboard --store $(STORE)
 
 test: .venv/dev.installed browser
-	$(PYTEST) $(PARALLEL) -m "not slow and not cuda and not exhaustive"
+	$(PYTEST) $(PARALLEL) --dist loadfile -m "not slow and not cuda and not exhaustive"
 
-# Inductor compiles on one core: such tests run side by side, with one thread each.
 slow: .venv/dev.installed browser
-	OMP_NUM_THREADS=1 $(PYTEST) -n logical --dist worksteal -m "slow and compiles"
-	$(PYTEST) -m "slow and not compiles and not cuda"
+	$(PYTEST) $(PARALLEL) --dist worksteal -m "slow and not alone and not cuda"
+	$(PYTEST) -m "slow and alone"
 
 # Beside .venv's own packages, not among them: an installed plugin takes part in all that gatebench lists and measures.
 test-examples: .venv/examples.installed
@@ -36,8 +35,7 @@ ci: lint test slow test-examples
 
 # The whole kit on every gate in every implementation, torch.compile too: an hour of compiling.
 check-all: .venv/dev.installed
-	$(PYTEST) tests/conformance/test_kit.py -m "exhaustive and not compiles"
-	OMP_NUM_THREADS=1 $(PYTEST) -n logical --dist worksteal tests/conformance/test_kit.py -m "exhaustive and compiles"
+	$(PYTEST) $(PARALLEL) --dist worksteal tests/conformance/test_kit.py -m exhaustive
 
 lint: .venv/dev.installed
 	$(BIN)/ruff check .

@@ -120,7 +120,6 @@ def test_one_gate_of_each_family_is_compiled_by_ci():
     assert sorted(gates.get(name).family for name in ONE_OF_EACH_FAMILY) == sorted({gates.get(name).family for name in gates.names()})  # fmt: skip
 
 
-@pytest.mark.compiles
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "gate", [pytest.param(name, marks=[pytest.mark.slow] * (name in ONE_OF_EACH_FAMILY)) for name in gates.names()]

@@ -27,7 +27,7 @@ ODD = {
     "I=1": Shape(batch=2, seq_len=3, input_size=1, hidden_size=6),
 }
 
-SLOW = (pytest.mark.slow, pytest.mark.compiles)
+SLOW = pytest.mark.slow
 # Who refuses one hidden unit, and in which words.
 NO_SINGLE_UNIT = {("eager", "lstm_layernorm"): "cell_norm = False", ("native", "lstm_projected"): "below hidden_size"}
 

@@ -36,6 +36,7 @@ def run_in(clone, line, home, timeout=FIRST_RUN_S):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_readmes_commands_work_as_printed(clone, tmp_path_factory):
     home = tmp_path_factory.mktemp("caches")
     lines = commands()
@@ -49,6 +50,7 @@ def test_the_readmes_commands_work_as_printed(clone, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_installing_twice_installs_nothing(clone):
     done = subprocess.run(["make", "--dry-run", ".venv/dashboard.installed"], cwd=clone, capture_output=True, text=True)
     assert "up to date" in done.stdout

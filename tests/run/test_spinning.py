@@ -94,6 +94,7 @@ def neighbour_ns(fleet, neighbour, spins):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_time_of_a_spinning_workers_neighbour_does_not_move(catalogue, tmp_path, mark):
     fleet = spinning_fleet(catalogue, tmp_path)
     neighbour, spins = case("eager"), case("bad:spins")
