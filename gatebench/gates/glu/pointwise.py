@@ -98,11 +98,11 @@ class SwiGLU(PointwiseGLU):
 
 
 class Bilinear(PointwiseGLU):
-    """Bilinear unit: output = value ⊙ gate, a GLU without the sigmoid. Mnih & Hinton 2007; Shazeer 2020, eq. 5."""
+    """Bilinear unit: output = value ⊙ gate, a GLU without the sigmoid. Mnih & Hinton 2007; Shazeer 2020, eq. 4."""
 
     name = "bilinear"
     equation = r"y = \mathrm{value} \odot \mathrm{gate}"
-    source = "Shazeer 2020, arXiv 2002.05202, eq. 5; Mnih & Hinton 2007"
+    source = "Shazeer 2020, arXiv 2002.05202, eq. 4; Mnih & Hinton 2007"
     transcendental = 0
     backward_flops = 2
     nonlinearities: ClassVar[Mapping[str, str]] = {"gate": "identity"}

@@ -98,7 +98,7 @@ class GRUTextbook(GRUResetBefore):
         r"n = \tanh(W_n x_t + b_{in} + U_n (r \odot h_{t-1}) + b_{hn})"
         r"\\ h_t = z \odot n + (1 - z) \odot h_{t-1}"
     )
-    source = "Chung et al. 2014, arXiv 1412.3555, eqs. 4 to 7; Haiku's z adds, too"
+    source = "Chung et al. 2014, arXiv 1412.3555, section 3.2; Haiku's z adds, too"
     memory_sign = -1  # what keeps the state is 1 - z
 
     def mix(self, z: Tensor, n: Tensor, h: Tensor) -> Tensor:
