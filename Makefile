@@ -21,11 +21,11 @@ dashboard: .venv/dashboard.installed
 	@$(BIN)/gatebench dashboard --store $(STORE)
 
 test: .venv/dev.installed browser
-	$(PYTEST) $(PARALLEL) --dist loadfile -m "not slow and not cuda and not exhaustive"
+	$(PYTEST) $(PARALLEL) --dist loadfile -m "not slow and not alone and not cuda and not exhaustive"
 
 slow: .venv/dev.installed browser
 	$(PYTEST) $(PARALLEL) --dist worksteal -m "slow and not alone and not cuda"
-	$(PYTEST) -m "slow and alone"
+	$(PYTEST) -m alone
 
 # Beside .venv's own packages, not among them: an installed plugin takes part in all that gatebench lists and measures.
 test-examples: .venv/examples.installed

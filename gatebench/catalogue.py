@@ -26,7 +26,7 @@ class Catalogue:
     implementations: Mapping[str, Mapping[str, Any]]
     environment: Mapping[str, Any]
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    broken: Mapping[Path, str] = field(default_factory=dict)  # plugin files that cannot be imported, and why
+    broken: Mapping[Path, str] = field(default_factory=dict)  # plugin files that cannot be used, and why
     broken_gates: Mapping[str, str] = field(default_factory=dict)  # gates that broken plugins would give, and why not
     packages: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Catalogue:
         reason = self.broken_gates.get(name) if kind == "gate" else None
         if reason is not None:
             return SuiteError(
-                where, f"gate {name!r} comes from {reason}", "a plugin that can be imported is accepted", "mend it"
+                where, f"gate {name!r} comes from {reason}", "a plugin that can be used is accepted", "mend it"
             )
         return unknown(where, kind, name, self.gates if kind == "gate" else self.implementations, SuiteError)
 
@@ -101,30 +101,43 @@ class Catalogue:
         return [entry for entry in entries if gate in entry["gates"] or "*" in entry["gates"]]
 
     def with_plugin(self, path: Path, described: Mapping[str, Any]) -> "Catalogue":
-        """Return the catalogue with what a plugin file adds; raises PluginError for names that exist."""
-        added = {
-            name: entry for name, entry in described["implementations"].items() if name not in self.implementations
-        }
+        """Return the catalogue with what a plugin file adds; raises PluginError for names that another file gives."""
+        added = dict(described["implementations"])
         for name, entry in described["implementations"].items():
-            known = self.files.get(name, ())
-            if name in self.implementations and known and path not in known:
+            if name in self.implementations and not self._is_broken(name):
                 if _overlap(entry, self.implementations[name]):
-                    raise PluginError(
-                        f"plugin {path.name}", f"{name!r} is given by {known[0].name} too", "", "rename one of them"
-                    )
+                    raise self._given_twice(path, name)
                 added[name] = _merged(self.implementations[name], entry)
-        gates = {name: gate for name, gate in described["gates"].items() if name not in self.gates}
+        for name in described["gates"]:
+            if name in self.gates:
+                raise self._given_twice(path, name)
         files = dict(self.files)
-        for name in (*added, *gates):
-            files[name] = (*files.get(name, ()), path)
-        implementations = {**self.implementations, **added}
-        return replace(self, gates={**self.gates, **gates}, implementations=implementations, files=files)
+        for name in (*added, *described["gates"]):
+            files[name] = (*(file for file in files.get(name, ()) if file not in self.broken), path)
+        return replace(
+            self, gates={**self.gates, **described["gates"]}, implementations={**self.implementations, **added},
+            files=files,
+        )  # fmt: skip
 
-    def with_broken_plugin(self, path: Path, reason: str) -> "Catalogue":
-        """Return the catalogue with a plugin that cannot be imported: its names, as its text has them, are unavailable."""
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        names = [name for name in _IMPLEMENTATIONS_IN_SOURCE.findall(text) if name not in self.implementations]
-        gates = [name for name in _GATES_IN_SOURCE.findall(text) if name not in self.gates]
+    def _is_broken(self, name: str) -> bool:
+        """Return whether only plugin files that cannot be used give an implementation."""
+        return name in self.files and all(file in self.broken for file in self.files[name])
+
+    def _given_twice(self, path: Path, name: str) -> PluginError:
+        return PluginError(f"plugin {path.name}", f"{name!r} is given by {self.files[name][0].name} too", "", "rename one of them")  # fmt: skip
+
+    def with_broken_plugin(self, path: Path, reason: str, described: Mapping[str, Any] | None = None) -> "Catalogue":
+        """Return the catalogue with a plugin that cannot be used: its names are unavailable.
+
+        described: what it would add, where it can be imported; without it the names are those that its text has.
+        """
+        if described is None:
+            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+            described = {
+                "implementations": _IMPLEMENTATIONS_IN_SOURCE.findall(text), "gates": _GATES_IN_SOURCE.findall(text),
+            }  # fmt: skip
+        names = [name for name in described["implementations"] if name not in self.implementations]
+        gates = [name for name in described["gates"] if name not in self.gates]
         broken = {"builtin": False, "entries": [], "unavailable": dict.fromkeys(("cpu", "cuda"), reason)}
         names = names or [f"file:{path.name}"]
         files = {**self.files, **dict.fromkeys(names, (path,))}
@@ -141,7 +154,11 @@ class Catalogue:
 
     def plugin_files(self, case: Case) -> tuple[Path, ...]:
         """Return the plugin files that a worker needs for a case."""
-        return tuple(dict.fromkeys((*self.files.get(case.gate, ()), *self.files.get(case.implementation, ()))))
+        return self.files_of(case.gate, case.implementation)
+
+    def files_of(self, gate: str, implementation: str) -> tuple[Path, ...]:
+        """Return the plugin files that give a gate and an implementation, each once."""
+        return tuple(dict.fromkeys((*self.files.get(gate, ()), *self.files.get(implementation, ()))))
 
 
 def _changed(

@@ -35,7 +35,7 @@ def check_implementation(
     checks: ids to run, all unless given; fast: only the most telling ones; plugins: further files to import; options:
     by gate or implementation, {"compile": {"chunk": 4}}. Returns one CheckResult per implementation, gate and check, in
     the kit's order; status "passed", "failed" or "not applicable", message in words, seconds.
-    Raises UserError for unknown names and options, and for a plugin that cannot be imported.
+    Raises UserError for unknown names and options, and for a plugin that cannot be used.
     """
     return list(
         run_checks(_targets(target, gates, plugins, options), check_ids(fast, checks), device=device, threads=threads)

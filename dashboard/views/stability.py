@@ -10,7 +10,7 @@ from dashboard.filters import Filters, ordered, text
 from dashboard.loading import Store
 from dashboard.slices import DTYPES, choose_run
 from gatebench.report.figures.stability import MOST_GATES, norm_figure, saturation_figure, summary_figure
-from gatebench.report.quantities import is_missing, significant
+from gatebench.report.quantities import is_missing, range_text
 from gatebench.report.stability import case_summary, gate_names, norm_curves, not_ok, saturation_table
 
 MINOR = (
@@ -113,22 +113,16 @@ def numbers(summary: pd.DataFrame) -> pd.DataFrame:
             "dtype": summary["dtype"],
             "class": summary["label"].fillna("–"),
             "half-life, steps": [
-                _range(row.half_life, row.half_life_low, row.half_life_high, "never") for row in summary.itertuples()
+                range_text(row.half_life, row.half_life_low, row.half_life_high, "never")
+                for row in summary.itertuples()
             ],
             "reach, steps": ["–" if is_missing(value) else f"{value:g}" for value in summary["reach"]],
             "Lyapunov, nats/step": [
-                _range(row.lyapunov, row.lyapunov_low, row.lyapunov_high, "∞") for row in summary.itertuples()
+                range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in summary.itertuples()
             ],
             "seeds": summary["seeds"],
         }
     )
-
-
-def _range(value: float, low: float, high: float, infinite: str) -> str:
-    if is_missing(value):
-        return "–"
-    words = [infinite if end == float("inf") else significant(end, 2) for end in (value, low, high)]
-    return f"{words[0]} ({words[1]} to {words[2]})" if not is_missing(low) else f"{words[0]} (no interval)"
 
 
 def command(rows: pd.DataFrame, first: pd.Series) -> str:

@@ -72,11 +72,11 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
     return Request(parsed, Narrowing(glob=flags["glob"], options=hidden), tuple(plugins), read["implementations"])
 
 
-def say_broken_plugins(catalogue: Catalogue, named: list[Path]) -> int:
-    """Say on stderr which plugins cannot be used, and why; returns 3 where one of `named` is among them, else 0."""
+def say_broken_plugins(catalogue: Catalogue, named: list[Path]) -> bool:
+    """Say on stderr which plugins cannot be used, and why; returns whether one of `named` is among them."""
     for path, reason in catalogue.broken.items():
         print(f"plugin {path.name}: cannot be used: {reason}", file=sys.stderr)
-    return 3 if any(path.resolve() in catalogue.broken for path in named) else 0
+    return any(path.resolve() in catalogue.broken for path in named)
 
 
 def _groups(group: dict[str, Any], gates: tuple[str, ...], options: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def command(
     from gatebench.run.resume import resume as resume_run
 
     where = store_path(store)
-    broken = 0
+    broken = False
     columns = options.known_names("--metrics", "metric", metrics, METRICS)
     if resume is not None:
         options.goes_alone("--resume", {
@@ -87,4 +87,4 @@ def command(
     results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json), fresh=True)
     code = exit_code(results.measurements, outcome.named, outcome.interrupted)
     code = code or stability_exit_code(results.stability, outcome.interrupted)
-    sys.exit(code or broken)
+    sys.exit(code or (3 if broken else 0))

@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Measure gradient norms by lag, half-life, reach, Lyapunov exponent and class of gates with time.
 
-    Exit codes: 0 all well, 2 bad usage, 3 a combination failed, 130 interrupted.
+    Exit codes: 0 all well, 2 bad usage, 3 a combination failed or a plugin cannot be used, 130 interrupted.
     """
     from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named, say_broken_plugins
     from gatebench.report.exit_code import stability_exit_code
@@ -54,4 +54,4 @@ def command(
     broken = say_broken_plugins(catalogue, plugin or [])
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
-    sys.exit(stability_exit_code(results.stability, outcome.interrupted) or broken)
+    sys.exit(stability_exit_code(results.stability, outcome.interrupted) or (3 if broken else 0))

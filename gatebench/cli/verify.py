@@ -37,7 +37,8 @@ def command(
 ) -> None:
     """Compare outputs and every gradient with the float64 reference and print the largest errors.
 
-    Exit codes: 0 all right, 2 bad usage, 3 something is wrong or failed.
+    Exit codes: 0 all right, 2 bad usage, 3 something is wrong or failed, or an implementation named with -i, or a
+    plugin, cannot run, 130 interrupted (what was verified is printed).
     """
     from gatebench.cli.request import build_request, flags_named, say_broken_plugins
     from gatebench.report.exit_code import verify_exit_code
@@ -65,4 +66,4 @@ def command(
     if interrupted:
         print(f"verify: interrupted after {len(measurements)} of {len(plan.cases)} cases", file=sys.stderr)
     code = verify_exit_code(measurements, options.names(gate), options.names(implementation), interrupted)
-    sys.exit(code or broken)
+    sys.exit(code or (3 if broken else 0))

@@ -20,7 +20,7 @@ def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: b
 def verify_exit_code(
     measurements: pd.DataFrame, gates: tuple[str, ...], implementations: tuple[str, ...], interrupted: bool
 ) -> int:
-    """Return 3 where something is wrong or failed, or a named implementation was right nowhere that it was asked.
+    """Return the exit code: 3 also where a named implementation was right nowhere that it was asked.
 
     gates, implementations: named by the user; where gates are, an implementation must compute each of them, in some
     dtype and mode. Columns: gate, status, implementation.

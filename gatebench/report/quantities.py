@@ -62,6 +62,14 @@ def times_text(value: Cell, low: Cell = None, high: Cell = None) -> str:
     return f"{significant(value)}× ({significant(low)} to {significant(high)})"
 
 
+def range_text(value: Cell, low: Cell, high: Cell, infinite: str = "∞") -> str:
+    """Return a number with its range, e.g. `-0.49 (-0.56 to -0.42)`; `infinite` stands for what does not end."""
+    if is_missing(value):
+        return "–"
+    words = [infinite if end == math.inf else significant(end, 2) for end in (value, low, high) if not is_missing(end)]
+    return f"{words[0]} ({words[1]} to {words[2]})" if len(words) == 3 else f"{words[0]} (no interval)"
+
+
 def power_of_ten(exponent: int) -> str:
     """Return e.g. 10⁻⁵; 1 for exponent 0."""
     return "1" if exponent == 0 else "10" + str(exponent).translate(_SUPERSCRIPT)

@@ -115,7 +115,7 @@ def _lyapunov(rows: pd.DataFrame | None) -> tuple[float, float, float]:
         return (np.nan, np.nan, np.nan)
     values = rows["value"].to_numpy(dtype=float)
     if len(values) == 1:
-        error = 2 * float(rows["standard_error"].iloc[0] or np.nan)
+        error = 2 * float(rows["standard_error"].astype(float).iloc[0])
         return float(values[0]), float(values[0]) - error, float(values[0]) + error
     if not np.isfinite(values).all():
         return float(np.median(values)), np.nan, np.nan

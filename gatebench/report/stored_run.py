@@ -1,19 +1,16 @@
 """Print one stored run: its table, a row per case, its stability; as text or JSON."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.text import Text
 
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
-from gatebench.report.names import options_label
-from gatebench.report.quantities import is_missing, significant
-from gatebench.report.stability import case_summary, not_ok
+from gatebench.report.quantities import is_missing, range_text, significant
+from gatebench.report.stability import case_summary, gate_names, not_ok
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
 from gatebench.selection import FAMILY, expand_families, matches_glob
@@ -152,40 +149,38 @@ def _stability_failures(stability: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _stability_block(stability: pd.DataFrame) -> Block:
-    """Return a row per case; what all rows share stands in the title."""
-    cases = case_summary(stability).to_dict("records")
-    names = [
+    """Return a row per case; an init, inputs, a dtype or a number of seeds that all rows share stands in the title."""
+    cases = case_summary(stability)
+    words = pd.DataFrame(
         {
-            "gate": " ".join(filter(None, (row["gate"], (text := options_label(row["options"])) and f"({text})"))),
-            "init": str(row["init"]), "dtype": str(row["dtype"]), "seeds": str(row["seeds"]),
-            "shape": f"T{row['seq_len']} B{row['batch']} H{row['hidden_size']}",
+            "gate": gate_names(cases),
+            "init": cases["init"],
+            "inputs": cases["inputs"],
+            "dtype": cases["dtype"],
+            "seeds": cases["seeds"].astype(str),
+            "shape": [f"T{row.seq_len} B{row.batch} H{row.hidden_size}" for row in cases.itertuples()],
         }
-        for row in cases
-    ]  # fmt: skip
-    numbers = [
-        (
-            "–" if is_missing(row["label"]) else str(row["label"]),
-            _steps(row["half_life"]), _steps(row["reach"]), _lyapunov(row),
-        )
-        for row in cases
-    ]  # fmt: skip
-    words = {"init": "{} init", "dtype": "{}", "seeds": "{} seeds"}
-    shared = [key for key in words if len({row[key] for row in names}) == 1]
-    title = "Do gradients survive? (half-life, reach in steps; Lyapunov ± 95 %"
-    title += (
-        "".join(f"{', ' if place else '; '}{words[key].format(names[0][key])}" for place, key in enumerate(shared))
-        + ")"
     )
-    kept = [key for key in (names[0] if names else ()) if key not in shared]
-    rows = [(*(row[key] for key in kept), *rest) for row, rest in zip(names, numbers, strict=True)]
-    header = (*kept, "class", "half-life", "reach", "Lyapunov (nats/step)")
-    return Block(title, header, tuple(rows), _stability_failures(stability), names=len(kept))
-
-
-def _lyapunov(row: Mapping[str, Any]) -> str:
-    if is_missing(row["lyapunov"]):
-        return "–"
-    return f"{row['lyapunov']:.3f} ± {(row['lyapunov_high'] - row['lyapunov_low']) / 2:.3f}"
+    told = {"init": "init {}", "inputs": "inputs {}", "dtype": "{}", "seeds": "seeds {}"}
+    shared = [key for key in told if words[key].nunique() == 1]
+    names = words.drop(columns=shared)
+    numbers = pd.DataFrame(
+        {
+            "class": ["–" if is_missing(label) else str(label) for label in cases["label"]],
+            "half-life": cases["half_life"].map(_steps),
+            "reach": cases["reach"].map(_steps),
+            "Lyapunov (nats/step)": [
+                range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in cases.itertuples()
+            ],
+        }
+    )
+    in_title = ["half-life and reach in steps", *(told[key].format(words[key].iloc[0]) for key in shared)]
+    title = f"Do gradients survive? ({', '.join(in_title)})"
+    rows = pd.concat([names, numbers], axis=1)
+    return Block(
+        title, tuple(rows.columns), tuple(rows.itertuples(index=False, name=None)), _stability_failures(stability),
+        names=len(names.columns),
+    )  # fmt: skip
 
 
 def _steps(value: float | None) -> str:

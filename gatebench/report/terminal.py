@@ -87,9 +87,8 @@ def _table(block: Block, columns: Iterable[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     columns = list(columns)
     for number in columns:
-        names = number < block.names
-        justify = "left" if names or not block.numbers else "right"
-        table.add_column(Text(block.header[number]), justify=justify, overflow="fold", no_wrap=names)
+        justify = "left" if number < block.names or not block.numbers else "right"
+        table.add_column(Text(block.header[number]), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in block.rows:
         table.add_row(*(Text(row[number]) for number in columns))
     return table

@@ -43,7 +43,7 @@ def find_targets(
             raise UserError(
                 f"plugin {path.name}",
                 catalogue.broken[path.resolve()],
-                "a file that imports",
+                "a plugin that can be used",
                 "mend it, then check again",
             )
         names = [name for name, files in catalogue.files.items() if path.resolve() in files and name in catalogue.implementations]  # fmt: skip
@@ -64,7 +64,7 @@ def find_targets(
             raise unknown("-o", "gate or implementation", name, [*names, *(gates or catalogue.gates)])
     targets = [
         Target(
-            name, gate, tuple(str(file) for file in (*catalogue.files.get(name, ()), *catalogue.files.get(gate, ()))),
+            name, gate, tuple(str(file) for file in catalogue.files_of(gate, name)),
             catalogue.check_options("-o", gate, given.get(gate, {})),
             catalogue.check_implementation_options("-o", name, given.get(name, {})),
         )

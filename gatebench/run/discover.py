@@ -33,40 +33,48 @@ def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
         described["gates"], described["implementations"], described["environment"],
         broken_gates=described["broken_gates"], packages=described["packages"],
     )  # fmt: skip
-    paths = list(dict.fromkeys(path.resolve() for path in plugins))
-    answers = [_describe_plugin(path) for path in paths]
+    installed = catalogue
+    given: dict[Path, dict[str, Any]] = {}
+    for path in dict.fromkeys(path.resolve() for path in plugins):
+        try:
+            given[path] = _describe_plugin(path, installed)
+        except Failure as failure:
+            catalogue = catalogue.with_broken_plugin(path, _where_and_why(failure))
     # An implementation may do a gate that another file gives, in whichever order they are named.
-    known = {*catalogue.gates, *catalogue.broken_gates}
-    known.update(name for answer in answers if not isinstance(answer, str) for name in answer["gates"])
-    for path, answer in zip(paths, answers, strict=True):
-        if isinstance(answer, str):
-            catalogue = catalogue.with_broken_plugin(path, answer)
-        elif reason := _unknown_gate(answer, known):
-            catalogue = catalogue.with_broken_plugin(path, reason)
-        else:
-            catalogue = catalogue.with_plugin(path, answer)
+    known = {*catalogue.gates, *catalogue.broken_gates, *(name for described in given.values() for name in described["gates"])}  # fmt: skip
+    for path, described in given.items():
+        wrong = _unknown_gate(described, known)
+        catalogue = catalogue.with_broken_plugin(path, wrong, described) if wrong else catalogue.with_plugin(path, described)  # fmt: skip
     return catalogue
 
 
-def _describe_plugin(path: Path) -> dict[str, Any] | str:
-    """Return what a file gives, or why it cannot be imported."""
+def _describe_plugin(path: Path, installed: Catalogue) -> dict[str, Any]:
+    """Return the gates and implementations that a file adds to what is installed; raises Failure if it cannot be imported."""
     if not path.is_file():
         raise PluginError(f"plugin {path.name}", "no such file", "a Python file is accepted", "check the path")
-    try:
-        with notice_when_slow(f"plugin {path.name}: still importing; given up after {STARTING_S:.0f} s"):
-            return _describe((str(path),), False)
-    except Failure as failure:
-        where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
-        return scrub(failure.reason) + where
+    with notice_when_slow(f"plugin {path.name}: still importing; given up after {STARTING_S:.0f} s"):
+        described = _describe((str(path),), False)
+    return {
+        "gates": {name: gate for name, gate in described["gates"].items() if name not in installed.gates},
+        "implementations": {
+            name: entry for name, entry in described["implementations"].items() if name not in installed.implementations
+        },
+    }
+
+
+def _where_and_why(failure: Failure) -> str:
+    where = f" ({scrub(failure.where)})" if failure.where and failure.where != "worker process" else ""
+    return scrub(failure.reason) + where
 
 
 def _unknown_gate(described: Mapping[str, Any], known: Collection[str]) -> str | None:
-    """Return what is wrong where one of a plugin's implementations does a gate that nothing gives."""
+    """Return what is wrong where one of a file's implementations does a gate that nothing gives."""
     for name, implementation in described["implementations"].items():
-        for entry in () if implementation["builtin"] else implementation["entries"]:
+        for entry in implementation["entries"]:
             for gate in entry["gates"]:
                 if gate != "*" and gate not in known:
-                    return str(unknown(entry["origin"], f"gate of {name}", gate, known))
+                    error = unknown(entry["origin"], f"gate of {name}", gate, known)
+                    return f"{error}; where another file gives it, name that with --plugin, too"
     return None
 
 

@@ -120,18 +120,13 @@ def _run_row(run: Run) -> dict[str, Any]:
 def load(path: str | Path = "results") -> Results:
     """Read a store (or one run folder) and return Results; broken runs are left out and named in `problems`.
 
-    Runs that another run resumes are hidden. Raises StoreError where `path` does not exist, or lies inside
-    a store.
+    Runs that another run resumes are hidden. Raises StoreError where `path` does not exist, or is the
+    runs/ or reference/ of a store.
     """
     path = Path(path)
     if (path / "manifest.json").is_file():
         return Results((read_run(path),))
-    if not path.is_dir():
-        raise StoreError(
-            f"store {path}", "no such folder", "a folder with runs/ or reference/", "run `gatebench run quick`"
-        )
-    if not any((path / name).is_dir() for name in FOLDERS) and any(path.glob("*/manifest.json")):
-        raise StoreError(f"store {path}", "holds run folders itself", "a folder with runs/ or reference/", f"give {path.parent}")  # fmt: skip
+    _check_store(path)
     problems: list[str] = []
     runs: list[Run] = []
     for folder in run_folders(path):
@@ -148,6 +143,17 @@ def load(path: str | Path = "results") -> Results:
     return Results(tuple(kept), problems)
 
 
+def _check_store(store: Path) -> None:
+    """Raise StoreError where a folder does not exist, or is a part of a store."""
+    accepted = "a folder with runs/ or reference/"
+    if not store.is_dir():
+        raise StoreError(f"store {store}", "no such folder", accepted, "run `gatebench run quick`")
+    folder = store.resolve()
+    if folder.name in FOLDERS and any(folder.glob("*/manifest.json")):
+        whole = store.parent if store.name in FOLDERS else store / ".."
+        raise StoreError(f"store {store}", f"is the {folder.name}/ of a store", accepted, f"give {whole}")
+
+
 def run_folders(store: Path) -> list[Path]:
     """Return the run folders of a store, runs/ before reference/, oldest first."""
     found = []
@@ -162,10 +168,7 @@ def find_run(store: Path, name: str) -> Run:
     """Return the run with this id (or a unique part of it), `latest`, or at this path; raises StoreError."""
     if (Path(name) / "manifest.json").is_file():
         return read_run(Path(name))
-    if not store.is_dir():
-        raise StoreError(
-            f"store {store}", "no such folder", "a folder with runs/ or reference/", "run `gatebench run quick`"
-        )
+    _check_store(store)
     folders = run_folders(store)
     if name == "latest":
         matches = sorted((f for f in folders if (f / "manifest.json").exists()), key=lambda folder: folder.name)[-1:]

@@ -156,6 +156,9 @@ def test_scaling_shows_times_with_interval_and_n_and_the_compare_command(opened,
     table = app.dataframe[0].value
     assert {"T", "implementation", "time of one call (95 %)", "blocks", "samples"} <= set(table.columns)
     assert table["time of one call (95 %)"].str.fullmatch(r"[\d.]+ (ns|µs|ms|s) \([\d.]+ to [\d.]+\)").all()
+    speedup = table.set_index("implementation")["speed-up over native (95 %)"]
+    assert set(speedup["native"]) == {"–"}
+    assert speedup.drop("native").str.fullmatch(r"[\d.]+× \([\d.]+ to [\d.]+\)").all()
     assert any("gatebench compare" in code.value and "'lstm/*/T*-B16-I*-H64" in code.value for code in app.code)
     without = app.table[0].value
     assert {"unavailable", "not measured"} <= set(without["status"])

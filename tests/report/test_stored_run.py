@@ -1,12 +1,14 @@
 """The printed run: filters hide rows and change no number, table and JSON agree, failures are in words."""
 
 import json
+import math
 import re
 
 import pytest
 
 from gatebench.errors import UserError
 from gatebench.report import stored_run
+from gatebench.report.quantities import range_text
 from gatebench.report.stored_run import View, print_run, print_stability
 from gatebench.store.read import load
 from tests.synthetic import Plan, write_store
@@ -129,14 +131,24 @@ def test_stability_of_hidden_gates_is_hidden_in_json_too(capsys, folder):
 
 
 def test_a_folded_stability_table_says_in_each_part_what_a_row_is(capsys, monkeypatch, folder):
-    title, header, *rows = stability_table(capsys, monkeypatch, folder, 100)
-    assert title.endswith("; 3 seeds)")  # what all rows share stands there, and only there
+    title, header, *rows = stability_table(capsys, monkeypatch, folder, 120)
+    assert title.endswith(", inputs normal, seeds 3)")  # what all rows share stands there, and only there
     assert header.split()[:5] == ["gate", "init", "dtype", "shape", "class"]
     names = {tuple(re.split(r"  +", row)[:4]) for row in rows}
     assert len(names) == len(rows) > 4
-    parts = [line for line in stability_table(capsys, monkeypatch, folder, 60) if line.startswith(("lstm", "glu"))]
-    assert len(parts) == 4 * len(rows)
+    parts = [line for line in stability_table(capsys, monkeypatch, folder, 75) if line.startswith(("lstm", "glu"))]
+    assert len(parts) in (2 * len(rows), 3 * len(rows))
     assert {tuple(re.split(r"  +", line)[:4]) for line in parts} == names
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [((-0.4873, -0.5561, -0.4185), "-0.49 (-0.56 to -0.42)"), ((-math.inf, math.nan, math.nan), "-∞ (no interval)"),
+     ((0.0012, -0.0034, 0.0058), "0.0012 (-0.0034 to 0.0058)"), ((None, None, None), "–"),
+     ((math.inf, 3.0, math.inf), "never (3.0 to never)")],
+)  # fmt: skip
+def test_a_number_and_its_range(estimate, text):
+    assert range_text(*estimate, infinite="never") == text
 
 
 def stability_table(capsys, monkeypatch, folder, columns):

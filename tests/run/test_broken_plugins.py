@@ -113,10 +113,39 @@ def test_an_implementation_of_a_gate_that_another_file_gives(tmp_path, mark, ord
 
 
 def test_an_implementation_of_a_gate_that_no_file_gives_is_unavailable(tmp_path):
+    path = tmp_path / "fast.py"
+    path.write_text(
+        "NAME = 'lab:fast'" + FOR_BOTH.replace('"lab:fast"', "NAME")
+    )  # known by importing it, not by its text
+    catalogue = discover([path])
+    (reason,) = catalogue.broken.values()
+    assert reason.startswith("fast.py:4: unknown gate of lab:fast 'lab:double'")
+    assert reason.endswith("name that with --plugin, too")
+    assert catalogue.refusal(case("lab:fast")) == ("unavailable", reason)
+
+
+def test_a_file_that_cannot_be_imported_costs_the_others_only_its_gate(tmp_path, mark):
+    (tmp_path / "own.py").write_text(OWN_GATE + "raise RuntimeError('no licence found')\n")
     (tmp_path / "fast.py").write_text(FOR_BOTH)
-    catalogue = discover([tmp_path / "fast.py"])
-    assert catalogue.broken[tmp_path / "fast.py"].startswith("fast.py:4: unknown gate of lab:fast 'lab:double'")
-    assert catalogue.refusal(case("lab:fast"))[0] == "unavailable"
+    catalogue = discover([tmp_path / "fast.py", tmp_path / "own.py"])
+    assert list(catalogue.broken) == [tmp_path / "own.py"]
+    assert catalogue.refusal(case("lab:fast")) is None
+    assert "no licence found" in str(catalogue.unknown("-g", "gate", "lab:double"))
+
+
+def test_a_gate_that_two_files_give_is_an_error_that_names_both(tmp_path):
+    for name in ("first.py", "second.py"):
+        (tmp_path / name).write_text(OWN_GATE)
+    with pytest.raises(PluginError, match=r"plugin second\.py: 'lab:double' is given by first\.py too"):
+        discover([tmp_path / "first.py", tmp_path / "second.py"])
+
+
+def test_a_file_may_give_what_a_broken_one_would(tmp_path):
+    (tmp_path / "broken.py").write_text("import gatebench\n" + DECORATED.format(name="lab:same") + "raise ValueError\n")
+    (tmp_path / "good.py").write_text("import gatebench\n" + DECORATED.format(name="lab:same"))
+    catalogue = discover([tmp_path / "broken.py", tmp_path / "good.py"])
+    assert catalogue.refusal(case("lab:same")) is None
+    assert catalogue.plugin_files(case("lab:same")) == (tmp_path / "good.py",)
 
 
 def test_a_plugin_may_import_its_neighbours(tmp_path, mark):

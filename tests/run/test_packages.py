@@ -116,3 +116,12 @@ def test_a_package_whose_gate_cannot_be_imported_costs_that_gate_only(site):
         "-g: gate 'lab:leaky' comes from a package that cannot be used: ModuleNotFoundError: No module"
     )
     assert "(broken_lab.py:2)" in str(error)
+
+
+def test_a_packages_unknown_gate_costs_no_plugin_file(site, tmp_path):
+    (site / "gatebench_lab.py").write_text(MODULE.replace('["glu"]', '["glu", "lab:elsewhere"]'))
+    mine = tmp_path / "mine.py"
+    mine.write_text(MODULE.replace("lab:packed", "lab:mine"))
+    found = discover([mine])
+    assert found.broken == {}
+    assert {"lab:packed", "lab:mine"} <= found.implementations.keys()

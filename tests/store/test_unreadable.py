@@ -1,12 +1,14 @@
 """Runs that cannot be read: named in one line and left out, and the others are read."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from store_helpers import edit_manifest, frames, one_problem, run_id, write
 
 from gatebench.errors import StoreError
-from gatebench.store.read import load
+from gatebench.store.read import find_run, load
 from gatebench.store.schema import TABLES, VERSION_KEY, arrow_schema
 
 
@@ -134,7 +136,11 @@ def test_an_empty_store_has_empty_tables_with_all_columns(tmp_path):
     assert len(results.runs) == 0
 
 
-def test_a_folder_inside_a_store_is_no_store(tmp_path):
+def test_a_part_of_a_store_is_no_store(tmp_path, monkeypatch):
     write(tmp_path, 1)
-    with pytest.raises(StoreError, match=r"runs: holds run folders itself; .*; give "):
-        load(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path / "runs")
+    for part, whole in ((tmp_path / "runs", tmp_path), (Path(), "..")):
+        for read in (load, lambda store: find_run(store, "latest")):
+            with pytest.raises(StoreError, match=f"is the runs/ of a store; .*; give {whole}$"):
+                read(part)
+    assert len(load("..").folders) == 1
