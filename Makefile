@@ -33,7 +33,7 @@ test-examples: .venv/examples.installed
 
 ci: lint test slow test-examples
 
-# The whole kit on every gate in every implementation, torch.compile too: an hour of compiling.
+# The whole kit on every gate in every implementation, torch.compile too: an hour of compiling on 2 cores.
 check-all: .venv/dev.installed
 	$(PYTEST) $(PARALLEL) --dist worksteal tests/conformance/test_kit.py -m exhaustive
 
