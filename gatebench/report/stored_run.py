@@ -177,10 +177,11 @@ def _stability_block(stability: pd.DataFrame) -> Block:
     in_title = ["half-life and reach in steps", *(told[key].format(words[key].iloc[0]) for key in shared)]
     title = f"Do gradients survive? ({', '.join(in_title)})"
     rows = pd.concat([names, numbers], axis=1)
+    brackets = "in brackets: the 95 % interval over seeds; of one seed, two standard errors"
+    notes = (*([brackets] if cases["lyapunov_low"].notna().any() else []), *_stability_failures(stability))
     return Block(
-        title, tuple(rows.columns), tuple(rows.itertuples(index=False, name=None)), _stability_failures(stability),
-        names=len(names.columns),
-    )  # fmt: skip
+        title, tuple(rows.columns), tuple(rows.itertuples(index=False, name=None)), notes, names=len(names.columns)
+    )
 
 
 def _steps(value: float | None) -> str:

@@ -129,27 +129,6 @@ def test_compile_keeps_all_rules(gate):
     assert failures(check_implementation("compile", [gate], options={"compile": {"chunk": 2}})) == {}
 
 
-def test_a_file_may_give_a_gate_and_its_implementation(tmp_path):
-    path = tmp_path / "both.py"
-    path.write_text("""
-import gatebench
-from gatebench.gates import Cost, Gate
-
-@gatebench.gate("lab:double", family="glu", equation="y = 2 x", source="a test")
-class Double(Gate):
-    \"\"\"Doubles its input.\"\"\"
-    def input_shapes(self, shape): return {"x": (shape.batch, shape.hidden_size)}
-    def parameters(self, shape): return {}
-    def forward(self, params, inputs): return {"output": 2 * inputs["x"]}
-    def cost(self, shape, mode, dtype): return Cost(shape.batch * shape.hidden_size, 0, 1)
-
-@gatebench.implementation("lab:fast", gates=["lab:double"])
-def fast(params, inputs): return {"output": inputs["x"] + inputs["x"]}
-""")
-    results = check_implementation(path, ["lab:double"], checks=["values-float32"])
-    assert [(result.implementation, result.status) for result in results] == [("lab:fast", "passed")]
-
-
 def test_options_reach_gate_and_implementation(tmp_path):
     (tmp_path / "optional.py").write_text("""
 import gatebench
