@@ -267,6 +267,12 @@ class GatedAttentionUnit(Attention):
         """Return {"u": SiLU(x W_uᵀ)} (B, T, H)."""
         return {"u": F.silu(F.linear(inputs["x"], params["weight_uv"].chunk(2)[0]))}
 
+    def slopes(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Return {"u": SiLU'(x W_uᵀ)} (B, T, H): σ(a)(1 + a(1 - σ(a)))."""
+        a = F.linear(inputs["x"], params["weight_uv"].chunk(2)[0])
+        s = torch.sigmoid(a)
+        return {"u": s * (1 + a * (1 - s))}
+
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the work for n = B·T tokens: 2n·I·(3H + s) + 2n·T·(s + H) FLOP, half of the last where causal.
 

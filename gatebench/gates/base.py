@@ -70,7 +70,7 @@ class Gate:
     )
     nonlinearities: ClassVar[
         Mapping[str, str]
-    ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, exp, identity
+    ] = {}  # letter of `activations` -> sigmoid, tanh, relu, swish, gelu, exp, identity, step
 
     option_values: tuple[tuple[str, OptionValue], ...]
 
@@ -183,6 +183,13 @@ class Gate:
         """Return the gates' own values by letter; {} where the gate does not say.
 
         With time activations(params, x_t (B, I), state (B, S)) -> (B, H) each; without activations(params, inputs).
+        """
+        return {}
+
+    def slopes(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Return φ'(a) by letter where the value φ(a) does not tell it (swish and gelu are not monotonic), else {}.
+
+        Of gates without time; shapes as `activations`.
         """
         return {}
 

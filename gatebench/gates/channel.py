@@ -52,6 +52,8 @@ class ChannelGate(Gate):
         "width": WIDTH,
     }
 
+    nonlinearities: ClassVar[Mapping[str, str]] = {"d": "step"}
+
     def check_shape(self, shape: Shape) -> None:
         if self["kernel_size"] % 2 == 0:
             raise Unsupported(f"channel_gate: kernel_size {self['kernel_size']} is even, and the size must stay")

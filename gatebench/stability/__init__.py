@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from gatebench.stability.lyapunov import lyapunov_of_products as lyapunov_of_products
     from gatebench.stability.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from gatebench.stability.profile import Profile as Profile
+    from gatebench.stability.singular import LogSingularValues as LogSingularValues
+    from gatebench.stability.singular import log_abs_det as log_abs_det
+    from gatebench.stability.singular import singular_values as singular_values
+    from gatebench.stability.theory import MeanField as MeanField
+    from gatebench.stability.theory import mean_field as mean_field
     from gatebench.stability.trajectory import Trajectory as Trajectory
     from gatebench.stability.trajectory import unroll as unroll
 
 _PUBLIC = {
     "LetterSaturation": "activations",
+    "LogSingularValues": "singular",
     "LyapunovSpectrum": "lyapunov",
+    "MeanField": "theory",
     "PrecisionError": "low_precision",
     "Profile": "profile",
     "StabilityError": "checks",
@@ -37,18 +44,23 @@ _PUBLIC = {
     "depth_profile": "depth",
     "gradient_norms": "gradients",
     "gradient_profile": "gradients",
+    "log_abs_det": "singular",
     "lyapunov_of_products": "lyapunov",
     "lyapunov_spectrum": "lyapunov",
+    "mean_field": "theory",
     "most_severe": "classification",
     "norm_bound": "bounds",
     "precision": "low_precision",  # no module may bear a public function's name: it would hide the function
     "saturation": "activations",
+    "singular_values": "singular",
     "unroll": "trajectory",
 }
 
 __all__ = [
     "LetterSaturation",
+    "LogSingularValues",
     "LyapunovSpectrum",
+    "MeanField",
     "PrecisionError",
     "Profile",
     "StabilityError",
@@ -57,12 +69,15 @@ __all__ = [
     "depth_profile",
     "gradient_norms",
     "gradient_profile",
+    "log_abs_det",
     "lyapunov_of_products",
     "lyapunov_spectrum",
+    "mean_field",
     "most_severe",
     "norm_bound",
     "precision",
     "saturation",
+    "singular_values",
     "unroll",
 ]
 

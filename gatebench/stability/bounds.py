@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from gatebench.stability.checks import StabilityError
-from gatebench.stability.derivatives import LinearMap
 from gatebench.stability.trajectory import Trajectory
 
 FORMS = ("jacobian", "weights")
@@ -85,7 +84,7 @@ def _lanczos_norms(trajectory: Trajectory, x: Tensor, states: Tensor) -> Tensor:
     singular value of J lies within β |last entry of σ's left vector| of it. Without reorthogonalisation: copies of
     converged values appear, the largest stays right (Golub & Van Loan 2013, 10.4).
     """
-    linear = LinearMap.at(trajectory.step, trajectory.params, x, states)
+    linear = trajectory.linear_map(x, states)
     v = torch.randn(states.shape, generator=torch.Generator().manual_seed(START_SEED), dtype=torch.float64)
     v = v / v.norm(dim=1, keepdim=True)
     u, diagonal = _normalised(linear.push(v))
@@ -126,9 +125,8 @@ def _interval(diagonals: list[Tensor], above: list[Tensor], beta: Tensor) -> tup
 def _finish(trajectory: Trajectory, x: Tensor, states: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Replace what has not converged by singular values."""
     open_rows = _open(low, high).nonzero()[:, 0]
-    part = Trajectory(
-        torch.cat([states[open_rows][None]] * 2), {}, trajectory.step, trajectory.params, x[open_rows][None]
-    )
     norms = high.clone()
-    norms[open_rows] = torch.cat([_largest_singular_values(chunk[0]) for chunk in part.jacobians()])
+    for row in open_rows.tolist():
+        one = slice(row, row + 1)
+        norms[one] = _largest_singular_values(trajectory.linear_map(x[one], states[one]).matrix())
     return norms

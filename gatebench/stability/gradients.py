@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from gatebench.stability.checks import StabilityError, check_numbers
-from gatebench.stability.derivatives import pull_back
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory
 
@@ -58,8 +57,8 @@ def gradients(trajectory: Trajectory, cotangent: Tensor | None = None) -> Gradie
     exponents = torch.zeros(values.shape[:2], dtype=torch.int64, device=values.device)
     exponent = exponents[0].clone()
     values[-1] = delta
-    for t in range(trajectory.steps, 0, -1):
-        delta = pull_back(trajectory.step, trajectory.params, trajectory.x[t - 1], trajectory.states[t - 1], delta)
+    for t, jacobian in zip(range(trajectory.steps, 0, -1), trajectory.linear_maps(reverse=True), strict=True):
+        delta = jacobian.pull(delta)
         if rescale:
             delta, exponent = rescaled(delta, exponent)
         values[t - 1], exponents[t - 1] = delta, exponent

@@ -1,21 +1,19 @@
 """Lyapunov exponents by Benettin's method: push orthonormal directions forward, orthonormalise, average the logs."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from gatebench.stability.bases import Basis, sweep
 from gatebench.stability.checks import StabilityError, check_burn_in, check_count
-from gatebench.stability.derivatives import LinearMap
+from gatebench.stability.linear_maps import LinearMap, Matrices
 from gatebench.stability.trajectory import Trajectory
 
 SEGMENTS = 10  # pieces of each row's steps that the standard error is taken over
 EXPLICIT_SIZE = 64  # state width up to which building J_t costs less than pushing directions
-START_SEED = 0  # of the random first directions; any seed gives the same limit
-
-Advance = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +23,7 @@ class LyapunovSpectrum:
     values (k,)          descending; -inf: a direction collapsed to nothing float64 can resolve (at some step, some row)
     standard_error (k,)  over segments of the steps and rows of the batch; 0 at -inf; inf where there is one sample only
     collapsed (k,)       how many of the n·B logs were -inf
-    nonfinite (k,)       how many were left out because a Jacobian was not finite; NaN values if that were all
+    nonfinite (k,)       how many were left out because a Jacobian was not finite; +inf values if that were all
     """
 
     values: Tensor
@@ -46,8 +44,8 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
     """
     k = check_count("lyapunov_spectrum", k, trajectory.size)
     check_burn_in("lyapunov_spectrum", burn_in, trajectory.steps)
-    start = _directions(trajectory.batch, trajectory.size, k)
-    logs = _logs(_advances(trajectory.to_float64(), k), start)
+    exact = trajectory.to_float64()
+    logs = _logs(_by_matrices(exact) if _explicit(exact.size, k) else exact.linear_maps(), exact.batch, exact.size, k)
     return _spectrum(logs[burn_in:])
 
 
@@ -59,20 +57,8 @@ def lyapunov_of_products(jacobians: Tensor, k: int | None = None, burn_in: int =
         )
     k = check_count("lyapunov_of_products", k, jacobians.shape[1])
     check_burn_in("lyapunov_of_products", burn_in, len(jacobians))
-    matrices = jacobians.double()[:, None]
-    logs = _logs(((lambda q, J=J: J @ q) for J in matrices), _directions(1, jacobians.shape[1], k))
-    return _spectrum(logs[burn_in:])
-
-
-def _advances(trajectory: Trajectory, k: int) -> Iterator[Advance]:
-    """Yield Q -> J_t Q for t = 1..T."""
-    if _explicit(trajectory.size, k):
-        for chunk in trajectory.jacobians():
-            for J in chunk:
-                yield lambda q, J=J: J @ q
-        return
-    for x, state in zip(trajectory.x, trajectory.states, strict=False):  # the last state has no step
-        yield LinearMap.at(trajectory.step, trajectory.params, x, state).push_all
+    products = map(Matrices, jacobians.double()[:, None])
+    return _spectrum(_logs(products, 1, jacobians.shape[1], k)[burn_in:])
 
 
 def _explicit(size: int, k: int) -> bool:
@@ -80,40 +66,39 @@ def _explicit(size: int, k: int) -> bool:
     return size <= EXPLICIT_SIZE or 4 * k >= size
 
 
-def _directions(batch: int, size: int, k: int) -> Tensor:
-    generator = torch.Generator().manual_seed(START_SEED)
-    one_by_one = [torch.randn(batch, size, generator=generator, dtype=torch.float64) for _ in range(k)]
-    return torch.linalg.qr(torch.stack(one_by_one, -1)).Q  # the first ones are the same whatever k is
+def _by_matrices(trajectory: Trajectory) -> Iterator[LinearMap]:
+    """Yield J_1 .. J_T as matrices, built for many steps at once."""
+    for chunk in trajectory.jacobians():
+        yield from map(Matrices, chunk)
 
 
-def _logs(advances: Iterator[Advance], q: Tensor) -> Tensor:
+def _logs(jacobians: Iterable[LinearMap], batch: int, size: int, k: int) -> Tensor:
     """Return ln|R_ii| of each step -> (N, B, k): -inf where collapsed, NaN from a row's first non-finite step on."""
-    logs, lost = [], torch.zeros(len(q), 1, dtype=torch.bool)
-    for advance in advances:
-        z = advance(q)
-        lost = lost | ~torch.isfinite(z).flatten(1).all(1, keepdim=True)
-        if bool(lost.any()):
-            z = torch.where(lost[..., None], q, z)
-        q, grown = _orthonormalised(z, q)
-        logs.append(grown.masked_fill(lost, math.nan))
-    return torch.stack(logs)
+    if k == 1:
+        return _logs_of_one(jacobians, batch, size)
+    steps = sweep(jacobians, Basis.random(batch, size, k))
+    return torch.stack(
+        [step.triangle.diagonal(dim1=1, dim2=2).abs().log().masked_fill(step.lost[:, None], math.nan) for step in steps]
+    )
 
 
-def _orthonormalised(z: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Q (B, S, k) and ln|R_ii| (B, k) of z = Q R. What rounding left of a dependent column counts as 0."""
-    length = z.norm(dim=1)
-    if z.shape[2] == 1:
-        return torch.where(length[:, None] > 0, z / length[:, None], q), length.log()
-    q, r = torch.linalg.qr(z)
-    grown = r.diagonal(dim1=1, dim2=2).abs()
-    resolution = z.shape[1] * torch.finfo(z.dtype).eps * length
-    return q, torch.where(grown > resolution, grown, 0.0).log()
+def _logs_of_one(jacobians: Iterable[LinearMap], batch: int, size: int) -> Tensor:
+    """Return ln||J_t q|| of one direction, renormalised every step -> (N, B, 1), as _logs."""
+    q = Basis.random(batch, size, 1).columns()[..., 0]
+    logs, lost = [], torch.zeros(batch, dtype=torch.bool)
+    for jacobian in jacobians:
+        z = jacobian.push(q)
+        lost = lost | ~torch.isfinite(z).all(-1)
+        length = torch.linalg.vector_norm(z, dim=-1)
+        logs.append(length.log().masked_fill(lost, math.nan))
+        q = torch.where((lost | (length == 0))[:, None], q, z / length[:, None])
+    return torch.stack(logs)[..., None]
 
 
 def _spectrum(logs: Tensor) -> LyapunovSpectrum:
     """Average logs (n, B, k) over steps and rows."""
     lost, collapsed = logs.isnan(), logs == -math.inf
-    values = logs.flatten(0, 1).nanmean(0)
+    values = logs.flatten(0, 1).nanmean(0).nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
     values, order = values.sort(descending=True)
     pieces = torch.stack([piece.nanmean(0) for piece in logs.tensor_split(min(SEGMENTS, len(logs)))]).flatten(0, 1)
     error = torch.stack([_standard_error(column) for column in pieces.unbind(1)])[order]

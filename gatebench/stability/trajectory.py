@@ -10,9 +10,12 @@ from gatebench.errors import unknown
 from gatebench.gates.base import Gate
 from gatebench.shape import ONES
 from gatebench.stability.checks import StabilityError, check_dtype, check_numbers
-from gatebench.stability.derivatives import Step, jacobian
+from gatebench.stability.closed_forms import closed_form
+from gatebench.stability.derivatives import RecordedStep, Step
+from gatebench.stability.linear_maps import LinearMap
 
 CHUNK_VALUES = 4_000_000  # numbers of Jacobians held at once (32 MB in float64), whatever T is
+VALUES_A_ROW = 8  # widths of the state that a closed form keeps per row: its diagonals
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +48,48 @@ class Trajectory:
         """S, the width of the state."""
         return self.states.shape[2]
 
+    @property
+    def first_bad_step(self) -> Tensor:
+        """The first step whose state is not finite (B,), -1: none."""
+        bad = ~torch.isfinite(self.states).all(-1)
+        return torch.where(bad.any(0), bad.double().argmax(0), -1)
+
     def jacobian(self, t: int) -> Tensor:
         """Compute J_t = ds_t/ds_{t-1}, t = 1..T -> (B, S, S), [row, out, in], in the trajectory's dtype."""
         if not 1 <= t <= self.steps:
             raise StabilityError("jacobian", f"t is {t}", f"accepted: 1 to {self.steps}")
-        return jacobian(self.step, self.params, self.x[t - 1], self.states[t - 1])
+        return self.linear_map(self.x[t - 1], self.states[t - 1]).matrix()
 
     def jacobians(self) -> Iterator[Tensor]:
         """Yield J_1 .. J_T in chunks (n, B, S, S), so that memory does not grow with T."""
-        chunk = max(1, CHUNK_VALUES // max(1, self.batch * self.size**2))
-        for start in range(0, self.steps, chunk):
-            stop = min(start + chunk, self.steps)
+        for start, stop in self._chunks(self.size):
             x, states = self.x[start:stop].flatten(0, 1), self.states[start:stop].flatten(0, 1)
-            rows = jacobian(self.step, self.params, x, states)
-            yield rows.reshape(stop - start, self.batch, self.size, self.size)
+            yield self.linear_map(x, states).matrix().reshape(stop - start, self.batch, self.size, self.size)
+
+    def linear_maps(self, reverse: bool = False) -> Iterator[LinearMap]:
+        """Yield J_1 .. J_T, each a linear map of B rows; reverse: J_T .. J_1. No matrix is formed."""
+        chunks = self._chunks(VALUES_A_ROW)
+        for start, stop in reversed(chunks) if reverse else chunks:
+            x, states = self.x[start:stop].flatten(0, 1), self.states[start:stop].flatten(0, 1)
+            together = self.linear_map(x, states)
+            steps = range(stop - start)
+            for step in reversed(steps) if reverse else steps:
+                yield together.rows(slice(step * self.batch, (step + 1) * self.batch))
+
+    def linear_map(self, x: Tensor, states: Tensor) -> LinearMap:
+        """Return the Jacobians at rows x (n, ·), states (n, S): in closed form where one is known, else recorded.
+
+        Below float64 always recorded: what rounding does to a gradient is then what it does to autograd's.
+        """
+        known = closed_form(self.gate) if self.states.dtype == torch.float64 else None
+        if self.gate is None or known is None:
+            return RecordedStep(self.step, self.params, x, states)
+        return known(self.gate, self.params, x, states)
+
+    def _chunks(self, widths: int) -> list[tuple[int, int]]:
+        """Cut the steps so that `widths` times the state's values of each piece fit CHUNK_VALUES."""
+        length = max(1, CHUNK_VALUES // max(1, self.batch * self.size * widths))
+        return [(start, min(start + length, self.steps)) for start in range(0, self.steps, length)]
 
     def part(self, name: str | None) -> slice:
         """Return the slice of a part of the state; None is the whole state. Raises StabilityError for other names."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from stability_models import TOLERANCE, drawn
 
 from gatebench import stability
-from gatebench.stability.derivatives import LinearMap
 
 SETTINGS = settings(max_examples=20, deadline=None, derandomize=True, database=None)
 names = st.sampled_from(["rnn_tanh", "lstm", "gru", "linear"])
@@ -56,7 +55,7 @@ def test_gradients_stay_below_products_of_norms_and_those_below_the_weights(name
 def test_pushing_and_pulling_are_dual_and_agree_with_the_jacobian(name, sizes, seed):
     trajectory = stability.unroll(*random_model(name, sizes, seed))
     J = trajectory.jacobian(1)
-    linear = LinearMap.at(trajectory.step, trajectory.params, trajectory.x[0], trajectory.states[0])
+    linear = trajectory.linear_map(trajectory.x[0], trajectory.states[0])
     generator = torch.Generator().manual_seed(seed)
     u, v = torch.randn(2, *J.shape[:2], generator=generator, dtype=torch.float64)
     close = {"rtol": 1e-12, "atol": 1e-13}

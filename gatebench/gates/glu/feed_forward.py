@@ -65,6 +65,11 @@ class FeedForward(Gate):
         gate, value = self.products(params, inputs)
         return self.core.activations({}, {"value": value, "gate": gate})
 
+    def slopes(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Return the derivative of an activation that is not monotonic (B, T, H)."""
+        gate, value = self.products(params, inputs)
+        return self.core.slopes({}, {"value": value, "gate": gate})
+
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the compulsory work for n = B·T tokens: 6n·I·H FLOP forward, 12n·I·H backward.
 

@@ -1,7 +1,7 @@
 """Gated linear units, pointwise. Layouts: value, gate, output (B, T, H); packed: one x (B, T, 2H), value first, as torch's F.glu wants it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -18,6 +18,13 @@ BETA = Option(1.0, float, (0.0, 100.0), "slope of Swish_β(u) = u σ(βu); 1 is 
 def swish(u: Tensor, beta: float) -> Tensor:
     """Compute Swish_β(u) = u σ(βu), any shape. Ramachandran et al. 2017; β = 1 is SiLU."""
     return u * torch.sigmoid(u if beta == 1.0 else beta * u)
+
+
+def slope(activate: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
+    """Compute the derivative of an elementwise function, any shape."""
+    leaf = a.detach().requires_grad_()
+    with torch.enable_grad():
+        return torch.autograd.grad(activate(leaf).sum(), leaf)[0]
 
 
 class PointwiseGLU(Gate):
@@ -60,6 +67,12 @@ class PointwiseGLU(Gate):
     def activations(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
         """Return {"gate": act(gate)} (B, T, H)."""
         return {"gate": self.activate(self.value_and_gate(inputs)[1])}
+
+    def slopes(self, params: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+        """Return {"gate": act'(gate)} (B, T, H) of an activation that is not monotonic."""
+        if self.nonlinearities["gate"] not in ("swish", "gelu"):
+            return {}
+        return {"gate": slope(self.activate, self.value_and_gate(inputs)[1])}
 
     def cost(self, shape: Shape, mode: str, dtype: str) -> Cost:
         """Return the compulsory work of n = B·T·H elements: 3n values moved forward, 5n backward."""
