@@ -1,7 +1,7 @@
 """Lyapunov exponents by Benettin's method: push orthonormal directions forward, orthonormalise, average the logs."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,19 @@ class LyapunovSpectrum:
     collapsed: Tensor
     nonfinite: Tensor
 
+    @property
+    def kaplan_yorke_dimension(self) -> float:
+        """D = k + Σ_{i<=k} λ_i / |λ_{k+1}|, k the most exponents whose sum is not negative; 0 where λ_1 < 0.
+
+        The dimension of the attractor that the states live on. All exponents where none makes the sum negative: more
+        would be needed. NaN-free: inf where an exponent is. Kaplan & Yorke 1979.
+        """
+        sums = self.values.cumsum(0)
+        k = int((sums >= 0).sum())
+        if k in (0, len(sums)):
+            return float(k)
+        return k + float(sums[k - 1] / self.values[k].abs())
+
 
 def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
     """Compute the k largest exponents λ_i = 1/n Σ ln|R_ii| with Q R = J_t Q, t = burn_in+1..T, n = T - burn_in.
@@ -45,7 +58,7 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
     k = check_count("lyapunov_spectrum", k, trajectory.size)
     check_burn_in("lyapunov_spectrum", burn_in, trajectory.steps)
     exact = trajectory.to_float64()
-    logs = _logs(_by_matrices(exact) if _explicit(exact.size, k) else exact.linear_maps(), exact.batch, exact.size, k)
+    logs = _logs(exact.linear_maps(matrices=_explicit(exact.size, k)), exact.batch, exact.size, k)
     return _spectrum(logs[burn_in:])
 
 
@@ -64,12 +77,6 @@ def lyapunov_of_products(jacobians: Tensor, k: int | None = None, burn_in: int =
 def _explicit(size: int, k: int) -> bool:
     """Say whether building J_t costs less than pushing k directions."""
     return size <= EXPLICIT_SIZE or 4 * k >= size
-
-
-def _by_matrices(trajectory: Trajectory) -> Iterator[LinearMap]:
-    """Yield J_1 .. J_T as matrices, built for many steps at once."""
-    for chunk in trajectory.jacobians():
-        yield from map(Matrices, chunk)
 
 
 def _logs(jacobians: Iterable[LinearMap], batch: int, size: int, k: int) -> Tensor:

@@ -67,7 +67,8 @@ def _round_trip(trajectory: Trajectory, basis: Basis) -> tuple[Basis, Tensor, Te
 
 def _carried_back(trajectory: Trajectory, basis: Basis) -> Basis:
     """Return the right directions V that Pᵀ turns a basis into: they sort those of P by their growth."""
-    for step in sweep((jacobian.transpose for jacobian in trajectory.linear_maps(reverse=True)), basis):
+    jacobians = trajectory.linear_maps(reverse=True, matrices=basis.square)
+    for step in sweep((jacobian.transpose for jacobian in jacobians), basis):
         basis = step.basis
     return basis
 
@@ -76,7 +77,7 @@ def _carried_forward(trajectory: Trajectory, basis: Basis) -> tuple[Basis, Tenso
     """Carry V forward -> Q, ln σ_i of P V (B, k), and how far rounding may have moved each of them."""
     product = Graded.identity(trajectory.batch, basis.reflectors.shape[2])
     error, lost = torch.zeros(product.logs.shape, dtype=torch.float64), torch.zeros(trajectory.batch, dtype=torch.bool)
-    for step in sweep(trajectory.linear_maps(), basis):
+    for step in sweep(trajectory.linear_maps(matrices=basis.square), basis):
         product = product.multiplied_by(step.triangle)
         basis, error, lost = step.basis, error + step.loss, step.lost
     error = error + len(product.logs[0]) * EPS / product.diagonal_shares()

@@ -12,7 +12,7 @@ from gatebench.shape import ONES
 from gatebench.stability.checks import StabilityError, check_dtype, check_numbers
 from gatebench.stability.closed_forms import closed_form
 from gatebench.stability.derivatives import RecordedStep, Step
-from gatebench.stability.linear_maps import LinearMap
+from gatebench.stability.linear_maps import LinearMap, Matrices
 
 CHUNK_VALUES = 4_000_000  # numbers of Jacobians held at once (32 MB in float64), whatever T is
 VALUES_A_ROW = 8  # widths of the state that a closed form keeps per row: its diagonals
@@ -66,12 +66,13 @@ class Trajectory:
             x, states = self.x[start:stop].flatten(0, 1), self.states[start:stop].flatten(0, 1)
             yield self.linear_map(x, states).matrix().reshape(stop - start, self.batch, self.size, self.size)
 
-    def linear_maps(self, reverse: bool = False) -> Iterator[LinearMap]:
-        """Yield J_1 .. J_T, each a linear map of B rows; reverse: J_T .. J_1. No matrix is formed."""
-        chunks = self._chunks(VALUES_A_ROW)
+    def linear_maps(self, reverse: bool = False, matrices: bool = False) -> Iterator[LinearMap]:
+        """Yield J_1 .. J_T, each a linear map of B rows; reverse: J_T .. J_1; matrices: each formed, many steps at once."""
+        chunks = self._chunks(self.size if matrices else VALUES_A_ROW)
         for start, stop in reversed(chunks) if reverse else chunks:
             x, states = self.x[start:stop].flatten(0, 1), self.states[start:stop].flatten(0, 1)
             together = self.linear_map(x, states)
+            together = Matrices(together.matrix()) if matrices else together
             steps = range(stop - start)
             for step in reversed(steps) if reverse else steps:
                 yield together.rows(slice(step * self.batch, (step + 1) * self.batch))

@@ -13,8 +13,9 @@ from stability_models import drawn, linear
 
 from gatebench import Shape, gates, stability
 from gatebench.errors import UserError
-from gatebench.stability.measure import measure, stored_lags
-from gatebench.stability.metrics import CLASSES, METRICS
+from gatebench.stability.measure import measure
+from gatebench.stability.metrics import CLASSES, DEFAULT_METRICS, GROUPS, METRICS
+from gatebench.stability.rows import stored_lags
 
 COLUMNS = {
     "gate", "options", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch", "seed", "probe", "task",
@@ -55,9 +56,57 @@ def test_every_row_has_every_column_and_a_known_metric(gate, dtype):
 
 def test_all_metrics_of_the_table_are_measured_somewhere():
     found = set()
-    for gate in ("rnn_tanh", "lstm", "swiglu_ffn"):
-        found |= {row["metric"] for row in rows_of(gate=gate, dtype="bfloat16")}
+    for gate in ("rnn_tanh", "rnn_relu", "lstm", "swiglu_ffn", "channel_gate"):
+        rows = rows_of(gate=gate, dtype="bfloat16", metrics=list(GROUPS), input_size=8)
+        found |= {row["metric"] for row in rows}
     assert found == set(METRICS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_of_metrics_is_measured_where_it_is_asked_for(group):
+    for gate in ("lstm", "reglu_ffn"):
+        found = {METRICS[row["metric"]].group for row in rows_of(gate=gate, dtype="bfloat16", metrics=[group])}
+        assert found <= {"", group}
+        assert "" in found
+
+
+def test_what_is_costly_is_measured_only_when_asked_for():
+    assert set(GROUPS) - set(DEFAULT_METRICS) == {"spectrum", "singular_values", "determinant"}
+
+
+def test_spectra_agree_with_the_functions():
+    shape = Shape(batch=3, seq_len=24, input_size=5, hidden_size=8)
+    gate = gates.get("lstm")
+    trajectory = stability.unroll(gate, gate.draw(shape, 0), gate.inputs(shape, 0))
+    rows = rows_of(dtype="float64", metrics=["spectrum", "singular_values", "determinant"])
+    spectrum = stability.lyapunov_spectrum(trajectory, burn_in=6)
+    assert values(rows, "lyapunov_exponent") == pytest.approx(spectrum.values.tolist())
+    assert values(rows, "kaplan_yorke_dimension") == [spectrum.kaplan_yorke_dimension]
+    logs = stability.singular_values(trajectory).values
+    assert values(rows, "log_singular_value") == pytest.approx(logs.mean(0).tolist())
+    determinants = stability.log_abs_det(trajectory)
+    assert values(rows, "log_abs_det", index=2) == pytest.approx([determinants[2].item()])
+    assert values(rows, "log_abs_det", index=2) == pytest.approx([logs[2].sum().item()])
+
+
+def test_a_metric_that_is_refused_costs_no_other():
+    rows = rows_of(dtype="float64", hidden_size=1025, batch=1, seq_len=2, metrics=["spectrum", "profile"])
+    (refused,) = [row for row in rows if row["status"] != "ok"]
+    assert (refused["metric"], refused["status"]) == ("lyapunov_exponent", "unsupported")
+    assert "accepted: k from 1 to 2050" in refused["reason"]
+    assert values(rows, "half_life", index=None)
+
+
+def test_gaussian_probes_have_profiles_of_their_own():
+    rows = rows_of(dtype="float64", probes=2)
+    probes = [row["probe"] for row in rows if row["metric"] == "half_life" and row["index"] is None]
+    assert probes == ["ones", "gaussian:0", "gaussian:1"]
+    at_end = {
+        row["probe"]: row["value"]
+        for row in rows
+        if row["metric"] == "log_gradient_norm" and row["lag"] == 24 and not row["part"]
+    }
+    assert len(set(at_end.values())) == 3
 
 
 def test_rows_agree_with_the_functions():
@@ -126,6 +175,12 @@ def test_what_does_not_apply_is_a_row_with_a_reason():
     rows = rows_of(gate="glu")
     assert [row["status"] for row in rows].count("unsupported") == 1
     assert {row["metric"] for row in rows if row["status"] == "ok"} >= {"saturation_low", "saturation_high"}
+
+
+def test_a_stack_whose_layers_do_not_fit_is_a_row():
+    (row,) = rows_of(gate="channel_gate")
+    assert row["status"] == "unsupported"
+    assert "accepted: an output of x's shape" in row["reason"]
 
 
 def test_layers_of_a_stack_have_weights_of_their_own():
