@@ -14,7 +14,12 @@ def command(
     seq_len: options.SeqLen = "128",
     hidden_size: options.HiddenSize = "64",
     batch: options.Batch = "4",
-    init: Annotated[str, typer.Option(help="torch, forget_bias=<number>, chrono; comma-separated.")] = "torch",
+    init: Annotated[
+        str,
+        typer.Option(
+            help="torch, keras, xavier, irnn, orthogonal=<g>, gaussian=<g>, forget_bias=<number>, chrono, chrono=<T_max>; comma-separated."
+        ),
+    ] = "torch",
     dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16; comma-separated.")] = "float64",
     seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
     option: options.Options = None,

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from gatebench.gates.draw import draw_tensor, parse_init
+from gatebench.gates.draw import draw_inputs, draw_tensor
+from gatebench.gates.init import draw_parameters
 from gatebench.options import Option, OptionValue, bind_options
 from gatebench.shape import ONES, Shape
 
 Tensors = Mapping[str, Tensor]
+Role = Literal["recurrent", "input", "bias", "own"]
 DTYPE_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 WIDTH = Option(0, int, (0, 65536), "W of an image whose height H is seq_len; 0 is a square")
 
@@ -61,6 +63,7 @@ class Gate:
     source: ClassVar[str] = "not given"
     options: ClassVar[Mapping[str, Option]] = {}
     stackable: ClassVar[bool] = False  # one main input "x", and at equal widths an "output" of its shape
+    plain: ClassVar[bool] = False  # a recurrence without gates: h_t = φ(W x_t + U h_{t-1} + b)
     surrogate_gradient: ClassVar[bool] = False  # its gradient is, on purpose, not the derivative of what it computes
     memory_block: ClassVar[str | None] = None  # letter of the block whose opening keeps the state (f; z for GRU)
     memory_sign: ClassVar[int] = 1  # -1: that block keeps the state where it is shut
@@ -107,6 +110,32 @@ class Gate:
         """Return the letters of the equal blocks along a parameter's first axis; () where it has none."""
         return ()
 
+    def role(self, parameter: str) -> Role:
+        """Return what a parameter is to an initialisation, by default by its name.
+
+        "recurrent" weighs the state (weight_hh), "input" anything else (other names with weight), "bias" is added (names with
+        bias); "own" is whatever keeps the gate's own rule. A weight with one axis keeps that, too.
+        """
+        if parameter.startswith("weight_hh"):
+            return "recurrent"
+        if "weight" in parameter:
+            return "input"
+        return "bias" if "bias" in parameter else "own"
+
+    def grid(self, parameter: str) -> tuple[int, int]:
+        """Return how many matrices a weight holds along its rows and its columns; by default one per block of its rows."""
+        return len(self.blocks(parameter)) or 1, 1
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of each set of parameters end in: a stack has a set per layer and direction."""
+        return ("",)
+
+    def series(self, shape: Shape) -> tuple[tuple[str, ...], ...]:
+        """Return the inputs that are signals, in groups that follow each other in time; by default all but initial states."""
+        initial = {f"{part}0" for part in self.state(shape)}
+        return tuple((name,) for name in self.input_shapes(shape) if name not in initial)
+
     def time_axis(self, tensor: str) -> int | None:
         """Return the axis of time in an input or output, None where it has none."""
         return {"x": 0, "output": 0}.get(tensor)
@@ -135,15 +164,12 @@ class Gate:
     def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
         """Draw parameters, float64 on the CPU, one generator per tensor keyed by (seed, name).
 
-        init: "torch" (PyTorch's default), "forget_bias=<b>" (the block that keeps the state gets the bias that opens the
-        memory by σ(b)), "chrono" (Tallec & Ollivier 2018, T_max = seq_len). Raises UserError for any other name and
-        gatebench.Unsupported for a shape that the gate refuses, where it has no block that keeps the state, and for
-        chrono where σ of a bias is not the share kept.
+        init: "torch" (PyTorch's default, `draw_parameter`), "keras", "xavier", "irnn", "orthogonal=<g>", "gaussian=<g>",
+        "forget_bias=<b>", "chrono", "chrono=<T_max>": gatebench.gates.init says what each is. Raises UserError for any
+        other, and gatebench.Unsupported for a shape that the gate refuses and for an init that says nothing about it.
         """
         self.check_shape(shape)
-        scheme = parse_init(init)
-        params = {name: self.draw_parameter(shape, seed, name) for name in self.parameters(shape)}
-        return scheme.apply(self, shape, seed, params)
+        return draw_parameters(self, shape, seed, init)
 
     def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
         """Draw one parameter by PyTorch's rule for recurrent modules: U(-1/sqrt(H), 1/sqrt(H))."""
@@ -151,12 +177,14 @@ class Gate:
         return draw_tensor(self.parameters(shape)[name], seed, name, "uniform") * bound
 
     def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
-        """Draw inputs and initial states, float64 on the CPU; kind: "normal" N(0, 1), or "zero".
+        """Draw inputs and initial states, float64 on the CPU, one generator per tensor keyed by (seed, name).
 
-        Raises gatebench.Unsupported for a shape that the gate refuses.
+        kind: "normal" N(0, 1), "zero", "white=<s2>", "correlated=<rho>": gatebench.gates.draw.draw_inputs says what each is.
+        Raises UserError for any other, and gatebench.Unsupported for a shape that the gate refuses and for correlated inputs
+        without an axis of time.
         """
         self.check_shape(shape)
-        return {name: draw_tensor(size, seed, name, kind) for name, size in self.input_shapes(shape).items()}
+        return draw_inputs(self, shape, seed, kind)
 
     # --- what the gate computes
 

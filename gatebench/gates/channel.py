@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gatebench.contract import Unsupported
-from gatebench.gates.base import DTYPE_BYTES, WIDTH, Cost, Gate, Tensors
+from gatebench.gates.base import DTYPE_BYTES, WIDTH, Cost, Gate, Role, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.options import Option
 from gatebench.shape import Shape
@@ -74,6 +74,9 @@ class ChannelGate(Gate):
 
     def time_axis(self, tensor: str) -> int | None:
         return None
+
+    def role(self, parameter: str) -> Role:
+        return "own" if parameter == "weight_p" else super().role(parameter)  # it lies on a grid
 
     def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
         """Draw weights by torch.nn.Conv2d's rule, W_p on a grid; Δ between grid points, so that about half the gates open.

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gatebench.contract import Unsupported
-from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Role, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.options import Option
 from gatebench.shape import Shape
@@ -54,6 +54,11 @@ class Highway(Gate):
         d = shape.hidden_size
         weights: dict[str, tuple[int, ...]] = {f"W_{path}": (d, d) for path in self.paths}
         return {**weights, **{f"b_{path}": (d,) for path in self.paths}}
+
+    def role(self, parameter: str) -> Role:
+        if parameter.startswith("W_"):
+            return "input"
+        return "bias" if parameter == "b_H" else "own"  # the gates' are an option
 
     def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
         """Draw one weight or bias by torch.nn.Linear's rule, U(-1/sqrt(H), 1/sqrt(H)); b_T = gate_bias, b_C = -gate_bias."""

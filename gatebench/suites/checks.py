@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatebench.errors import SuiteError, unknown
+from gatebench.forms import Form, choice
 
 MAX_SIZE = 1 << 24  # one axis of a shape; above this a case could not be held anywhere
 MAX_THREADS = 1024  # more than any one machine has cores; starting more threads only breaks it
@@ -62,6 +63,14 @@ def axis(where: str, group: Mapping[str, Any], key: str, default: list[str], cho
     for value in values:
         if value not in choices:
             raise unknown(f"{where}.{key}", key.removesuffix("s"), value, choices, SuiteError)
+    return values
+
+
+def written(where: str, group: Mapping[str, Any], key: str, default: list[str], forms: tuple[Form, ...]) -> list[str]:
+    """Return a list of texts that are all written in one of `forms`."""
+    values = texts(where, group, key, default)
+    for value in values:
+        choice(f"{where}.{key}", key, value, forms, SuiteError)
     return values
 
 

@@ -9,14 +9,13 @@ from typing import Any
 from gatebench.cases import CACHES, DEVICES, DTYPES, LAUNCHES, MODES, Case
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError, unknown
+from gatebench.forms import INITS, INPUTS
 from gatebench.selection import FAMILY, expand_families
 from gatebench.shape import Shape
-from gatebench.suites.checks import MAX_THREADS, axis, known_keys, sizes, texts
+from gatebench.suites.checks import MAX_THREADS, axis, known_keys, sizes, texts, written
 from gatebench.suites.model import SIZES, Narrowing, Suite
 
 MAX_CASES = 100_000
-INITS = ("torch", "chrono")
-INPUTS = ("normal", "zero")
 MAX_SEEDS = 10_000  # of one [stability] part
 EXCLUDE = {"gates": "gate", "implementations": "implementation", "modes": "mode", "dtypes": "dtype"}
 
@@ -54,8 +53,8 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
         seeds = group.get("seeds", 1)
         if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_SEEDS:
             raise SuiteError(where, f"seeds = {seeds!r}", f"an integer from 1 to {MAX_SEEDS} is accepted")
-        inits = [_init(where, text) for text in texts(where, group, "init", ["torch"])]
-        inputs = axis(where, group, "inputs", ["normal"], INPUTS)
+        inits = written(where, group, "init", ["torch"], INITS)
+        inputs = written(where, group, "inputs", ["normal"], INPUTS)
         lengths = [
             sizes(where, group, key, default)
             for key, default in (("batch", [4]), ("seq_len", None), ("hidden_size", None))
@@ -77,18 +76,6 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
                 "input_size": width or hidden, "seed": suite.seed + seed,
             })  # fmt: skip
     return requests
-
-
-def _init(where: str, text: str) -> str:
-    """Check the name of an initialisation, as gatebench.gates.draw reads it."""
-    name, equals, value = text.partition("=")
-    try:
-        right = math.isfinite(float(value)) if name == "forget_bias" else name in INITS and not equals
-    except ValueError:
-        right = False
-    if not right:
-        raise unknown(f"{where}.init", "init", text, (*INITS, "forget_bias=<number>"), SuiteError)
-    return text
 
 
 # --- one group of cases

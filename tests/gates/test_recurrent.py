@@ -209,12 +209,6 @@ def test_forget_bias_is_unsupported_without_a_gate_that_keeps_the_state():
         gates.get("rnn_tanh").draw(SHAPE, 0, init="forget_bias=1")
 
 
-@pytest.mark.parametrize("init", ["forget_bias", "forget_bias=x", "forget_bias=nan", "torch=1", "kaiming"])
-def test_unknown_init_names_what_is_accepted(init):
-    with pytest.raises(gatebench.errors.UserError, match="accepted: torch, forget_bias=<number>, chrono"):
-        gates.get("lstm").draw(SHAPE, 0, init=init)
-
-
 def test_costs_equal_numbers_worked_out_by_hand():
     shape = Shape(batch=2, seq_len=3, input_size=5, hidden_size=4)
     # LSTM: 2·B·T·4H(I+H) = 2·2·3·16·9; bytes s[BTI + 4H(I+H+2) + BTH + 2·2BH]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatebench import gates
+from gatebench.forms import INITS, INPUTS
 from gatebench.suites import read_suite
 from gatebench.suites.model import Measure
 from gatebench.suites.read import KEYS
@@ -47,6 +48,14 @@ def test_the_page_of_suites_names_every_key():
     assert named["The file"] == {*KEYS["suite"], *measure} - {"measure", "cases", "stability"}
     assert named["`[[cases]]`"] == set(KEYS["cases"])
     assert named["`[stability]`"] == set(KEYS["stability"])
+
+
+def test_the_page_of_suites_explains_every_initialisation_and_kind_of_inputs():
+    section = (
+        (DOCS / "suites.md").read_text(encoding="utf-8").split("## Initialisations and inputs\n")[1].split("\n## ")[0]
+    )
+    rows = re.findall(r"^\| (`.*?`) \|", section, re.M)
+    assert set(re.findall(r"`(\w+)", "".join(rows))) == {form.name for form in (*INITS, *INPUTS)}
 
 
 def test_the_example_of_a_suite_is_one(tmp_path):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Tensors
+from gatebench.gates.base import DTYPE_BYTES, Cost, Gate, Role, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.gates.glu.pointwise import BETA, GEGLU, GLU, GTU, Bilinear, GEGLUTanh, PointwiseGLU, ReGLU, SwiGLU
 from gatebench.options import Option
@@ -38,6 +38,9 @@ class FeedForward(Gate):
         I, H = shape.input_size, shape.hidden_size
         biases: dict[str, tuple[int, ...]] = {"b": (H,), "c": (H,)} if self["bias"] else {}
         return {"W": (H, I), "V": (H, I), "W2": (I, H), **biases}
+
+    def role(self, parameter: str) -> Role:
+        return "bias" if parameter in ("b", "c") else "input"
 
     def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
         """Draw one weight or bias by torch.nn.Linear's rule: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""

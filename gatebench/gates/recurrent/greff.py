@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatebench.gates.base import Tensors
+from gatebench.gates.base import Role, Tensors
 from gatebench.gates.recurrent.base import State
 from gatebench.gates.recurrent.peephole import GATES, LSTMPeephole
 from gatebench.shape import Shape
@@ -170,6 +170,12 @@ class LSTMGateRecurrence(LSTMPeephole):
 
     def blocks(self, parameter: str) -> tuple[str, ...]:
         return GATES if parameter == "weight_gates" else super().blocks(parameter)
+
+    def role(self, parameter: str) -> Role:
+        return "recurrent" if parameter == "weight_gates" else super().role(parameter)
+
+    def grid(self, parameter: str) -> tuple[int, int]:
+        return (len(GATES), len(GATES)) if parameter == "weight_gates" else super().grid(parameter)
 
     def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
         """Draw inputs and initial states; gates lie in (0, 1): σ of N(0, 1), or 0 for kind "zero"."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatebench.contract import Unsupported
 from gatebench.gates.base import Gate, Tensors
-from gatebench.gates.draw import generator, parse_init
+from gatebench.gates.draw import generator
 from gatebench.gates.recurrent.base import Recurrent, State
 from gatebench.options import Option
 from gatebench.shape import ONES, Shape
@@ -82,6 +82,10 @@ class Layered(Recurrent):
     def blocks(self, parameter: str) -> tuple[str, ...]:
         return super().blocks(re.sub(r"(_l\d+)?(_reverse)?$", "", parameter))
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        return tuple(each.suffix for each in self.passes)
+
     def _width(self, shape: Shape, of: Pass) -> int:
         """Return the width of a pass's input."""
         return shape.input_size if of.layer == 0 else shape.hidden_size * (2 if self["bidirectional"] else 1)
@@ -91,6 +95,9 @@ class Layered(Recurrent):
 
     def input_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         return {**super().input_shapes(shape), **({"lengths": (shape.batch,)} if self["lengths"] else {})}
+
+    def series(self, shape: Shape) -> tuple[tuple[str, ...], ...]:
+        return tuple(names for names in super().series(shape) if names != ("lengths",))
 
     def inputs(self, shape: Shape, seed: int, kind: str = "normal") -> dict[str, Tensor]:
         """Draw inputs; lengths are integers spread evenly from T/B to T, in an order drawn from the seed."""
@@ -185,14 +192,6 @@ class Layered(Recurrent):
         steps = int(self._lengths(shape).sum()) if self["lengths"] else shape.batch * shape.seq_len
         width = shape.hidden_size * (2 if self["bidirectional"] else 1)
         return steps, len(self.passes), shape.batch * shape.seq_len * width, (self["num_layers"] - 1) * steps * width
-
-    def draw(self, shape: Shape, seed: int, init: str = "torch") -> dict[str, Tensor]:
-        """Draw parameters; an init that sets a bias sets it in every pass."""
-        params, scheme, one = super().draw(shape, seed), parse_init(init), type(self)()
-        for each in self.passes:
-            own = scheme.apply(one, shape, seed, self._own(params, each), each.suffix)
-            params |= {name + each.suffix: value for name, value in own.items()}
-        return params
 
 
 def require_single(gate: Gate, implementation: str) -> None:

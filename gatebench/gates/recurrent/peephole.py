@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatebench.gates.base import Tensors
+from gatebench.gates.base import Role, Tensors
 from gatebench.gates.recurrent.base import State
 from gatebench.gates.recurrent.lstm import LongShortTermMemory
 from gatebench.shape import Shape
@@ -39,6 +39,9 @@ class LSTMPeephole(LongShortTermMemory):
     def peephole_size(self, shape: Shape) -> tuple[int, ...]:
         """Return the shape of one peephole weight."""
         return (shape.hidden_size,)
+
+    def role(self, parameter: str) -> Role:
+        return "recurrent" if parameter.startswith("weight_c") else super().role(parameter)
 
     def peep(self, weight: Tensor, c: Tensor) -> Tensor:
         """Compute what a gate sees of the cell, (B, H): p ⊙ c."""

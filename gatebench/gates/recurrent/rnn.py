@@ -16,6 +16,7 @@ class PlainRNN(Recurrent):
     """h_t = φ(W x_t + b + U h_{t-1} + c); subclasses name φ."""
 
     letters = ("h",)
+    plain = True
 
     def activate(self, a: Tensor) -> Tensor:
         """Apply φ, any shape."""

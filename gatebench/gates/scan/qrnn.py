@@ -58,6 +58,9 @@ class QRNN(Scan):
     def time_axis(self, tensor: str) -> int | None:
         return 0 if tensor == "x0" else super().time_axis(tensor)
 
+    def series(self, shape: Shape) -> tuple[tuple[str, ...], ...]:
+        return (("x0", "x") if self["kernel_size"] > 1 else ("x",),)
+
     def step_inputs(self, inputs: Tensors) -> Tensor:
         """Return the last k inputs of each step, oldest first: (T, B, k, I)."""
         x, T = self._with_past(inputs), len(inputs["x"])

@@ -59,6 +59,9 @@ class RGLRU(Scan):
         first: dict[str, tuple[int, ...]] = {} if I == H else {"weight_in": (H, I)}
         return {"weight_ih": (2 * H, H // self["num_blocks"]), **first, "bias_ih": (2 * H,), "Lambda": (H,)}
 
+    def grid(self, parameter: str) -> tuple[int, int]:
+        return (2 * self["num_blocks"], 1) if parameter == "weight_ih" else super().grid(parameter)
+
     def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
         if name != "Lambda":
             return super().draw_parameter(shape, seed, name)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gatebench.gates.base import Tensors
+from gatebench.gates.base import Role, Tensors
 from gatebench.gates.draw import draw_tensor
 from gatebench.gates.scan.base import Scan, State, Work
 from gatebench.options import Option
@@ -48,6 +48,9 @@ class SelectiveScan(Scan):
         skip: dict[str, tuple[int, ...]] = {"D": (H,)} if self["skip"] else {}
         weights = {"weight_delta": (H, H), "weight_B": (N, H), "weight_C": (N, H)}
         return {**weights, **first, "bias_delta": (H,), "A_log": (H, N), **skip}
+
+    def role(self, parameter: str) -> Role:
+        return "own" if parameter == "bias_delta" else super().role(parameter)  # with A it sets the time scale
 
     def draw_parameter(self, shape: Shape, seed: int, name: str) -> Tensor:
         """Draw as mamba-ssm does: A_n = -n, D = 1, softplus(b_Δ) log-uniform in [0.001, 0.1]; weights as torch.nn.Linear."""

@@ -1,0 +1,67 @@
+"""Texts that choose an initialisation or inputs: a name, or name=<number>. Suites and gates read them alike."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gatebench.errors import UserError, unknown
+
+
+class Choice(NamedTuple):
+    """What a text asks for."""
+
+    name: str
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to write a choice: the name alone, or with a finite number; `number` says which, as in g >= 0."""
+
+    name: str
+    number: str = ""
+    accepts: Callable[[float], bool] = math.isfinite
+
+    def __str__(self) -> str:
+        return f"{self.name}=<{self.number}>" if self.number else self.name
+
+    def read(self, text: str) -> Choice | None:
+        """Return the choice that a text makes in this form, None where it is not of this form."""
+        name, equals, number = text.partition("=")
+        if name != self.name or bool(equals) != bool(self.number):
+            return None
+        if not equals:
+            return Choice(name)
+        try:
+            value = float(number)
+        except ValueError:
+            return None
+        return Choice(name, value) if math.isfinite(value) and self.accepts(value) else None
+
+
+INITS = (
+    Form("torch"),
+    Form("keras"),
+    Form("xavier"),
+    Form("irnn"),
+    Form("orthogonal", "g >= 0", lambda g: g >= 0),
+    Form("gaussian", "g >= 0", lambda g: g >= 0),
+    Form("forget_bias", "number"),
+    Form("chrono"),
+    Form("chrono", "T_max >= 3", lambda steps: steps >= 3),
+)
+INPUTS = (
+    Form("normal"),
+    Form("zero"),
+    Form("white", "s2 >= 0", lambda variance: variance >= 0),
+    Form("correlated", "-1 < rho < 1", lambda rho: -1 < rho < 1),
+)
+
+
+def choice(where: str, kind: str, text: str, forms: tuple[Form, ...], error: type[UserError] = UserError) -> Choice:
+    """Read a text in one of `forms`; raises `error` for any other, with all of them and the closest one."""
+    for form in forms:
+        if found := form.read(text):
+            return found
+    raise unknown(where, kind, text, map(str, forms), error)
