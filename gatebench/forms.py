@@ -1,4 +1,4 @@
-"""Texts that choose an initialisation or inputs: a name, or name=<number>. Suites and gates read them alike."""
+"""Words of a [stability] part that suites, gates and metrics read alike; inits and inputs may be name=<number>."""
 
 import math
 from collections.abc import Callable
@@ -57,6 +57,20 @@ INPUTS = (
     Form("white", "s2 >= 0", lambda variance: variance >= 0),
     Form("correlated", "-1 < rho < 1", lambda rho: -1 < rho < 1),
 )
+
+METRICS = {  # groups of stability metrics that a suite may ask for
+    "profile": "gradient norms by lag, slope, half-life, horizon, reach",
+    "bounds": "the products of norms that bound them",
+    "lyapunov": "the largest Lyapunov exponent",
+    "spectrum": "all Lyapunov exponents",
+    "singular_values": "singular values of the end-to-end Jacobian",
+    "determinant": "its determinant",
+    "saturation": "saturated, dead and negative shares and slopes of the gate's letters",
+    "precision": "dtypes below float64 against it",
+    "depth": "gradient norms by layer of a stack",
+}
+DEFAULT_METRICS = ("profile", "bounds", "lyapunov", "saturation", "precision", "depth")
+TASKS = {"adding": 2, "copy": 10, "reber": 7}  # generated tasks to train on -> width of their inputs
 
 
 def choice(where: str, kind: str, text: str, forms: tuple[Form, ...], error: type[UserError] = UserError) -> Choice:

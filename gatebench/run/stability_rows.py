@@ -19,7 +19,8 @@ NAMES = ("gate", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_siz
 def request_key(request: Mapping[str, Any]) -> str:
     """Name a stability request, for the journal."""
     options = json.dumps(dict(request.get("gate_options", {})), sort_keys=True)
-    return ", ".join([*(f"{name}={request[name]}" for name in NAMES), f"options={options}"])
+    task = [f"task={request['task']}"] if request.get("task") else []
+    return ", ".join([*(f"{name}={request[name]}" for name in NAMES), f"options={options}", *task])
 
 
 def failed_row(request: Mapping[str, Any], status: str, reason: str) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def failed_row(request: Mapping[str, Any], status: str, reason: str) -> dict[str
     return {
         **{name: request[name] for name in NAMES},
         "options": json.dumps(dict(request.get("gate_options", {})), sort_keys=True),
+        "task": request.get("task"),
         "part": "",
         "metric": "class",
         "status": status,

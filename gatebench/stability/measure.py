@@ -55,4 +55,4 @@ def _rows(problem: Problem) -> Iterator[Row]:
 def _common(request: Mapping[str, Any]) -> Row:
     same = ("gate", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch", "seed")
     options = json.dumps(dict(request.get("gate_options", {})), sort_keys=True)
-    return {name: request[name] for name in same} | {"options": options}
+    return {name: request[name] for name in same} | {"options": options, "task": request.get("task")}

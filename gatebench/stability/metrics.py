@@ -2,18 +2,6 @@
 
 from dataclasses import dataclass
 
-GROUPS = {  # names of the suite key `metrics` -> what they ask for
-    "profile": "gradient norms by lag, slope, half-life, horizon, reach",
-    "bounds": "the products of norms that bound them",
-    "lyapunov": "the largest Lyapunov exponent",
-    "spectrum": "all Lyapunov exponents",
-    "singular_values": "singular values of the end-to-end Jacobian",
-    "determinant": "its determinant",
-    "saturation": "saturated, dead and negative shares and slopes of the gate's letters",
-    "precision": "dtypes below float64 against it",
-    "depth": "gradient norms by layer of a stack",
-}
-DEFAULT_METRICS = ("profile", "bounds", "lyapunov", "saturation", "precision", "depth")
 CLASSES = ("nonfinite", "underflow", "exploding", "vanished", "vanishing", "marginal", "stable")  # most severe first
 
 

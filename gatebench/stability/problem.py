@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from gatebench import gates
+from gatebench.forms import DEFAULT_METRICS
 from gatebench.gates.draw import generator
 from gatebench.shape import Shape
 from gatebench.stability.checks import check_dtype
-from gatebench.stability.metrics import DEFAULT_METRICS
 from gatebench.stability.trajectory import Trajectory
 
 DEFAULT_LAYERS = 8

@@ -6,6 +6,7 @@ from typing import Any
 from gatebench.errors import SuiteError, unknown
 from gatebench.forms import Form, choice
 
+MAX_CASES = 100_000  # of a suite, stability requests counted apart
 MAX_SIZE = 1 << 24  # one axis of a shape; above this a case could not be held anywhere
 MAX_THREADS = 1024  # more than any one machine has cores; starting more threads only breaks it
 
@@ -57,7 +58,9 @@ def texts(where: str, group: Mapping[str, Any], key: str, default: list[str] | N
     return values
 
 
-def axis(where: str, group: Mapping[str, Any], key: str, default: list[str], choices: tuple[str, ...]) -> list[str]:
+def axis(
+    where: str, group: Mapping[str, Any], key: str, default: list[str] | None, choices: tuple[str, ...]
+) -> list[str]:
     """Return a list of names that are all among `choices`."""
     values = texts(where, group, key, default)
     for value in values:
@@ -94,3 +97,16 @@ def sizes(
         if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
             raise SuiteError(f"{where}.{key}", f"{value!r}", f"integers from {minimum} to {maximum} are accepted")
     return values
+
+
+def number(
+    where: str, group: Mapping[str, Any], key: str, default: Any, minimum: float, maximum: float, above: bool = False
+) -> Any:
+    """Return one number of the default's kind from minimum to maximum (above: the minimum itself left out)."""
+    value, whole = group.get(key, default), isinstance(default, int)
+    kind = int if whole else (int, float)
+    if not isinstance(value, kind) or isinstance(value, bool) or not minimum <= value <= maximum or (above and value == minimum):  # fmt: skip
+        words = "an integer" if whole else "a number"
+        start = f"above {minimum:g}, up to" if above else f"from {minimum:g} to"
+        raise SuiteError(where, f"{key} = {value!r}", f"{words} {start} {maximum:g} is accepted")
+    return value if whole else float(value)

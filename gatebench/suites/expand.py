@@ -1,28 +1,24 @@
-"""Expand a suite to cases and stability requests: axes multiply, names and options are checked."""
+"""Expand a suite to cases: axes multiply, names and options are checked."""
 
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from gatebench.cases import CACHES, DEVICES, DTYPES, LAUNCHES, MODES, Case
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError, unknown
-from gatebench.forms import INITS, INPUTS
-from gatebench.selection import FAMILY, expand_families
 from gatebench.shape import Shape
-from gatebench.suites.checks import MAX_THREADS, axis, known_keys, sizes, texts, written
+from gatebench.suites.checks import MAX_CASES, MAX_THREADS, axis, known_keys, sizes, texts
 from gatebench.suites.model import SIZES, Narrowing, Suite
+from gatebench.suites.names import check_known, check_narrowing, group_gates
 
-MAX_CASES = 100_000
-MAX_SEEDS = 10_000  # of one [stability] part
 EXCLUDE = {"gates": "gate", "implementations": "implementation", "modes": "mode", "dtypes": "dtype"}
 
 
 def expand(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = None) -> list[Case]:
     """Return the cases of a suite, in its order, without duplicates; raises SuiteError for none or over 100,000."""
-    narrowing = _check_narrowing(narrowing or Narrowing(), catalogue)
+    narrowing = check_narrowing(narrowing or Narrowing(), catalogue)
     total = 0
     kept: dict[str, Case] = {}
     for number, group in enumerate(suite.cases, start=1):
@@ -42,49 +38,13 @@ def expand(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = Non
     return list(kept.values())
 
 
-def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = None) -> list[dict[str, Any]]:
-    """Return one request per gate, init, dtype, shape and seed of the suite's [stability] part."""
-    narrowing = _check_narrowing(narrowing or Narrowing(), catalogue)
-    requests: list[dict[str, Any]] = []
-    for group in suite.stability:
-        where = f"{suite.file}: stability"
-        names = [name for name in _gates(where, group, catalogue) if not narrowing.gates or name in narrowing.gates]
-        dtypes = axis(where, group, "dtypes", ["float64"], DTYPES)
-        seeds = group.get("seeds", 1)
-        if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_SEEDS:
-            raise SuiteError(where, f"seeds = {seeds!r}", f"an integer from 1 to {MAX_SEEDS} is accepted")
-        inits = written(where, group, "init", ["torch"], INITS)
-        inputs = written(where, group, "inputs", ["normal"], INPUTS)
-        lengths = [
-            sizes(where, group, key, default)
-            for key, default in (("batch", [4]), ("seq_len", None), ("hidden_size", None))
-        ]
-        widths = sizes(where, group, "input_size", [0])
-        options = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in names}
-        for name in names:
-            catalogue.check_options(where, name, options[name])
-        axes: tuple[Any, ...] = (names, inits, inputs, dtypes, *lengths, widths, range(seeds))
-        total = len(requests) + math.prod(len(values) for values in axes)
-        if total > MAX_CASES:
-            raise SuiteError(
-                where, f"expands to {total:,} requests", f"at most {MAX_CASES:,} are accepted", "shorten an axis"
-            )
-        for name, init, kind, dtype, batch, seq_len, hidden, width, seed in itertools.product(*axes):
-            requests.append({
-                "gate": name, "gate_options": options[name], "init": init, "inputs": kind,
-                "dtype": dtype, "batch": batch, "seq_len": seq_len, "hidden_size": hidden,
-                "input_size": width or hidden, "seed": suite.seed + seed,
-            })  # fmt: skip
-    return requests
-
-
 # --- one group of cases
 
 
 def _expand_group(
     where: str, group: Mapping[str, Any], seed: int, catalogue: Catalogue, narrowing: Narrowing
 ) -> Iterable[Case]:
-    names = _gates(where, group, catalogue)
+    names = group_gates(where, group, catalogue)
     implementations = _implementations(where, group, catalogue)
     device = _device(where, group, catalogue)
     axes = _group_axes(where, group, catalogue)
@@ -112,7 +72,7 @@ def _expand_group(
 def _group_size(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> int:
     """Return how many cases a group expands to, nothing excluded, without expanding it."""
     by_implementation = group.get("implementation_options", {})
-    size = len(_gates(where, group, catalogue)) * _count(group.get("options", {}))
+    size = len(group_gates(where, group, catalogue)) * _count(group.get("options", {}))
     size *= sum(_count(by_implementation.get(name, {})) for name in _implementations(where, group, catalogue))
     size *= math.prod(len(values) for values in _group_axes(where, group, catalogue).values())
     if "shapes" in group:
@@ -139,42 +99,18 @@ def _group_axes(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> d
     }
 
 
-def _gates(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
-    return _gates_named(f"{where}.gates", texts(where, group, "gates", None), catalogue)
-
-
-def _gates_named(where: str, given: Iterable[str], catalogue: Catalogue) -> list[str]:
-    """Return names of gates, each `family:<name>` replaced by its members."""
-    families = {gate: catalogue.family(gate) for gate in catalogue.gates}
-
-    def unknown_gate(name: str) -> Exception:
-        if name.startswith(FAMILY):
-            return unknown(where, "family", name, {FAMILY + family for family in families.values()}, SuiteError)
-        return catalogue.unknown(where, "gate", name)
-
-    return expand_families(catalogue.gates if "*" in given else given, families, unknown_gate)
-
-
 def _implementations(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
     names = texts(where, group, "implementations", ["*"])
     for name, options in group.get("implementation_options", {}).items():
         if name in catalogue.gates:
             raise SuiteError(f"{where}.implementation_options", f"gate {name!r} is not asked for", f"a gate of {', '.join(group['gates'])} or an implementation is accepted", "ask for it, or drop its options")  # fmt: skip
-        _known(f"{where}.implementation_options", "implementation", [name], catalogue)
+        check_known(f"{where}.implementation_options", "implementation", [name], catalogue)
         for choice in _option_axes(options):
             catalogue.check_implementation_options(f"{where}.implementation_options", name, choice)
     if "*" in names:
         return list(catalogue.implementations)
-    _known(f"{where}.implementations", "implementation", names, catalogue)
+    check_known(f"{where}.implementations", "implementation", names, catalogue)
     return list(dict.fromkeys(names))
-
-
-def _known(where: str, kind: str, names: Iterable[str], catalogue: Catalogue) -> None:
-    """Raise SuiteError for the first name of a gate or implementation that does not exist."""
-    known = catalogue.gates if kind == "gate" else catalogue.implementations
-    for name in names:
-        if name not in known:
-            raise catalogue.unknown(where, kind, name)
 
 
 def _device(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> str:
@@ -227,9 +163,9 @@ def _excludes(where: str, group: Mapping[str, Any], catalogue: Catalogue) -> lis
             sizes(where, entry, key, None)
         axis(where, entry, "modes", [*MODES], MODES)
         axis(where, entry, "dtypes", [*DTYPES], DTYPES)
-        _known(f"{where}.gates", "gate", texts(where, entry, "gates", [*catalogue.gates]), catalogue)
+        check_known(f"{where}.gates", "gate", texts(where, entry, "gates", [*catalogue.gates]), catalogue)
         names = texts(where, entry, "implementations", [*catalogue.implementations])
-        _known(f"{where}.implementations", "implementation", names, catalogue)
+        check_known(f"{where}.implementations", "implementation", names, catalogue)
     return excludes
 
 
@@ -239,27 +175,3 @@ def _matches(case: Case, exclude: Mapping[str, Any]) -> bool:
         if value not in _listed(wanted):
             return False
     return True
-
-
-def _check_narrowing(narrowing: Narrowing, catalogue: Catalogue) -> Narrowing:
-    """Check the names on the command line; returns the narrowing with families and `*` replaced."""
-    for name in narrowing.options:
-        if name not in catalogue.gates and name not in catalogue.implementations:
-            raise unknown(
-                "-o", "gate or implementation", name, [*catalogue.gates, *catalogue.implementations], SuiteError
-            )
-        check = catalogue.check_options if name in catalogue.gates else catalogue.check_implementation_options
-        check("-o", name, narrowing.options[name])
-    for flag, kind, values, choices in (
-        ("-m", "mode", narrowing.modes, MODES),
-        ("--dtype", "dtype", narrowing.dtypes, DTYPES),
-    ):
-        for value in values:
-            if value not in choices:
-                raise unknown(flag, kind, value, choices, SuiteError)
-    implementations = () if "*" in narrowing.implementations else narrowing.implementations
-    _known("-i", "implementation", implementations, catalogue)
-    return replace(
-        narrowing, gates=tuple(_gates_named("-g", narrowing.gates, catalogue)), implementations=implementations,
-        threads=tuple(count or catalogue.cores for count in narrowing.threads),
-    )  # fmt: skip

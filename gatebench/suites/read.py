@@ -23,6 +23,7 @@ KEYS = {
     ),
     "stability": (
         "why", "gates", "options", "init", "inputs", "dtypes", "batch", "seq_len", "input_size", "hidden_size", "seeds",
+        "metrics", "probes", "tasks", "after_steps", "clip", "learning_rate",
     ),
 }  # fmt: skip
 _MEASURE_MINIMUM = {"blocks": 1, "rounds": 1, "sample_ms": 0.01, "warmup_s": 0.0, "timeout_s": 0.1, "memory_mb": 0}

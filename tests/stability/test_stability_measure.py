@@ -13,8 +13,10 @@ from stability_models import drawn, linear
 
 from gatebench import Shape, gates, stability
 from gatebench.errors import UserError
+from gatebench.forms import DEFAULT_METRICS
+from gatebench.forms import METRICS as GROUPS
 from gatebench.stability.measure import measure
-from gatebench.stability.metrics import CLASSES, DEFAULT_METRICS, GROUPS, METRICS
+from gatebench.stability.metrics import CLASSES, METRICS
 from gatebench.stability.rows import stored_lags
 
 COLUMNS = {

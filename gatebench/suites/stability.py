@@ -1,0 +1,120 @@
+"""Expand the [stability] parts of a suite to requests: axes multiply, names and texts are checked."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gatebench.cases import DTYPES
+from gatebench.catalogue import Catalogue
+from gatebench.errors import SuiteError
+from gatebench.forms import DEFAULT_METRICS, INITS, INPUTS, METRICS, TASKS
+from gatebench.suites.checks import MAX_CASES, axis, number, sizes, written
+from gatebench.suites.model import Narrowing, Suite
+from gatebench.suites.names import check_narrowing, group_gates
+
+CHAIN_DTYPES = (*DTYPES, "float16")  # gradients are looked at in what no implementation is timed in, too
+MAX_SEEDS = 10_000  # of one part
+MAX_PROBES = 1000
+MAX_STEPS = 1_000_000  # of training
+AXES = ("gate", "init", "inputs", "dtype", "batch", "seq_len", "hidden_size", "input_size", "task", "seed")
+TRAINING = ("after_steps", "clip", "learning_rate")  # keys that say how to train, once there is a task
+
+Request = dict[str, Any]
+
+
+def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = None) -> list[Request]:
+    """Return one request per gate, init, inputs, dtype, shape, task and seed of the suite's [stability] parts.
+
+    What two parts both ask for is measured once, with the metrics of both. Raises SuiteError for unknown keys' values, for
+    over 100,000 requests, and for two parts that train the same otherwise.
+    """
+    narrowing = check_narrowing(narrowing or Narrowing(), catalogue)
+    kept: dict[tuple[Any, ...], Request] = {}
+    total = 0
+    for group in suite.stability:
+        where = f"{suite.file}: stability"
+        axes = _axes(where, group, catalogue, narrowing)
+        total += math.prod(len(values) for values in axes.values())
+        if total > MAX_CASES:
+            raise SuiteError(
+                where, f"expands to {total:,} requests", f"at most {MAX_CASES:,} are accepted", "shorten an axis"
+            )
+        asked = _asked(where, group)
+        options = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in axes["gate"]}
+        for name in axes["gate"]:
+            catalogue.check_options(where, name, options[name])
+        for choice in itertools.product(*axes.values()):
+            request = _request(dict(zip(axes, choice, strict=True)), suite.seed, asked)
+            request["gate_options"] = options[request["gate"]]
+            _keep(where, kept, request)
+    return list(kept.values())
+
+
+def _axes(where: str, group: Mapping[str, Any], catalogue: Catalogue, narrowing: Narrowing) -> dict[str, list[Any]]:
+    gates = [name for name in group_gates(where, group, catalogue) if not narrowing.gates or name in narrowing.gates]
+    return {
+        "gate": gates,
+        "init": written(where, group, "init", ["torch"], INITS),
+        "inputs": written(where, group, "inputs", ["normal"], INPUTS),
+        "dtype": axis(where, group, "dtypes", ["float64"], CHAIN_DTYPES),
+        "batch": sizes(where, group, "batch", [4]),
+        "seq_len": sizes(where, group, "seq_len", None),
+        "hidden_size": sizes(where, group, "hidden_size", None),
+        "input_size": sizes(where, group, "input_size", [0]),
+        "task": _tasks(where, group),
+        "seed": list(range(number(where, group, "seeds", 1, 1, MAX_SEEDS))),
+    }
+
+
+def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
+    """Return the tasks to train on, [None] for none."""
+    if "tasks" not in group:
+        for key in TRAINING:
+            if key in group:
+                raise SuiteError(where, f"{key} says nothing without tasks", f"tasks: {', '.join(TASKS)}", "add tasks")
+        return [None]
+    if "after_steps" not in group:
+        raise SuiteError(where, "tasks say nothing without after_steps", "steps of training", "add after_steps")
+    if "input_size" in group:
+        raise SuiteError(where, "gives tasks and input_size", "a task has its own input_size", "drop input_size")
+    return [*axis(where, group, "tasks", None, tuple(TASKS))]
+
+
+def _asked(where: str, group: Mapping[str, Any]) -> Request:
+    """Return what is no axis: metrics, probes and how to train."""
+    metrics = axis(where, group, "metrics", list(DEFAULT_METRICS), ("*", *METRICS))
+    asked: Request = {
+        "metrics": list(METRICS) if "*" in metrics else list(dict.fromkeys(metrics)),
+        "probes": number(where, group, "probes", 0, 0, MAX_PROBES),
+    }
+    if "tasks" in group:
+        asked["after_steps"] = number(where, group, "after_steps", 1, 1, MAX_STEPS)
+        for key in ("clip", "learning_rate"):
+            if key in group:
+                asked[key] = number(where, group, key, 1.0, 0.0, 1e6, above=True)
+    return asked
+
+
+def _request(choice: Request, seed: int, asked: Request) -> Request:
+    request = {**choice, "seed": seed + choice["seed"], **asked}
+    task = request["task"]
+    request["input_size"] = TASKS[task] if task else request["input_size"] or request["hidden_size"]
+    if not task:
+        del request["task"]
+    return request
+
+
+def _keep(where: str, kept: dict[tuple[Any, ...], Request], request: Request) -> None:
+    """Add a request, or its metrics to one that is there already."""
+    key = (*(request.get(name) for name in AXES), json.dumps(request["gate_options"], sort_keys=True))
+    before = kept.setdefault(key, request)
+    for name in TRAINING:
+        if before.get(name) != request.get(name):
+            raise SuiteError(
+                where, f"two parts train {request['gate']} on {request['task']} with other {name}",
+                "one way to train a gate on a task", f"give both the same {name}",
+            )  # fmt: skip
+    before["metrics"] = [name for name in METRICS if name in {*before["metrics"], *request["metrics"]}]
+    before["probes"] = max(before["probes"], request["probes"])
