@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gatebench.stability.checks import StabilityError as StabilityError
     from gatebench.stability.classification import classify as classify
     from gatebench.stability.classification import most_severe as most_severe
+    from gatebench.stability.clip import ClipStatistics as ClipStatistics
+    from gatebench.stability.clip import clipping as clipping
     from gatebench.stability.depth import depth_profile as depth_profile
     from gatebench.stability.gradients import gradient_norms as gradient_norms
     from gatebench.stability.gradients import gradient_profile as gradient_profile
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from gatebench.stability.trajectory import unroll as unroll
 
 _PUBLIC = {
+    "ClipStatistics": "clip",
     "LetterSaturation": "activations",
     "LyapunovSpectrum": "lyapunov",
     "PrecisionError": "low_precision",
@@ -34,6 +37,7 @@ _PUBLIC = {
     "StabilityError": "checks",
     "Trajectory": "trajectory",
     "classify": "classification",
+    "clipping": "clip",
     "depth_profile": "depth",
     "gradient_norms": "gradients",
     "gradient_profile": "gradients",
@@ -47,6 +51,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "ClipStatistics",
     "LetterSaturation",
     "LyapunovSpectrum",
     "PrecisionError",
@@ -54,6 +59,7 @@ __all__ = [
     "StabilityError",
     "Trajectory",
     "classify",
+    "clipping",
     "depth_profile",
     "gradient_norms",
     "gradient_profile",
