@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gatebench.stability.lyapunov import lyapunov_of_products as lyapunov_of_products
     from gatebench.stability.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from gatebench.stability.profile import Profile as Profile
+    from gatebench.stability.tasks import find_task as find_task
     from gatebench.stability.trajectory import Trajectory as Trajectory
     from gatebench.stability.trajectory import unroll as unroll
 
@@ -39,6 +40,7 @@ _PUBLIC = {
     "classify": "classification",
     "clipping": "clip",
     "depth_profile": "depth",
+    "find_task": "tasks",
     "gradient_norms": "gradients",
     "gradient_profile": "gradients",
     "lyapunov_of_products": "lyapunov",
@@ -61,6 +63,7 @@ __all__ = [
     "classify",
     "clipping",
     "depth_profile",
+    "find_task",
     "gradient_norms",
     "gradient_profile",
     "lyapunov_of_products",
