@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gatebench.stability.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from gatebench.stability.profile import Profile as Profile
     from gatebench.stability.tasks import find_task as find_task
+    from gatebench.stability.training import Training as Training
+    from gatebench.stability.training import train as train
     from gatebench.stability.trajectory import Trajectory as Trajectory
     from gatebench.stability.trajectory import unroll as unroll
 
@@ -36,6 +38,7 @@ _PUBLIC = {
     "PrecisionError": "low_precision",
     "Profile": "profile",
     "StabilityError": "checks",
+    "Training": "training",
     "Trajectory": "trajectory",
     "classify": "classification",
     "clipping": "clip",
@@ -49,6 +52,7 @@ _PUBLIC = {
     "norm_bound": "bounds",
     "precision": "low_precision",  # no module may bear a public function's name: it would hide the function
     "saturation": "activations",
+    "train": "training",
     "unroll": "trajectory",
 }
 
@@ -59,6 +63,7 @@ __all__ = [
     "PrecisionError",
     "Profile",
     "StabilityError",
+    "Training",
     "Trajectory",
     "classify",
     "clipping",
@@ -72,6 +77,7 @@ __all__ = [
     "norm_bound",
     "precision",
     "saturation",
+    "train",
     "unroll",
 ]
 
