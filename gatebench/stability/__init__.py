@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gatebench.stability.checks import StabilityError as StabilityError
     from gatebench.stability.classification import classify as classify
     from gatebench.stability.classification import most_severe as most_severe
+    from gatebench.stability.clip import ClipStatistics as ClipStatistics
+    from gatebench.stability.clip import clipping as clipping
     from gatebench.stability.depth import depth_profile as depth_profile
     from gatebench.stability.gradients import gradient_norms as gradient_norms
     from gatebench.stability.gradients import gradient_profile as gradient_profile
@@ -26,37 +28,46 @@ if TYPE_CHECKING:
     from gatebench.stability.singular import LogSingularValues as LogSingularValues
     from gatebench.stability.singular import log_abs_det as log_abs_det
     from gatebench.stability.singular import singular_values as singular_values
+    from gatebench.stability.tasks import find_task as find_task
     from gatebench.stability.theory import MeanField as MeanField
     from gatebench.stability.theory import mean_field as mean_field
+    from gatebench.stability.training import Training as Training
+    from gatebench.stability.training import train as train
     from gatebench.stability.trajectory import Trajectory as Trajectory
     from gatebench.stability.trajectory import unroll as unroll
 
 _PUBLIC = {
-    "LetterSaturation": "activations",
-    "LogSingularValues": "singular",
-    "LyapunovSpectrum": "lyapunov",
-    "MeanField": "theory",
-    "PrecisionError": "low_precision",
-    "Profile": "profile",
-    "StabilityError": "checks",
-    "Trajectory": "trajectory",
     "classify": "classification",
+    "clipping": "clip",
+    "ClipStatistics": "clip",
     "depth_profile": "depth",
+    "find_task": "tasks",
     "gradient_norms": "gradients",
     "gradient_profile": "gradients",
+    "LetterSaturation": "activations",
     "log_abs_det": "singular",
+    "LogSingularValues": "singular",
     "lyapunov_of_products": "lyapunov",
     "lyapunov_spectrum": "lyapunov",
+    "LyapunovSpectrum": "lyapunov",
     "mean_field": "theory",
+    "MeanField": "theory",
     "most_severe": "classification",
     "norm_bound": "bounds",
     "precision": "low_precision",  # no module may bear a public function's name: it would hide the function
+    "PrecisionError": "low_precision",
+    "Profile": "profile",
     "saturation": "activations",
     "singular_values": "singular",
+    "StabilityError": "checks",
+    "train": "training",
+    "Training": "training",
+    "Trajectory": "trajectory",
     "unroll": "trajectory",
 }
 
 __all__ = [
+    "ClipStatistics",
     "LetterSaturation",
     "LogSingularValues",
     "LyapunovSpectrum",
@@ -64,9 +75,12 @@ __all__ = [
     "PrecisionError",
     "Profile",
     "StabilityError",
+    "Training",
     "Trajectory",
     "classify",
+    "clipping",
     "depth_profile",
+    "find_task",
     "gradient_norms",
     "gradient_profile",
     "log_abs_det",
@@ -78,6 +92,7 @@ __all__ = [
     "precision",
     "saturation",
     "singular_values",
+    "train",
     "unroll",
 ]
 

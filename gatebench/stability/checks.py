@@ -1,6 +1,8 @@
 """What stability refuses: one clear error each, which is a UserError and a ValueError."""
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -55,3 +57,15 @@ def check_burn_in(where: str, burn_in: int, steps: int) -> None:
     """Raise StabilityError unless 0 <= burn_in < steps."""
     if isinstance(burn_in, bool) or not isinstance(burn_in, int) or not 0 <= burn_in < steps:
         raise StabilityError(where, f"burn_in is {burn_in!r}", f"accepted: 0 to {steps - 1}, fewer than all steps")
+
+
+def check_positive(where: str, what: str, value: float) -> None:
+    """Raise StabilityError unless a value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
+        raise StabilityError(where, f"{what} is {value!r}", "accepted: a finite number above 0")
+
+
+def check_whole(where: str, what: str, value: int, low: int) -> None:
+    """Raise StabilityError unless a value is a whole number of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise StabilityError(where, f"{what} is {value!r}", f"accepted: whole numbers from {low}")

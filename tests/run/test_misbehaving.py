@@ -1,6 +1,7 @@
 """Real workers with plugins that misbehave: each costs its own rows only, and leaves no process behind."""
 
 import textwrap
+import time
 
 import pytest
 from misbehaving_helpers import outcomes, plugin
@@ -109,7 +110,10 @@ def test_left_behind_sees_a_process_that_is_left(monkeypatch):
     monkeypatch.setenv(MARK, text)
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        assert list(marked(text)) == [child.pid]
+        until = time.monotonic() + 10  # Popen returns at exec, a moment before /proc shows the new environment
+        while not (found := list(marked(text))) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert found == [child.pid]
     finally:
         child.kill()
         child.wait()
