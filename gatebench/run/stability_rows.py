@@ -56,6 +56,7 @@ class StabilityRunner:
                 if key not in done:
                     self.progress.say(
                         f"stability of {request['gate']}, {request['init']}, T={request['seq_len']}, {request['dtype']}"
+                        + (f", {request['task']}" if request.get("task") else "")
                     )
                     self.journal.write("stability", key, finite({"order": order, "rows": self._rows(request)}))
                 self.progress.advance(STABILITY_S)

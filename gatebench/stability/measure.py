@@ -14,6 +14,7 @@ from gatebench.stability.problem import Problem
 from gatebench.stability.rows import Row, saturation_rows, unsupported
 from gatebench.stability.through_layers import layer_rows
 from gatebench.stability.through_time import ThroughTime
+from gatebench.stability.through_training import training_rows
 
 ONE_THREAD_SIZE = 256
 # hidden size up to which one thread is as fast as two; two that wait for each other on shared cores took 10 times longer
@@ -22,11 +23,14 @@ ONE_THREAD_SIZE = 256
 def measure(request: Mapping[str, Any]) -> list[Row]:
     """Measure one gate's gradient stability -> rows of stability.parquet (without run_id), long form.
 
-    request: gate, gate_options, init, inputs, dtype, seq_len, input_size, hidden_size, batch, seed, and for gates without
-    time layers (default 8). Gates with time: profile by lag, bounds, largest exponent, saturation, class; below float64
-    also the errors against float64. Stackable gates without time: gradients through a stack of layers, each with its own
-    seed. Other gates: saturation. What does not apply is a row with status "unsupported" and a reason.
-    Small problems are computed on one thread. Names and units: gatebench.stability.metrics. Raises UserError for unknown names, ValueError for bad sizes.
+    request: gate, gate_options, init, inputs, dtype, seq_len, input_size, hidden_size, batch, seed; metrics (groups of
+    gatebench.forms.METRICS), probes (how many Gaussian cotangents beside the ones); for gates without time layers (default
+    8); to train first, task, after_steps, clip, learning_rate.
+    Gates with time: profile by lag, bounds, exponents, spectra, saturation, class; below float64 also the errors against
+    float64; with a task all of them before, during and after training. Stackable gates without time: gradients through a
+    stack of layers, each with its own seed. Other gates: saturation. What does not apply is a row with status
+    "unsupported" and a reason. Small problems are computed on one thread. Names and units: gatebench.stability.metrics.
+    Raises UserError for unknown names, ValueError for bad sizes.
     """
     problem = Problem.of(request)
     threads = torch.get_num_threads()
@@ -42,8 +46,10 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
 
 
 def _rows(problem: Problem) -> Iterator[Row]:
-    if problem.gate.state(ONES):
-        yield from ThroughTime(problem, problem.draw_layer()).rows()
+    if problem.lesson:
+        yield from training_rows(problem)
+    elif problem.gate.state(ONES):
+        yield from ThroughTime(problem, problem.draw_layer(), problem.draw_inputs()).rows()
     elif problem.gate.stackable:
         yield from layer_rows(problem)
     else:

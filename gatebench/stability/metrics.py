@@ -12,7 +12,7 @@ class Metric:
     unit   of the column `value`; "" for shares and other pure numbers
     group  which name of the suite key `metrics` asks for it; "" where every case has it
     index  what the column `index` counts: "" nothing, "row" (batch rows; null: the median over them), "layer",
-           "exponent" and "value" (0 is the largest)
+           "exponent" and "value" (0 is the largest), "window" (of training; null: all steps)
     by     what else tells values of one case apart: "lag" (column lag), "part" (of the state), "letter" (of the gate, in
            the column part)
     """
@@ -141,6 +141,21 @@ METRICS = {
         Metric("nonfinite_count", "", "how many state and gradient values are NaN or infinite"),
         Metric("first_bad_step", "steps", "first step whose state is not finite; null: none", index="row"),
         Metric("class", "", "what the gradients do (label); index null: the most severe of all rows", index="row"),
+        Metric("train_loss", "", "the task's loss at a training step (column train_step: steps taken before)"),
+        Metric("train_gradient_norm", "", "global norm of the gradient at a training step, before clipping"),
+        Metric("clip_rate", "", "share of training steps whose gradient was clipped", index="window"),
+        Metric(
+            "clip_coefficient", "", "mean factor min(1, θ / norm) that gradients were multiplied by", index="window"
+        ),
+        Metric("train_gradient_norm_p50", "", "median of the gradient's norm over training steps", index="window"),
+        Metric("train_gradient_norm_p95", "", "95th percentile of it", index="window"),
+        Metric("train_gradient_norm_p99", "", "99th percentile of it", index="window"),
+        Metric(
+            "nonfinite_steps",
+            "steps",
+            "training steps whose loss or gradient was not finite, and which changed nothing",
+            index="window",
+        ),
         Metric(
             "relative_error",
             "",

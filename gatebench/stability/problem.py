@@ -21,6 +21,16 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What to train on, before and while the gate is measured."""
+
+    task: str
+    steps: int
+    clip: float | None
+    learning_rate: float | None
+
+
+@dataclass(frozen=True)
 class Problem:
     """One request, with its names looked up."""
 
@@ -33,6 +43,7 @@ class Problem:
     layers: int
     metrics: tuple[str, ...]
     probes: int
+    lesson: Lesson | None
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> "Problem":
@@ -41,9 +52,12 @@ class Problem:
         gate = gates.get(request["gate"], **request.get("gate_options", {}))
         dtype = check_dtype("stability", request["dtype"])
         layers = request.get("layers", DEFAULT_LAYERS)
+        task, lesson = request.get("task"), None
+        if task is not None:
+            lesson = Lesson(task, request["after_steps"], request.get("clip"), request.get("learning_rate"))
         return cls(
             gate, Shape(**sizes), dtype, request["seed"], request["init"], request["inputs"], layers,
-            tuple(request.get("metrics", DEFAULT_METRICS)), request.get("probes", 0),
+            tuple(request.get("metrics", DEFAULT_METRICS)), request.get("probes", 0), lesson,
         )  # fmt: skip
 
     def draw_layer(self, layer: int = 0) -> Tensors:

@@ -34,10 +34,10 @@ from gatebench.stability.trajectory import Trajectory, unroll
 class ThroughTime:
     """What is measured of one trajectory; what several metrics need is computed once, and only if one asks for it."""
 
-    def __init__(self, problem: Problem, params: Tensors) -> None:
+    def __init__(self, problem: Problem, params: Tensors, inputs: Tensors) -> None:
         self.problem = problem
         self.params = params
-        self.inputs = problem.draw_inputs()
+        self.inputs = inputs
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of each group of metrics that the problem asks for."""

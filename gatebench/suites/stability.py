@@ -57,7 +57,7 @@ def _axes(where: str, group: Mapping[str, Any], catalogue: Catalogue, narrowing:
     return {
         "gate": gates,
         "init": written(where, group, "init", ["torch"], INITS),
-        "inputs": written(where, group, "inputs", ["normal"], INPUTS),
+        "inputs": ["task"] if "tasks" in group else written(where, group, "inputs", ["normal"], INPUTS),
         "dtype": axis(where, group, "dtypes", ["float64"], CHAIN_DTYPES),
         "batch": sizes(where, group, "batch", [4]),
         "seq_len": sizes(where, group, "seq_len", None),
@@ -77,8 +77,9 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
         return [None]
     if "after_steps" not in group:
         raise SuiteError(where, "tasks say nothing without after_steps", "steps of training", "add after_steps")
-    if "input_size" in group:
-        raise SuiteError(where, "gives tasks and input_size", "a task has its own input_size", "drop input_size")
+    for key in ("input_size", "inputs"):
+        if key in group:
+            raise SuiteError(where, f"gives tasks and {key}", f"a task has its own {key}", f"drop {key}")
     return [*axis(where, group, "tasks", None, tuple(TASKS))]
 
 
