@@ -21,6 +21,7 @@ from gatebench.stability.gradients import Gradients, gradients, profile_of_gradi
 from gatebench.stability.low_precision import compare_gradients, difference
 from gatebench.stability.lyapunov import lyapunov_spectrum
 from gatebench.stability.metrics import METRICS
+from gatebench.stability.own_network import inputs_of, own_parameters
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory, unroll
 
@@ -28,10 +29,8 @@ DEFAULT_LAYERS = 8
 LAYER_SEED_STRIDE = 1_000_003  # a layer's seed is seed + stride · layer: no layer repeats another seed's
 DENSE_LAGS = 33  # lags 0..32 are all stored; figures show the first steps
 SPREAD_LAGS = 64  # stored lags beyond them, evenly spaced in the logarithm, T among them
-ONE_THREAD_SIZE = (
-    256  # hidden size up to which one thread is as fast as two; two that wait for each other on shared cores
-)
-#                        took 10 times longer
+# Hidden size up to which one thread is as fast as two; two that wait for each other on shared cores took 10 times longer.
+ONE_THREAD_SIZE = 256
 
 Row = dict[str, Any]
 Tensors = Mapping[str, Tensor]
@@ -48,6 +47,7 @@ class Problem:
     init: str
     inputs: str
     layers: int
+    own: Mapping[str, Any]  # files of one's own in place of init and inputs: weights, inputs_file
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> "Problem":
@@ -56,15 +56,18 @@ class Problem:
         gate = gates.get(request["gate"], **request.get("gate_options", {}))
         dtype = check_dtype("stability", request["dtype"])
         layers = request.get("layers", DEFAULT_LAYERS)
-        return cls(gate, Shape(**sizes), dtype, request["seed"], request["init"], request["inputs"], layers)
+        own = {name: request[name] for name in ("weights", "inputs_file") if name in request}
+        return cls(gate, Shape(**sizes), dtype, request["seed"], request["init"], request["inputs"], layers, own)
 
     def draw_layer(self, layer: int = 0) -> Tensors:
-        """Draw one layer's parameters, float64."""
+        """Draw one layer's parameters, or read one's own; float64."""
+        if "weights" in self.own:
+            return own_parameters(self.gate, self.own["weights"], self.shape)
         return self.gate.draw(self.shape, self.seed + LAYER_SEED_STRIDE * layer, init=self.init)
 
     def draw_inputs(self) -> Tensors:
-        """Draw the inputs, float64."""
-        return self.gate.inputs(self.shape, self.seed, kind=self.inputs)
+        """Draw the inputs, or read one's own; float64."""
+        return inputs_of(self.gate, self.shape, self.seed, self.inputs, self.own)
 
     def rounded(self, tensors: Tensors) -> Tensors:
         """Round to the problem's dtype."""
@@ -74,11 +77,12 @@ class Problem:
 def measure(request: Mapping[str, Any]) -> list[Row]:
     """Measure one gate's gradient stability -> rows of stability.parquet (without run_id), long form.
 
-    request: gate, gate_options, init, inputs, dtype, seq_len, input_size, hidden_size, batch, seed, and for gates without
-    time layers (default 8). Gates with time: profile by lag, bounds, largest exponent, saturation, class; below float64
-    also the errors against float64. Stackable gates without time: gradients through a stack of layers, each with its own
-    seed. Other gates: saturation. What does not apply is a row with status "unsupported" and a reason.
-    Small problems are computed on one thread. Names and units: gatebench.stability.metrics. Raises UserError for unknown names, ValueError for bad sizes.
+    request: gate, gate_options, init, inputs, dtype, seq_len, input_size, hidden_size, batch, seed; for gates without time
+    layers (default 8); for weights and inputs of one's own weights, inputs_file (gatebench.stability.own_network).
+    Gates with time: profile by lag, bounds, largest exponent, saturation, class; below float64 also the errors against
+    float64. Stackable gates without time: gradients through a stack of layers, each with its own seed. Other gates:
+    saturation. What does not apply is a row with status "unsupported" and a reason. Small problems are computed on one
+    thread. Names and units: gatebench.stability.metrics. Raises UserError for unknown names, ValueError for bad sizes.
     """
     problem = Problem.of(request)
     threads = torch.get_num_threads()
