@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatebench.contract import Failure
+from gatebench.own_files import short_name
 from gatebench.run.fleet import Start, start_worker
 from gatebench.run.plan import STABILITY_S, Plan
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
@@ -52,9 +53,8 @@ class StabilityRunner:
             for order, request in enumerate(self.plan.stability):
                 key = request_key(request)
                 if key not in done:
-                    self.progress.say(
-                        f"stability of {request['gate']}, {request['init']}, T={request['seq_len']}, {request['dtype']}"
-                    )
+                    init, sizes = short_name(request["init"]), f"T={request['seq_len']}, {request['dtype']}"
+                    self.progress.say(f"stability of {request['gate']}, {init}, {sizes}")
                     self.journal.write("stability", key, finite({"order": order, "rows": self._rows(request)}))
                 self.progress.advance(STABILITY_S)
         finally:

@@ -13,6 +13,7 @@ from gatebench.selection import FAMILY, expand_families
 from gatebench.shape import Shape
 from gatebench.suites.checks import MAX_THREADS, axis, known_keys, sizes, texts
 from gatebench.suites.model import SIZES, Narrowing, Suite
+from gatebench.suites.own_files import default_sizes, files_of
 
 MAX_CASES = 100_000
 INITS = ("torch", "chrono")
@@ -44,12 +45,17 @@ def expand(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = Non
 
 
 def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = None) -> list[dict[str, Any]]:
-    """Return one request per gate, init, dtype, shape and seed of the suite's [stability] part."""
+    """Return one request per gate, init, dtype, shape and seed of the suite's [stability] part.
+
+    What a file of one's own says (hash, names, sizes) is still open: gatebench.run.own_files fills it in.
+    """
     narrowing = _check_narrowing(narrowing or Narrowing(), catalogue)
     requests: list[dict[str, Any]] = []
     for group in suite.stability:
         where = f"{suite.file}: stability"
-        names = [name for name in _gates(where, group, catalogue) if not narrowing.gates or name in narrowing.gates]
+        names = _gates(where, group, catalogue)
+        files = files_of(where, group, names, catalogue)
+        names = [name for name in names if not narrowing.gates or name in narrowing.gates]
         dtypes = axis(where, group, "dtypes", ["float64"], DTYPES)
         seeds = group.get("seeds", 1)
         if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_SEEDS:
@@ -57,7 +63,7 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
         inits = [_init(where, text) for text in texts(where, group, "init", ["torch"])]
         inputs = axis(where, group, "inputs", ["normal"], INPUTS)
         lengths = [
-            sizes(where, group, key, default)
+            sizes(where, group, key, default_sizes(files, key, default))
             for key, default in (("batch", [4]), ("seq_len", None), ("hidden_size", None))
         ]
         widths = sizes(where, group, "input_size", [0])
@@ -74,7 +80,7 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
             requests.append({
                 "gate": name, "gate_options": options[name], "init": init, "inputs": kind,
                 "dtype": dtype, "batch": batch, "seq_len": seq_len, "hidden_size": hidden,
-                "input_size": width or hidden, "seed": suite.seed + seed,
+                "input_size": width if files else width or hidden, "seed": suite.seed + seed, **files,
             })  # fmt: skip
     return requests
 
