@@ -9,6 +9,7 @@ from dashboard import elements, loading
 from dashboard.filters import Filters, ordered, text
 from dashboard.loading import Store
 from dashboard.slices import DTYPES, choose_run
+from gatebench.own_files import FROM_FILE, selectors, short_name
 from gatebench.report.figures.stability import MOST_GATES, norm_figure, saturation_figure, summary_figure
 from gatebench.report.quantities import is_missing, range_text
 from gatebench.report.stability import case_summary, gate_names, norm_curves, not_ok, saturation_table
@@ -40,7 +41,7 @@ def page(store: Store, filters: Filters) -> None:
 
 def choose(filters: Filters, rows: pd.DataFrame) -> pd.DataFrame:
     """Let the sidebar choose gates, inits and dtypes (several), T, H and what else differs (one of each)."""
-    kept = rows.assign(gate=gate_names(rows))
+    kept = rows.assign(gate=gate_names(rows), init=rows["init"].map(short_name), inputs=rows["inputs"].map(short_name))
     for key, label, column, order in (
         ("gates", "Gates", "gate", ordered(*dict.fromkeys(kept["gate"]))),
         ("init", "Initialisation", "init", ordered("torch")),
@@ -129,8 +130,21 @@ def command(rows: pd.DataFrame, first: pd.Series) -> str:
     """Return the `gatebench stability` that measures what is shown."""
     names = [name.partition(" ")[0] for name in dict.fromkeys(rows["gate"])]
     words = [
-        "gatebench", "stability", *dict.fromkeys(names), "--init", ",".join(dict.fromkeys(rows["init"])),
-        "--dtype", ",".join(dict.fromkeys(rows["dtype"])), "--seq-len", text(first["seq_len"]),
-        "--hidden-size", text(first["hidden_size"]), "--batch", text(first["batch"]),
+        "gatebench", "stability", *dict.fromkeys(names), *_model(rows, first),
+        "--dtype", ",".join(dict.fromkeys(rows["dtype"])), "--seq-len", text(first["seq_len"]), *_inputs(first),
     ]  # fmt: skip
     return shlex.join(words) + elements.store_option()
+
+
+def _model(rows: pd.DataFrame, first: pd.Series) -> list[str]:
+    """Return the words that name the weights; a store knows a file's hash, not where it lies."""
+    if str(first["init"]).startswith(FROM_FILE):
+        chosen = selectors(first["init"])
+        return ["--weights", "FILE", *(word for key, value in chosen.items() for word in (f"--{key}", value))]
+    drawn = [init for init in dict.fromkeys(rows["init"]) if not str(init).startswith(FROM_FILE)]
+    return ["--init", ",".join(drawn), "--hidden-size", text(first["hidden_size"])]
+
+
+def _inputs(first: pd.Series) -> list[str]:
+    from_file = str(first["inputs"]).startswith(FROM_FILE)
+    return ["--inputs", "FILE"] if from_file else ["--batch", text(first["batch"])]

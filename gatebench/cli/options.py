@@ -46,6 +46,12 @@ def store_path(given: Path | None) -> Path:
     return given or Path(os.environ.get("GATEBENCH_STORE") or "results")
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Say whether the user gave an option, rather than its default standing in."""
+    source = context.get_parameter_source(name)
+    return source is not None and not source.name.startswith("DEFAULT")
+
+
 def names(text: str) -> tuple[str, ...]:
     """Split a comma-separated list of names."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

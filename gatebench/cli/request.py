@@ -93,6 +93,8 @@ _FLAGS = {
     "gates": "-g", "implementations": "-i", "modes": "-m", "dtypes": "--dtype", "implementation_options": "-o", "options": "-o",
     "batch": "--batch", "seq_len": "--seq-len", "hidden_size": "--hidden-size", "input_size": "--input-size",
     "threads": "--threads", "device": "--device", "init": "--init", "seeds": "--seeds",
+    "weights": "--weights", "prefix": "--prefix", "layer": "--layer", "direction": "--direction", "source": "--source",
+    "inputs_file": "--inputs",
 }  # fmt: skip
 
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gatebench.cli import options
+from gatebench.cli import options, own_files
 
 
 def command(
+    context: typer.Context,
     gates: Annotated[list[str], typer.Argument(help="Gates, e.g. lstm gru, or lstm,gru.")],
     seq_len: options.SeqLen = "128",
     hidden_size: options.HiddenSize = "64",
@@ -22,6 +23,12 @@ def command(
     ] = "torch",
     dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16; comma-separated.")] = "float64",
     seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
+    weights: own_files.Weights = None,
+    prefix: own_files.Prefix = None,
+    layer: own_files.Layer = None,
+    direction: own_files.Direction = None,
+    source: own_files.Source = None,
+    inputs: own_files.Inputs = None,
     option: options.Options = None,
     plugin: options.Plugins = None,
     store: options.Store = None,
@@ -49,9 +56,13 @@ def command(
         "batch": list(options.sizes("--batch", batch)),
         "seeds": seeds,
     }
+    group = own_files.with_files(
+        group, lambda name: options.is_given(context, name),
+        weights=weights, prefix=prefix, layer=layer, direction=direction, source=source, inputs_file=inputs,
+    )  # fmt: skip
     data = {"schema": SCHEMA, "name": "command-line", "measure": {}, "cases": [], "stability": [group]}
     with flags_named(gates="stability"):
-        suite = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
+        suite = suite_from_data(data, as_toml(own_files.without_paths(data)), COMMAND_LINE, Path())
         narrowing = Narrowing(options=options.options_by_name(option))
         request = execute.Request(suite, narrowing, plugins=tuple(plugin or []))
         catalogue = discover(request.all_plugins())

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
+from gatebench.own_files import short_name
 from gatebench.report.quantities import is_missing, range_text, significant
 from gatebench.report.stability import case_summary, gate_names, not_ok
 from gatebench.report.table import Block, blocks, fastest, long_table
@@ -145,7 +146,7 @@ def _stability_records(stability: pd.DataFrame) -> list[dict]:
 def _stability_failures(stability: pd.DataFrame) -> tuple[str, ...]:
     """Return a line per gate, init and reason for what has no values."""
     failed = not_ok(stability).drop_duplicates(["gate", "init", "status", "reason"])
-    return tuple(f"{row.gate}, {row.init} init: {row.status}: {row.reason}" for row in failed.itertuples())
+    return tuple(f"{row.gate}, {short_name(row.init)} init: {row.status}: {row.reason}" for row in failed.itertuples())
 
 
 def _stability_block(stability: pd.DataFrame) -> Block:
@@ -154,8 +155,8 @@ def _stability_block(stability: pd.DataFrame) -> Block:
     words = pd.DataFrame(
         {
             "gate": gate_names(cases),
-            "init": cases["init"],
-            "inputs": cases["inputs"],
+            "init": cases["init"].map(short_name),
+            "inputs": cases["inputs"].map(short_name),
             "dtype": cases["dtype"],
             "seeds": cases["seeds"].astype(str),
             "shape": [f"T{row.seq_len} B{row.batch} H{row.hidden_size}" for row in cases.itertuples()],

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.analyze.compare import SHARED_COLUMNS, geometric_means
+from gatebench.own_files import short_name
 from gatebench.report.names import TOKEN_FAMILIES, competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.stability import case_summary
@@ -264,9 +265,7 @@ def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
             if row["half_life"] == float("inf")
             else f"halves every {significant(row['half_life'], 2)} steps"
         )
-        conditions = (
-            f"{row['init']} init, T={int(row['seq_len'])}, H={int(row['hidden_size'])}, {row['dtype']}, {seeds}"
-        )
+        conditions = f"{short_name(row['init'])} init, T={int(row['seq_len'])}, H={int(row['hidden_size'])}, {row['dtype']}, {seeds}"
         steps = f"{row['reach']:.0f} steps"
         reach = f"at least {steps}" if row["reach"] >= row["seq_len"] else steps  # a longer T might show more
         found.setdefault((str(gate), str(options)), []).append(

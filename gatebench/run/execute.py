@@ -17,6 +17,7 @@ from typing import Any
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError
 from gatebench.run.environment import environment_class, git_state, shared_memory_bytes
+from gatebench.run.own_files import places, recorded, settle
 from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
 from gatebench.run.publish import describe_package, describe_plugin, publish
@@ -57,6 +58,7 @@ def make_plan(request: Request, catalogue: Catalogue) -> Plan:
         # Who looks at one gate's cases does not wait for the others' stability.
         left = {case.gate for case in cases}
         stability = [entry for entry in stability if entry["gate"] in left]
+    stability = settle(f"{suite.file}: stability", stability)
     if not cases and not stability:
         raise SuiteError(suite.file, "leaves nothing to measure", "at least one case is needed", "widen -g")
     return Plan(tuple(cases), tuple(stability), suite.measure, catalogue, shared_memory_bytes(), suite.seed)
@@ -157,8 +159,9 @@ def make_header(request: Request, plan: Plan) -> dict[str, Any]:
             "named": list(request.named),
             "why": suite.why,
             "cases": list(suite.cases),
-            "stability": list(suite.stability),
+            "stability": recorded(suite.stability, plan.stability),
         },
+        "own_files": places(plan.stability),
         "git": git_state(Path(__file__).resolve().parents[2]),
         "plugins": [
             *(describe_plugin(_names(catalogue, path) or path.stem, path) for path in files),

@@ -9,6 +9,7 @@ from gatebench.errors import StoreError, UserError
 from gatebench.run.discover import discover
 from gatebench.run.environment import environment_class
 from gatebench.run.execute import Outcome, Request, make_plan, measure, new_run_id
+from gatebench.run.own_files import found_again
 from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
 from gatebench.run.publish import describe_plugin
@@ -123,7 +124,7 @@ def _plan_again(header: Mapping[str, Any], plugins: Sequence[Path]) -> Plan:
                         "the machine and libraries that began it are accepted", "start a new run")  # fmt: skip
     parsed = Suite(
         suite["name"], request["why"], header["seed"], Measure(**header["measure"]), tuple(request["cases"]),
-        tuple(request["stability"]), (), suite["text"], suite["file"],
+        tuple(found_again(request["stability"], header.get("own_files", {}))), (), suite["text"], suite["file"],
     )  # fmt: skip
     narrowing: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in request["narrowing"].items()

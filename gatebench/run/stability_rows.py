@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatebench.contract import Failure
+from gatebench.own_files import short_name
 from gatebench.run.fleet import Start, start_worker
 from gatebench.run.plan import STABILITY_S, Plan
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
@@ -36,6 +37,11 @@ def failed_row(request: Mapping[str, Any], status: str, reason: str) -> dict[str
     }
 
 
+def _words(request: Mapping[str, Any]) -> str:
+    task = [f"{request['task']}, {request['after_steps']} steps"] if request.get("task") else []
+    return ", ".join([request["gate"], short_name(request["init"]), f"T={request['seq_len']}", request["dtype"], *task])
+
+
 class StabilityRunner:
     """The [stability] part of one run; its worker stays alive from request to request, as long as it lives."""
 
@@ -54,10 +60,7 @@ class StabilityRunner:
             for order, request in enumerate(self.plan.stability):
                 key = request_key(request)
                 if key not in done:
-                    self.progress.say(
-                        f"stability of {request['gate']}, {request['init']}, T={request['seq_len']}, {request['dtype']}"
-                        + (f", {request['task']}" if request.get("task") else "")
-                    )
+                    self.progress.say(f"stability of {_words(request)}")
                     self.journal.write("stability", key, finite({"order": order, "rows": self._rows(request)}))
                 self.progress.advance(STABILITY_S)
         finally:

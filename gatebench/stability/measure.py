@@ -16,8 +16,8 @@ from gatebench.stability.through_layers import layer_rows
 from gatebench.stability.through_time import ThroughTime
 from gatebench.stability.through_training import training_rows
 
+# Hidden size up to which one thread is as fast as two; two that wait for each other on shared cores took 10 times longer.
 ONE_THREAD_SIZE = 256
-# hidden size up to which one thread is as fast as two; two that wait for each other on shared cores took 10 times longer
 
 
 def measure(request: Mapping[str, Any]) -> list[Row]:
@@ -25,7 +25,8 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
 
     request: gate, gate_options, init, inputs, dtype, seq_len, input_size, hidden_size, batch, seed; metrics (groups of
     gatebench.forms.METRICS), probes (how many Gaussian cotangents beside the ones); for gates without time layers (default
-    8); to train first, task, after_steps, clip, learning_rate.
+    8); to train first, task, after_steps, clip, learning_rate; for weights and inputs of one's own weights, inputs_file
+    (gatebench.stability.own_network).
     Gates with time: profile by lag, bounds, exponents, spectra, saturation, class; below float64 also the errors against
     float64; with a task all of them before, during and after training. Stackable gates without time: gradients through a
     stack of layers, each with its own seed. Other gates: saturation. What does not apply is a row with status
@@ -38,7 +39,7 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
         if problem.shape.hidden_size <= ONE_THREAD_SIZE:
             torch.set_num_threads(1)
         rows = list(_rows(problem))
-    except (Unsupported, StabilityError) as error:
+    except Unsupported as error:
         rows = [unsupported(str(error))]
     finally:
         torch.set_num_threads(threads)
@@ -47,15 +48,23 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
 
 def _rows(problem: Problem) -> Iterator[Row]:
     if problem.lesson:
-        yield from training_rows(problem)
+        yield from _or_unsupported(training_rows(problem, problem.draw_layer()))
     elif problem.gate.state(ONES):
         yield from ThroughTime(problem, problem.draw_layer(), problem.draw_inputs()).rows()
     elif problem.gate.stackable:
-        yield from layer_rows(problem)
+        yield from _or_unsupported(layer_rows(problem))
     else:
         params, inputs = problem.rounded(problem.draw_layer()), problem.rounded(problem.draw_inputs())
         yield from saturation_rows(saturation(problem.gate, params, inputs))
         yield unsupported(f"{problem.gate.name} has no time and is not stackable, so it has no gradient profile")
+
+
+def _or_unsupported(rows: Iterator[Row]) -> Iterator[Row]:
+    """Let a combination that makes no sense (layers that do not fit, too few steps for a task) be a row, not a failure."""
+    try:
+        yield from rows
+    except StabilityError as error:
+        raise Unsupported(str(error)) from error
 
 
 def _common(request: Mapping[str, Any]) -> Row:

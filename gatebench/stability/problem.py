@@ -12,6 +12,7 @@ from gatebench.forms import DEFAULT_METRICS
 from gatebench.gates.draw import generator
 from gatebench.shape import Shape
 from gatebench.stability.checks import check_dtype
+from gatebench.stability.own_network import inputs_of, own_parameters
 from gatebench.stability.trajectory import Trajectory
 
 DEFAULT_LAYERS = 8
@@ -44,6 +45,7 @@ class Problem:
     metrics: tuple[str, ...]
     probes: int
     lesson: Lesson | None
+    own: Mapping[str, Any]  # files of one's own in place of init and inputs: weights, inputs_file
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> "Problem":
@@ -55,18 +57,21 @@ class Problem:
         task, lesson = request.get("task"), None
         if task is not None:
             lesson = Lesson(task, request["after_steps"], request.get("clip"), request.get("learning_rate"))
+        own = {name: request[name] for name in ("weights", "inputs_file") if name in request}
         return cls(
             gate, Shape(**sizes), dtype, request["seed"], request["init"], request["inputs"], layers,
-            tuple(request.get("metrics", DEFAULT_METRICS)), request.get("probes", 0), lesson,
+            tuple(request.get("metrics", DEFAULT_METRICS)), request.get("probes", 0), lesson, own,
         )  # fmt: skip
 
     def draw_layer(self, layer: int = 0) -> Tensors:
-        """Draw one layer's parameters, float64."""
+        """Draw one layer's parameters, or read one's own; float64."""
+        if "weights" in self.own:
+            return own_parameters(self.gate, self.own["weights"], self.shape)
         return self.gate.draw(self.shape, self.seed + LAYER_SEED_STRIDE * layer, init=self.init)
 
     def draw_inputs(self) -> Tensors:
-        """Draw the inputs, float64."""
-        return self.gate.inputs(self.shape, self.seed, kind=self.inputs)
+        """Draw the inputs, or read one's own; float64."""
+        return inputs_of(self.gate, self.shape, self.seed, self.inputs, self.own)
 
     def rounded(self, tensors: Tensors) -> Tensors:
         """Round to the problem's dtype."""

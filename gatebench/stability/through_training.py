@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from gatebench.stability.clip import clipping
-from gatebench.stability.problem import Problem
+from gatebench.stability.problem import Problem, Tensors
 from gatebench.stability.rows import Row, row
 from gatebench.stability.through_time import ThroughTime
 from gatebench.stability.training import LEARNING_RATE, Training, train
@@ -16,14 +16,14 @@ WINDOWS = 4  # of training, of equal length; metrics are taken before the first 
 MOST_STEPS = 2000  # whose loss and norm are stored, evenly spaced; windows sum up all of them
 
 
-def training_rows(problem: Problem) -> Iterator[Row]:
-    """Train the gate, then yield what happened by step and by window, and each snapshot's metrics on held-out inputs."""
+def training_rows(problem: Problem, params: Tensors) -> Iterator[Row]:
+    """Train the gate from `params`, then yield what happened by step and by window, and each snapshot's metrics on held-out inputs."""
     lesson = problem.lesson
     assert lesson is not None
     ends = sorted({round(lesson.steps * window / WINDOWS) for window in range(WINDOWS + 1)})
     training = train(
         problem.gate, problem.shape, lesson.task, lesson.steps, seed=problem.seed, clip=lesson.clip,
-        learning_rate=lesson.learning_rate or LEARNING_RATE, snapshots=ends, params=problem.draw_layer(),
+        learning_rate=lesson.learning_rate or LEARNING_RATE, snapshots=ends, params=params,
     )  # fmt: skip
     yield from _step_rows(training)
     yield from _window_rows(training, ends)

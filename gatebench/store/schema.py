@@ -131,8 +131,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
         run_id | text | | the run
         gate | text | | name of the gate
         options | text | | JSON: options that differ from the default
-        init | text | | initialisation
-        inputs | text | | kind of inputs
+        init | text | | initialisation; of one's own weights file:<sha256>, and after # prefix, layer and direction
+        inputs | text | | kind of inputs; of one's own file:<sha256>
         dtype | text | | dtype of the chain
         seq_len | int | | T
         input_size | int | | I

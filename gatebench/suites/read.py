@@ -11,6 +11,8 @@ from gatebench.errors import SuiteError, unknown
 from gatebench.shipped import shipped
 from gatebench.suites.checks import check_group, check_type, known_keys
 from gatebench.suites.model import SIZES, Measure, Suite
+from gatebench.suites.own_files import KEYS as FILE_KEYS
+from gatebench.suites.own_files import beside
 
 SCHEMA = "gatebench-suite/1"
 
@@ -23,7 +25,7 @@ KEYS = {
     ),
     "stability": (
         "why", "gates", "options", "init", "inputs", "dtypes", "batch", "seq_len", "input_size", "hidden_size", "seeds",
-        "metrics", "probes", "tasks", "after_steps", "clip", "learning_rate",
+        "metrics", "probes", "tasks", "after_steps", "clip", "learning_rate", *FILE_KEYS,
     ),
 }  # fmt: skip
 _MEASURE_MINIMUM = {"blocks": 1, "rounds": 1, "sample_ms": 0.01, "warmup_s": 0.0, "timeout_s": 0.1, "memory_mb": 0}
@@ -113,7 +115,7 @@ def suite_from_data(
         seed=seed,
         measure=measure,
         cases=(*(base.cases if base else ()), *groups),
-        stability=tuple(stability) or (base.stability if base else ()),
+        stability=tuple(beside(directory, group) for group in stability) or (base.stability if base else ()),
         plugins=(*(base.plugins if base else ()), *(directory / plugin for plugin in plugins)),
         text=text,
         file=where,

@@ -13,6 +13,7 @@ from gatebench.forms import DEFAULT_METRICS, INITS, INPUTS, METRICS, TASKS
 from gatebench.suites.checks import MAX_CASES, axis, number, sizes, written
 from gatebench.suites.model import Narrowing, Suite
 from gatebench.suites.names import check_narrowing, group_gates
+from gatebench.suites.own_files import default_sizes, files_of
 
 CHAIN_DTYPES = (*DTYPES, "float16")  # gradients are looked at in what no implementation is timed in, too
 MAX_SEEDS = 10_000  # of one part
@@ -27,7 +28,8 @@ Request = dict[str, Any]
 def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | None = None) -> list[Request]:
     """Return one request per gate, init, inputs, dtype, shape, task and seed of the suite's [stability] parts.
 
-    What two parts both ask for is measured once, with the metrics of both. Raises SuiteError for unknown keys' values, for
+    What a file of one's own says (hash, names, sizes) is still open: gatebench.run.own_files fills it in. What two parts
+    both ask for is measured once, with the metrics of both. Raises SuiteError for unknown keys' values, for
     over 100,000 requests, and for two parts that train the same otherwise.
     """
     narrowing = check_narrowing(narrowing or Narrowing(), catalogue)
@@ -35,33 +37,37 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
     total = 0
     for group in suite.stability:
         where = f"{suite.file}: stability"
-        axes = _axes(where, group, catalogue, narrowing)
+        names = group_gates(where, group, catalogue)
+        files = files_of(where, group, names, catalogue)
+        names = [name for name in names if not narrowing.gates or name in narrowing.gates]
+        axes = {"gate": names, **_axes(where, group, files)}
         total += math.prod(len(values) for values in axes.values())
         if total > MAX_CASES:
             raise SuiteError(
                 where, f"expands to {total:,} requests", f"at most {MAX_CASES:,} are accepted", "shorten an axis"
             )
         asked = _asked(where, group)
-        options = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in axes["gate"]}
-        for name in axes["gate"]:
+        options = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in names}
+        for name in names:
             catalogue.check_options(where, name, options[name])
         for choice in itertools.product(*axes.values()):
-            request = _request(dict(zip(axes, choice, strict=True)), suite.seed, asked)
+            request = _request(dict(zip(axes, choice, strict=True)), suite.seed, asked, files)
             request["gate_options"] = options[request["gate"]]
             _keep(where, kept, request)
     return list(kept.values())
 
 
-def _axes(where: str, group: Mapping[str, Any], catalogue: Catalogue, narrowing: Narrowing) -> dict[str, list[Any]]:
-    gates = [name for name in group_gates(where, group, catalogue) if not narrowing.gates or name in narrowing.gates]
+def _axes(where: str, group: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, list[Any]]:
+    def of_size(key: str, default: list[int] | None) -> list[int]:
+        return sizes(where, group, key, default_sizes(files, key, default))
+
     return {
-        "gate": gates,
         "init": written(where, group, "init", ["torch"], INITS),
         "inputs": ["task"] if "tasks" in group else written(where, group, "inputs", ["normal"], INPUTS),
         "dtype": axis(where, group, "dtypes", ["float64"], CHAIN_DTYPES),
-        "batch": sizes(where, group, "batch", [4]),
-        "seq_len": sizes(where, group, "seq_len", None),
-        "hidden_size": sizes(where, group, "hidden_size", None),
+        "batch": of_size("batch", [4]),
+        "seq_len": of_size("seq_len", None),
+        "hidden_size": of_size("hidden_size", None),
         "input_size": sizes(where, group, "input_size", [0]),
         "task": _tasks(where, group),
         "seed": list(range(number(where, group, "seeds", 1, 1, MAX_SEEDS))),
@@ -77,7 +83,7 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
         return [None]
     if "after_steps" not in group:
         raise SuiteError(where, "tasks say nothing without after_steps", "steps of training", "add after_steps")
-    for key in ("input_size", "inputs"):
+    for key in ("input_size", "inputs", "inputs_file"):
         if key in group:
             raise SuiteError(where, f"gives tasks and {key}", f"a task has its own {key}", f"drop {key}")
     return [*axis(where, group, "tasks", None, tuple(TASKS))]
@@ -98,18 +104,20 @@ def _asked(where: str, group: Mapping[str, Any]) -> Request:
     return asked
 
 
-def _request(choice: Request, seed: int, asked: Request) -> Request:
-    request = {**choice, "seed": seed + choice["seed"], **asked}
+def _request(choice: Request, seed: int, asked: Request, files: Mapping[str, Any]) -> Request:
+    request = {**choice, "seed": seed + choice["seed"], **asked, **files}
     task = request["task"]
-    request["input_size"] = TASKS[task] if task else request["input_size"] or request["hidden_size"]
-    if not task:
-        del request["task"]
+    if task:
+        request["input_size"] = TASKS[task]
+    elif not files:
+        request["input_size"] = request["input_size"] or request["hidden_size"]
     return request
 
 
 def _keep(where: str, kept: dict[tuple[Any, ...], Request], request: Request) -> None:
     """Add a request, or its metrics to one that is there already."""
-    key = (*(request.get(name) for name in AXES), json.dumps(request["gate_options"], sort_keys=True))
+    told = (request["gate_options"], request.get("weights"), request.get("inputs_file"))
+    key = (*(request[name] for name in AXES), json.dumps(told, sort_keys=True))
     before = kept.setdefault(key, request)
     for name in TRAINING:
         if before.get(name) != request.get(name):

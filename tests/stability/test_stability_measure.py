@@ -29,6 +29,9 @@ REQUEST = {
 }  # fmt: skip
 
 
+LESSON = {"inputs": "task", "input_size": 2, "task": "adding", "after_steps": 8, "clip": 0.5}
+
+
 def rows_of(**changes):
     return measure(REQUEST | changes)
 
@@ -61,6 +64,7 @@ def test_all_metrics_of_the_table_are_measured_somewhere():
     for gate in ("rnn_tanh", "rnn_relu", "lstm", "swiglu_ffn", "channel_gate"):
         rows = rows_of(gate=gate, dtype="bfloat16", metrics=list(GROUPS), input_size=8)
         found |= {row["metric"] for row in rows}
+    found |= {row["metric"] for row in rows_of(**LESSON)}
     assert found == set(METRICS)
 
 
