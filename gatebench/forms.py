@@ -68,8 +68,9 @@ METRICS = {  # groups of stability metrics that a suite may ask for
     "saturation": "saturated, dead and negative shares and slopes of the gate's letters",
     "precision": "dtypes below float64 against it",
     "depth": "gradient norms by layer of a stack",
+    "theory": "what is known in closed form: half-life of an open gate, mean field, edge of stability",
 }
-DEFAULT_METRICS = ("profile", "bounds", "lyapunov", "saturation", "precision", "depth")
+DEFAULT_METRICS = ("profile", "bounds", "lyapunov", "saturation", "precision", "depth", "theory")
 TASKS = {"adding": 2, "copy": 10, "reber": 7}  # generated tasks to train on -> width of their inputs
 
 

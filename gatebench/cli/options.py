@@ -25,7 +25,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; withou
 Threads = Annotated[str, typer.Option("--threads", help="CPU threads, comma-separated; all cores unless given.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A plugin file; may be given several times.")]
 Store = Annotated[
-    Path | None, typer.Option("--store", help="Where runs are kept. [default: results, or GATEBENCH_STORE]")
+    Path | None, typer.Option("--store", help="Where runs are kept. (default: results, or GATEBENCH_STORE)")
 ]
 Options = Annotated[
     list[str] | None,
@@ -33,7 +33,7 @@ Options = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Baseline = Annotated[
-    str | None, typer.Option("--baseline", help="What speed-ups are divided by. [default: native, else eager]")
+    str | None, typer.Option("--baseline", help="What speed-ups are divided by. (default: native, else eager)")
 ]
 Long = Annotated[bool, typer.Option("--long", help="One row per case.")]
 Metrics = Annotated[

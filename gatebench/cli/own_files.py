@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gatebench.cli.options import names
 from gatebench.errors import UserError
+from gatebench.forms import INPUTS
 from gatebench.own_files import sha256_of
 from gatebench.suites.own_files import FILES
 
@@ -27,13 +29,20 @@ Direction = Annotated[
 Source = Annotated[
     str | None,
     typer.Option(
-        "--source", rich_help_panel=_PANEL, help="torch, keras, onnx, textbook, tensorflow1. [default: torch]"
+        "--source", rich_help_panel=_PANEL, help="torch, keras, onnx, textbook, tensorflow1. (default: torch)"
     ),
 ]
-Inputs = Annotated[
-    Path | None,
-    typer.Option("--inputs", rich_help_panel=_PANEL, help="What this layer sees: .npy, (T, B, I) or (T, I) floats."),
-]
+
+
+def kinds_or_file(text: str) -> tuple[list[str], Path | None]:
+    """Read --inputs: kinds of drawn inputs, comma-separated, or else one file."""
+    kinds = list(names(text))
+    drawn = all(any(form.read(kind) for form in INPUTS) for kind in kinds)
+    known = {form.name for form in INPUTS}
+    if kinds and (drawn or any(kind.partition("=")[0] in known for kind in kinds)):
+        return kinds, None
+    return [], Path(text)
+
 
 # Options that have a default and are left to the file, unless they are given.
 _SAID_BY = {"weights": ("init", "hidden_size"), "inputs_file": ("batch", "seq_len")}

@@ -94,7 +94,8 @@ _FLAGS = {
     "batch": "--batch", "seq_len": "--seq-len", "hidden_size": "--hidden-size", "input_size": "--input-size",
     "threads": "--threads", "device": "--device", "init": "--init", "seeds": "--seeds",
     "weights": "--weights", "prefix": "--prefix", "layer": "--layer", "direction": "--direction", "source": "--source",
-    "inputs_file": "--inputs",
+    "inputs_file": "--inputs", "inputs": "--inputs", "metrics": "--metric", "probes": "--probes", "tasks": "--task",
+    "after_steps": "--after-steps", "clip": "--clip", "learning_rate": "--learning-rate", "timeout_s": "--timeout",
 }  # fmt: skip
 
 

@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from gatebench.cli import options, own_files
+from gatebench.forms import DEFAULT_METRICS, METRICS, TASKS
+
+_TRAINING = "Training"
 
 
 def command(
@@ -21,24 +24,57 @@ def command(
             help="torch, keras, xavier, irnn, orthogonal=<g>, gaussian=<g>, forget_bias=<number>, chrono, chrono=<T_max>; comma-separated."
         ),
     ] = "torch",
-    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16; comma-separated.")] = "float64",
+    inputs: Annotated[
+        str,
+        typer.Option(
+            help="normal, zero, white=<s2>, correlated=<rho>; comma-separated. Or what the gate sees: a .npy file, (T, B, I) or (T, I) floats."
+        ),
+    ] = "normal",
+    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16, float16; comma-separated.")] = "float64",
     seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
+    metric: Annotated[
+        str, typer.Option(help=f"Groups of metrics, comma-separated, or *: {', '.join(METRICS)}.", show_default=False)
+    ] = ",".join(DEFAULT_METRICS),
+    probes: Annotated[int, typer.Option(min=0, help="Gaussian cotangents beside the ones on h.")] = 0,
+    task: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_TRAINING, help=f"{', '.join(TASKS)}; comma-separated. (default: adding)"),
+    ] = None,
+    after_steps: Annotated[
+        int | None,
+        typer.Option(min=1, rich_help_panel=_TRAINING, help="Train so many steps; measure before, during and after."),
+    ] = None,
+    clip: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_TRAINING, help="Clip gradients at this norm. (default: no clipping)"),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(rich_help_panel=_TRAINING, help="Of Adam. (default: 0.01)")
+    ] = None,
     weights: own_files.Weights = None,
     prefix: own_files.Prefix = None,
     layer: own_files.Layer = None,
     direction: own_files.Direction = None,
     source: own_files.Source = None,
-    inputs: own_files.Inputs = None,
     option: options.Options = None,
     plugin: options.Plugins = None,
     store: options.Store = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one combination may take.")] = 300.0,
+    drawings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--draw",
+            help="A figure and its file: norms=FILE, also summary, saturation, sweep, spectrum, training; .html, .png, .svg. May be given several times.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure gradient norms by lag, half-life, reach, Lyapunov exponent and class of gates with time.
+    """Measure gradient norms by lag, half-life, reach, Lyapunov exponent and class of gates.
 
     Exit codes: 0 all well, 2 bad usage, 3 a combination failed or a plugin cannot be used, 130 interrupted.
     """
     from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named, say_broken_plugins
+    from gatebench.report import pictures
     from gatebench.report.exit_code import stability_exit_code
     from gatebench.report.stored_run import print_stability
     from gatebench.run import execute
@@ -55,12 +91,28 @@ def command(
         "hidden_size": list(options.sizes("--hidden-size", hidden_size)),
         "batch": list(options.sizes("--batch", batch)),
         "seeds": seeds,
+        "metrics": list(options.names(metric)),
+        "probes": probes,
     }
+    kinds, inputs_file = own_files.kinds_or_file(inputs)
+    if inputs_file is None and options.is_given(context, "inputs"):
+        group["inputs"] = kinds
     group = own_files.with_files(
         group, lambda name: options.is_given(context, name),
-        weights=weights, prefix=prefix, layer=layer, direction=direction, source=source, inputs_file=inputs,
+        weights=weights, prefix=prefix, layer=layer, direction=direction, source=source, inputs_file=inputs_file,
     )  # fmt: skip
-    data = {"schema": SCHEMA, "name": "command-line", "measure": {}, "cases": [], "stability": [group]}
+    training = {"after_steps": after_steps, "clip": clip, "learning_rate": learning_rate}
+    group |= {key: value for key, value in training.items() if value is not None}
+    if task or after_steps:
+        group["tasks"] = list(options.names(task or "adding"))
+    figures = pictures.read_drawings(drawings or [])
+    data = {
+        "schema": SCHEMA,
+        "name": "command-line",
+        "measure": {"timeout_s": timeout},
+        "cases": [],
+        "stability": [group],
+    }
     with flags_named(gates="stability"):
         suite = suite_from_data(data, as_toml(own_files.without_paths(data)), COMMAND_LINE, Path())
         narrowing = Narrowing(options=options.options_by_name(option))
@@ -70,4 +122,6 @@ def command(
     broken = say_broken_plugins(catalogue, plugin or [])
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
+    for figure in figures:
+        pictures.draw(results.stability, figure)
     sys.exit(stability_exit_code(results.stability, outcome.interrupted) or (3 if broken else 0))

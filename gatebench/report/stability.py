@@ -11,11 +11,18 @@ from gatebench.report.names import options_label
 
 # Most severe first; a case's class is the most severe of its seeds. Equal to gatebench.stability.metrics (tested).
 CLASSES = ("nonfinite", "underflow", "exploding", "vanished", "vanishing", "marginal", "stable")
-CASE = ["gate", "options", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch"]
+CASE = [
+    "gate", "options", "init", "inputs", "dtype", "seq_len", "input_size", "hidden_size", "batch", "probe", "task", "train_step",
+]  # fmt: skip
 CURVES = {
-    "lag": ("log_gradient_norm", "log_norm_bound"),
-    "layer": ("log_depth_gradient_norm", None),
+    "lag": ("log_gradient_norm", "log_norm_bound", "log_weight_bound"),
+    "layer": ("log_depth_gradient_norm", None, None),
 }
+PREDICTIONS = ("predicted_half_life", "predicted_lyapunov", "predicted_edge")
+BY_STEP = (  # of training, not of a case: they say how it went, and nothing of gradients through time
+    "train_loss", "train_gradient_norm", "train_gradient_norm_p50", "train_gradient_norm_p95", "train_gradient_norm_p99",
+    "clip_rate", "clip_coefficient", "nonfinite_steps",
+)  # fmt: skip
 SATURATION = {
     "saturation_low": "below 0.1",
     "saturation_high": "above 0.9",
@@ -28,26 +35,26 @@ def norm_curves(stability: pd.DataFrame) -> pd.DataFrame:
 
     Columns needed: those of stability.parquet. Columns returned: gate, init, dtype, seq_len, hidden_size, kind (lag,
     layer), back (steps or layers back from the end), norm (median over seeds of the batch mean), low and high (lowest
-    lower decile and highest upper decile of the batch over seeds), bound (median over seeds; NaN: none), seeds.
+    lower decile and highest upper decile of the batch over seeds), bound and weight_bound (median over seeds; NaN: none), seeds.
     """
-    ok = _measured(stability)
+    ok = measured(stability)
     whole = ok[ok["part"].fillna("") == ""]
-    parts = [_curve(whole, kind, norm, bound) for kind, (norm, bound) in CURVES.items()]
+    parts = [_curve(whole, kind, *metrics) for kind, metrics in CURVES.items()]
     curves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return curves.sort_values(["gate", "init", "dtype", "seq_len", "hidden_size", "back"], ignore_index=True)
 
 
-def _curve(rows: pd.DataFrame, kind: str, norm: str, bound: str | None) -> pd.DataFrame:
+def _curve(rows: pd.DataFrame, kind: str, norm: str, bound: str | None, weight_bound: str | None) -> pd.DataFrame:
     keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
-    wanted = rows[rows["metric"].isin([norm, f"{norm}_p10", f"{norm}_p90", bound])]
+    wanted = rows[rows["metric"].isin([norm, f"{norm}_p10", f"{norm}_p90", bound, weight_bound])]
     back = wanted["lag"].astype(float)
     if kind == "layer":
         last = wanted.groupby(keys)["index"].transform("max")
         back = (last - wanted["index"]).astype(float)
     wanted = wanted.assign(back=back).dropna(subset=["back"])
     groups = wanted.groupby([*keys, "back", "metric"])["value"]
-    how = {norm: "median", f"{norm}_p10": "min", f"{norm}_p90": "max", bound: "median"}
-    names = {norm: "norm", f"{norm}_p10": "low", f"{norm}_p90": "high", bound: "bound"}
+    how = {norm: "median", f"{norm}_p10": "min", f"{norm}_p90": "max", bound: "median", weight_bound: "median"}
+    names = {norm: "norm", f"{norm}_p10": "low", f"{norm}_p90": "high", bound: "bound", weight_bound: "weight_bound"}
     columns = {
         names[metric]: getattr(groups, way)().xs(metric, level="metric")
         for metric, way in how.items()
@@ -56,25 +63,26 @@ def _curve(rows: pd.DataFrame, kind: str, norm: str, bound: str | None) -> pd.Da
     table = pd.DataFrame(columns).reset_index() if columns else pd.DataFrame(columns=pd.Index([*keys, "back"]))
     seeds = wanted[wanted["metric"] == norm].groupby(keys)["seed"].nunique().rename("seeds").reset_index()
     table = table.merge(seeds, on=keys, how="left").assign(kind=kind)
-    return table.reindex(columns=[*keys, "kind", "back", "norm", "low", "high", "bound", "seeds"])
+    return table.reindex(columns=[*keys, "kind", "back", "norm", "low", "high", "bound", "weight_bound", "seeds"])
 
 
 def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
     """Return one row per case, in the order of the rows: gate, options, init, inputs, dtype, sizes, what its gradients do.
 
     label (class, the most severe over seeds), half_life, half_life_low, _high (steps: median, lower and upper decile
-    over seeds and batch rows; inf: does not shrink), reach (steps, median), lyapunov, lyapunov_low, _high (nats/step:
+    over seeds and batch rows; inf: does not shrink), predicted_* (what theory says, NaN: nothing), reach (steps, median), lyapunov, lyapunov_low, _high (nats/step:
     mean over seeds with its 95 % interval, Student's t; one seed: two standard errors), seeds, rows (seeds x batch
     rows behind the half-life).
     """
-    ok = _measured(stability)
+    ok = measured(stability)
+    ok = ok[~ok["metric"].isin(BY_STEP)]
     rows = [
         {**dict(zip(CASE, key, strict=True)), **_summary(case)}
         for key, case in ok.groupby(CASE, dropna=False, sort=False)
     ]
     columns = [
         *CASE, "label", "half_life", "half_life_low", "half_life_high", "reach", "lyapunov", "lyapunov_low",
-        "lyapunov_high", "seeds", "rows",
+        "lyapunov_high", "seeds", "rows", *PREDICTIONS,
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
@@ -82,15 +90,16 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
 def _summary(case: pd.DataFrame) -> dict:
     metrics = dict(list(case.groupby("metric")))
     half_lives = _values(metrics.get("half_life"))
-    low, middle, high = _quantiles(half_lives)
+    low, middle, high = quantiles(half_lives)
     mean, mean_low, mean_high = _lyapunov(metrics.get("largest_lyapunov"))
     labels = set(metrics["class"]["label"].dropna()) if "class" in metrics else set()
     return {
         "label": next((name for name in CLASSES if name in labels), None),
         "half_life": middle, "half_life_low": low, "half_life_high": high,
-        "reach": _quantiles(_values(metrics.get("reach")))[1],
+        "reach": quantiles(_values(metrics.get("reach")))[1],
         "lyapunov": mean, "lyapunov_low": mean_low, "lyapunov_high": mean_high,
         "seeds": case["seed"].nunique(), "rows": len(half_lives),
+        **{name: metrics[name]["value"].iloc[0] if name in metrics else np.nan for name in PREDICTIONS},
     }  # fmt: skip
 
 
@@ -102,7 +111,7 @@ def _values(rows: pd.DataFrame | None) -> np.ndarray:
     return (single if len(single) else rows)["value"].dropna().to_numpy(dtype=float)
 
 
-def _quantiles(values: np.ndarray) -> tuple[float, float, float]:
+def quantiles(values: np.ndarray) -> tuple[float, float, float]:
     """Return lower decile, median and upper decile, observed values all, so that inf never becomes NaN."""
     if not len(values):
         return (np.nan, np.nan, np.nan)
@@ -124,7 +133,7 @@ def _lyapunov(rows: pd.DataFrame | None) -> tuple[float, float, float]:
 
 def saturation_table(stability: pd.DataFrame) -> pd.DataFrame:
     """Return mean saturated shares per gate letter: gate, init, dtype, letter, side (words), share (0 to 1), seeds."""
-    ok = _measured(stability)
+    ok = measured(stability)
     rows = ok[ok["metric"].isin(list(SATURATION))]
     keys = ["gate", "init", "dtype", "part", "metric"]
     table = rows.groupby(keys, sort=False).agg(share=("value", "mean"), seeds=("seed", "nunique")).reset_index()
@@ -145,5 +154,6 @@ def gate_names(stability: pd.DataFrame) -> pd.Series:
     return pd.Series(names, index=stability.index, dtype=object)
 
 
-def _measured(stability: pd.DataFrame) -> pd.DataFrame:
+def measured(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that hold a value."""
     return stability[stability["status"] == "ok"]

@@ -9,9 +9,7 @@ from rich.text import Text
 
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
-from gatebench.own_files import short_name
-from gatebench.report.quantities import is_missing, range_text, significant
-from gatebench.report.stability import case_summary, gate_names, not_ok
+from gatebench.report.stability_blocks import failures, stability_blocks, stability_records
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
 from gatebench.selection import FAMILY, expand_families, matches_glob
@@ -56,11 +54,11 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
     if gates or len(compared) < len(measurements):
         stability = stability[stability["gate"].isin([*gates, *compared["gate"]])]
     if view.as_json:
-        rows = {"measurements": compared.to_dict("records"), "stability": _stability_records(stability)}
+        rows = {"measurements": compared.to_dict("records"), "stability": stability_records(stability)}
         print_json({"run_id": results.folders[0].run_id, **rows})
         return results
     if not len(measurements):
-        print_block(_stability_block(stability))
+        _print_stability_blocks(stability)
     elif view.long or view.metrics:
         print_block(long_table(compared, view.metrics))
     else:
@@ -69,7 +67,7 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
             print_block(block)
         if len(tables) > _MANY_TABLES:
             print_block(fastest(compared))
-        if len(failed := _stability_failures(stability)):
+        if len(failed := failures(stability)):
             print_block(Block("Stability that came to nothing", (), (), failed))
     _print_footer(results, compared)
     return results
@@ -79,11 +77,16 @@ def print_stability(folder: Path, as_json: bool) -> Results:
     """Print the stability table of a run folder and return what was read."""
     results = load(folder)
     if as_json:
-        print_json({"run_id": results.folders[0].run_id, "stability": _stability_records(results.stability)})
+        print_json({"run_id": results.folders[0].run_id, "stability": stability_records(results.stability)})
         return results
-    print_block(_stability_block(results.stability))
+    _print_stability_blocks(results.stability)
     _print_footer(results, results.measurements)
     return results
+
+
+def _print_stability_blocks(stability: pd.DataFrame) -> None:
+    for block in stability_blocks(stability):
+        print_block(block)
 
 
 def _expand(gates: tuple[str, ...], results: Results) -> tuple[str, ...]:
@@ -137,53 +140,3 @@ def _relative(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _stability_records(stability: pd.DataFrame) -> list[dict]:
-    return case_summary(stability).to_dict("records") if len(stability) else []
-
-
-def _stability_failures(stability: pd.DataFrame) -> tuple[str, ...]:
-    """Return a line per gate, init and reason for what has no values."""
-    failed = not_ok(stability).drop_duplicates(["gate", "init", "status", "reason"])
-    return tuple(f"{row.gate}, {short_name(row.init)} init: {row.status}: {row.reason}" for row in failed.itertuples())
-
-
-def _stability_block(stability: pd.DataFrame) -> Block:
-    """Return a row per case; an init, inputs, a dtype or a number of seeds that all rows share stands in the title."""
-    cases = case_summary(stability)
-    words = pd.DataFrame(
-        {
-            "gate": gate_names(cases),
-            "init": cases["init"].map(short_name),
-            "inputs": cases["inputs"].map(short_name),
-            "dtype": cases["dtype"],
-            "seeds": cases["seeds"].astype(str),
-            "shape": [f"T{row.seq_len} B{row.batch} H{row.hidden_size}" for row in cases.itertuples()],
-        }
-    )
-    told = {"init": "init {}", "inputs": "inputs {}", "dtype": "{}", "seeds": "seeds {}"}
-    shared = [key for key in told if words[key].nunique() == 1]
-    names = words.drop(columns=shared)
-    numbers = pd.DataFrame(
-        {
-            "class": ["–" if is_missing(label) else str(label) for label in cases["label"]],
-            "half-life": cases["half_life"].map(_steps),
-            "reach": cases["reach"].map(_steps),
-            "Lyapunov (nats/step)": [
-                range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in cases.itertuples()
-            ],
-        }
-    )
-    in_title = ["half-life and reach in steps", *(told[key].format(words[key].iloc[0]) for key in shared)]
-    title = f"Do gradients survive? ({', '.join(in_title)})"
-    rows = pd.concat([names, numbers], axis=1)
-    brackets = "in brackets: the 95 % interval over seeds; of one seed, two standard errors"
-    notes = (*([brackets] if cases["lyapunov_low"].notna().any() else []), *_stability_failures(stability))
-    return Block(
-        title, tuple(rows.columns), tuple(rows.itertuples(index=False, name=None)), notes, names=len(names.columns)
-    )
-
-
-def _steps(value: float | None) -> str:
-    return "–" if is_missing(value) else significant(float(value), 3)

@@ -123,6 +123,24 @@ METRICS = {
             index="row",
             group="determinant",
         ),
+        Metric(
+            "predicted_half_life",
+            "steps",
+            "ln 2 / -ln σ(b) of a gate with the bias b alone, all weights 0",
+            group="theory",
+        ),
+        Metric(
+            "predicted_lyapunov",
+            "nats/step",
+            "largest exponent of an infinitely wide tanh network (mean field)",
+            group="theory",
+        ),
+        Metric(
+            "predicted_edge",
+            "",
+            "gain of the recurrent matrices above which the state 0 is unstable, infinitely wide",
+            group="theory",
+        ),
         Metric("saturation_low", "", "share of sigmoid values below 0.1", by=_LETTER, group="saturation"),
         Metric("saturation_high", "", "share of sigmoid values above 0.9", by=_LETTER, group="saturation"),
         Metric(

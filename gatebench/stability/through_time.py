@@ -13,6 +13,7 @@ from gatebench.stability.gradients import Gradients, gradients, profile_of_gradi
 from gatebench.stability.low_precision import compare_gradients
 from gatebench.stability.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from gatebench.stability.metrics import METRICS
+from gatebench.stability.predictions import prediction_rows
 from gatebench.stability.problem import Problem, Tensors
 from gatebench.stability.profile import Profile
 from gatebench.stability.rows import (
@@ -49,6 +50,7 @@ class ThroughTime:
             "spectrum": self._spectrum_rows,
             "singular_values": self._singular_value_rows,
             "determinant": self._determinant_rows,
+            "theory": lambda: prediction_rows(self.problem),
             "saturation": lambda: saturation_rows(saturation_of(self.trajectory)),
         }
         for group, rows in groups.items():

@@ -14,6 +14,7 @@ from gatebench.report.quantities import is_missing, power_of_ten, significant
 DASHES = ("solid", "dash", "dashdot", "longdash")
 SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
 PATTERNS = {"below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x"}
+BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
 MOST_GATES = 8
 LN10 = math.log(10)
@@ -26,7 +27,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     Gates with time share one scale of norms, stacks of layers below them another: their norms are not comparable.
 
     Solid and dashed lines are medians over seeds, ribbons run from the lowest lower to the highest upper decile,
-    dotted lines are the bound. A cross ends a curve whose gradient is exactly 0 or not finite from there on. At most
+    dotted lines are the bounds, from the Jacobians and (sparser dots, plain RNNs) from the weights alone. A cross ends a curve whose gradient is exactly 0 or not finite from there on. At most
     5,000 marks (lags are thinned evenly) and eight gates.
     """
     if curves.empty:
@@ -48,7 +49,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
         cell = cells[key[0]]
         _add_curve(figure, line.iloc[thin(len(line), most)], colours[key[1]], dashes[key[2]], cell)
         figure.update_xaxes(title_text=BACK[line["kind"].iloc[0]], **cell)
-    _add_keys(figure, colours, dashes, bound=drawn["bound"].notna().any())
+    _add_keys(figure, colours, dashes, [name for name in BOUNDS if drawn[name].notna().any()])
     dress(figure, 60 + 340 * rows)
     for _, group in drawn.groupby("kind"):
         _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
@@ -100,12 +101,13 @@ def _add_curve(figure: go.Figure, line: pd.DataFrame, colour: str, dash: str, ce
         x=back, y=np.where(np.isfinite(norm), norm, np.nan), mode="lines", line={"color": colour, "width": 2, "dash": dash},
         customdata=text, hovertemplate="%{customdata}<extra></extra>", showlegend=False, **cell,
     )  # fmt: skip
-    bound = line["bound"].to_numpy(dtype=float) / LN10
-    if np.isfinite(bound).any():
-        figure.add_scatter(
-            x=back, y=np.where(np.isfinite(bound), bound, np.nan), mode="lines", hoverinfo="skip", showlegend=False,
-            line={"color": colour, "width": 1.5, "dash": "dot"}, **cell,
-        )  # fmt: skip
+    for name, style in BOUNDS.items():
+        bound = line[name].to_numpy(dtype=float) / LN10
+        if np.isfinite(bound).any():
+            figure.add_scatter(
+                x=back, y=np.where(np.isfinite(bound), bound, np.nan), mode="lines", hoverinfo="skip", showlegend=False,
+                line={"color": colour, **style}, **cell,
+            )  # fmt: skip
     _add_end(figure, back, norm, colour, cell)
 
 
@@ -137,18 +139,18 @@ def _decades(nats: float) -> str:
     return f"10^{nats / LN10:.2f}" if math.isfinite(nats) else ("0" if nats < 0 else "not finite")
 
 
-def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str], bound: bool) -> None:
-    """Add legend entries that stand for no data of their own: colour = init, dash = dtype, dotted = bound."""
+def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str], bounds: list[str]) -> None:
+    """Add legend entries that stand for no data of their own: colour = init, dash = dtype, dotted = bounds."""
     entries = [(init, {"color": colour, "width": 3}) for init, colour in colours.items()]
     entries += [(dtype, {"color": MUTED, "dash": dash, "width": 2}) for dtype, dash in dashes.items()]
-    if bound:
-        entries.append(("bound (Jacobians)", {"color": MUTED, "dash": "dot", "width": 2}))
+    words = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
+    entries += [(words[name], {"color": MUTED, **BOUNDS[name]}) for name in bounds]
     for name, line in entries:
         figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
 
 
 def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
-    values = curves[["norm", "low", "high", "bound"]].to_numpy(dtype=float) / LN10
+    values = curves[["norm", "low", "high", "bound", "weight_bound"]].to_numpy(dtype=float) / LN10
     values = values[np.isfinite(values)]
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**6) if (high - low) / step <= 8)
