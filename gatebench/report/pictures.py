@@ -1,6 +1,7 @@
 """Figures of stored stability written to files: HTML that needs no network, or a picture."""
 
 import importlib.util
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -56,6 +57,8 @@ def _require(package: str, extra: str) -> None:
 def draw(stability: pd.DataFrame, drawing: Drawing) -> None:
     """Write one figure of a run's stability; raises UserError where the file or the picture cannot be made."""
     figure = _figure(stability, drawing.kind)
+    for name in ("choreographer", "kaleido"):  # they log what a browser says on its way out as errors
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", width=WIDTH)
     try:
         if drawing.path.suffix.lower() == ".html":
