@@ -14,7 +14,7 @@ from gatebench.stability.closed_forms import closed_form
 from gatebench.stability.derivatives import RecordedStep, Step
 from gatebench.stability.linear_maps import LinearMap, Matrices
 
-CHUNK_VALUES = 4_000_000  # numbers of Jacobians held at once (32 MB in float64), whatever T is
+CHUNK_VALUES = 2_000_000  # numbers of Jacobians held at once (16 MB in float64), whatever T is
 VALUES_A_ROW = 8  # widths of the state that a closed form keeps per row: its diagonals
 
 
