@@ -11,7 +11,7 @@ PARALLEL := -n logical --maxprocesses 8
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
 
-.PHONY: docs bench dashboard test test-examples ci check-all lint overhead gpu slow browser screenshots clean
+.PHONY: docs bench dashboard test test-examples ci check-all lint overhead gpu slow browser screenshots pictures clean
 
 bench: .venv/dashboard.installed
 	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
@@ -54,6 +54,10 @@ gpu:
 
 docs: .venv/dev.installed
 	for page in gates columns; do $(BIN)/python docs/$$page.py > docs/$$page.new && mv docs/$$page.new docs/$$page.md; done
+
+# By the commands that docs/stability.md shows; a quarter of an hour on 2 cores.
+pictures: .venv/dev.installed browser
+	$(BIN)/python docs/pictures.py
 
 screenshots: .venv/dev.installed browser
 	$(BIN)/python tests/dashboard/screenshots.py docs/images

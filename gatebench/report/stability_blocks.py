@@ -54,7 +54,9 @@ def _gradients(stability: pd.DataFrame) -> Block:
     )
     brackets = "in brackets: the 95 % interval over seeds; of one seed, two standard errors"
     notes = (brackets,) if cases["lyapunov_low"].notna().any() else ()
-    return _block("Do gradients survive?", ["half-life and reach in steps"], cases, numbers, notes)
+    numbers = numbers[[name for name in numbers if name == "class" or (numbers[name] != "–").any()]]
+    units = ["half-life and reach in steps"] if "half-life" in numbers else []
+    return _block("Do gradients survive?", units, cases, numbers, notes)
 
 
 def _spectra(ok: pd.DataFrame) -> Block:
@@ -113,10 +115,10 @@ def _training(ok: pd.DataFrame) -> Block:
         metrics = dict(list(case[case["index"].isna() & (case["part"].fillna("") == "")].groupby("metric")))
         after = int(case["train_step"].max())
         cases.append({**dict(zip(keys, key, strict=True)), "seeds": case["seed"].nunique(), "train_step": float(after)})
-        loss, half_life = metrics["train_loss"], metrics.get("half_life")
+        loss, half_life = metrics["train_loss"], case[(case["metric"] == "half_life") & case["index"].notna()]
         cells.append({
             "loss": f"{_median(loss, 0)} → {_last_tenth(loss)}",
-            "half-life": "–" if half_life is None else f"{_median(half_life, 0)} → {_median(half_life, after)}",
+            "half-life": "–" if half_life.empty else f"{_median(half_life, 0)} → {_median(half_life, after)}",
             "clipped": "–" if "clip_rate" not in metrics else f"{metrics['clip_rate']['value'].median():.0%}",
             "norm p50, p99": ", ".join(_median(metrics[f"train_gradient_norm_{name}"], after) for name in ("p50", "p99")),
             "not finite": _median(metrics["nonfinite_steps"], after),

@@ -97,12 +97,12 @@ def training_table(stability: pd.DataFrame) -> pd.DataFrame:
     rows = measured(stability)
     rows = rows[rows["task"].notna()]
     whole, part = rows["index"].isna(), rows["part"].fillna("") == ""
-    # Windows of clipping have an index, and the sum over all of them none; half-lives of rows have one, their median none.
+    # Windows of clipping have an index, and the sum over all of them none; half-lives of batch rows have one, too.
     wanted = {
         "loss": rows["metric"] == "train_loss",
         "gradient norm": rows["metric"] == "train_gradient_norm",
         "clip rate": (rows["metric"] == "clip_rate") & ~whole,
-        "half-life": (rows["metric"] == "half_life") & whole & part & (rows["probe"] == "ones"),
+        "half-life": (rows["metric"] == "half_life") & ~whole & part & (rows["probe"] == "ones"),
     }
     keys, found = ["gate", "init", "dtype"], []
     for what, mask in wanted.items():

@@ -60,9 +60,11 @@ def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
 def _set_half_lives(figure: go.Figure, drawn: pd.DataFrame, never: float | None) -> None:
     figure.update_yaxes(**_decades(drawn[["half_life", "half_life_low", "half_life_high"]]), row=1, col=1)
     if never is not None:
-        figure.add_hline(
-            y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1, annotation_text="does not shrink",
-            annotation_position="top left",
+        figure.add_hline(y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1)
+        # On a logarithmic axis annotations stand at logarithms, lines at values.
+        figure.add_annotation(
+            x=0, xref="x domain", xanchor="left", y=math.log10(never), yref="y", yanchor="top", text="does not shrink",
+            showarrow=False,
         )  # fmt: skip
 
 
