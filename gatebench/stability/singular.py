@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gatebench.stability.bases import Basis, sweep
+from gatebench.stability.bases import Basis, lengths, sweep
 from gatebench.stability.checks import check_count
 from gatebench.stability.graded import EPS, Graded
 from gatebench.stability.trajectory import Trajectory
@@ -97,7 +97,7 @@ def log_abs_det(trajectory: Trajectory) -> Tensor:
         bad = ~torch.isfinite(chunk).flatten(2).all(-1)
         safe = torch.where(bad[..., None, None], torch.eye(exact.size, dtype=torch.float64), chunk)
         grown = torch.geqrf(safe).a.diagonal(dim1=-2, dim2=-1).abs()
-        gone = grown <= exact.size * EPS * safe.norm(dim=-2)
+        gone = grown <= exact.size * EPS * lengths(safe, -2)
         total = total + torch.where(gone, 0.0, grown).log().sum((0, -1))
         lost = lost | bad.any(0)
     return total.masked_fill(lost, math.inf)
