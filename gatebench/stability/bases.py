@@ -81,8 +81,15 @@ def sweep(jacobians: Iterable[LinearMap], basis: Basis) -> Iterator[Step]:
 
 def _resolved(triangle: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """Return R with what rounding left of a dependent column set to 0, and the relative loss of each diagonal entry."""
-    lengths, grown = z.norm(dim=1), triangle.diagonal(dim1=1, dim2=2)
+    norms, grown = lengths(z, 1), triangle.diagonal(dim1=1, dim2=2)
     precision = z.shape[1] * torch.finfo(z.dtype).eps
-    gone = grown.abs() <= precision * lengths
-    loss = precision * lengths.amax(-1, keepdim=True) / grown.abs()
+    gone = grown.abs() <= precision * norms
+    loss = precision * norms.amax(-1, keepdim=True) / grown.abs()
     return triangle - torch.diag_embed(torch.where(gone, grown, 0.0)), loss
+
+
+def lengths(vectors: Tensor, dim: int) -> Tensor:
+    """Compute Euclidean norms along an axis; squares neither overflow nor underflow."""
+    largest = vectors.abs().amax(dim, keepdim=True)
+    scale = torch.where(largest > 0, largest, 1.0)
+    return (vectors / scale).norm(dim=dim) * scale.squeeze(dim)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gatebench.stability.bases import Basis, sweep
+from gatebench.stability.bases import Basis, lengths, sweep
 from gatebench.stability.checks import StabilityError, check_burn_in, check_count
 from gatebench.stability.linear_maps import LinearMap, Matrices
 from gatebench.stability.trajectory import Trajectory
@@ -96,7 +96,7 @@ def _logs_of_one(jacobians: Iterable[LinearMap], batch: int, size: int) -> Tenso
     for jacobian in jacobians:
         z = jacobian.push(q)
         lost = lost | ~torch.isfinite(z).all(-1)
-        length = torch.linalg.vector_norm(z, dim=-1)
+        length = lengths(z, -1)
         logs.append(length.log().masked_fill(lost, math.nan))
         q = torch.where((lost | (length == 0))[:, None], q, z / length[:, None])
     return torch.stack(logs)[..., None]

@@ -51,7 +51,7 @@ def mean_field(gain: float, input_variance: float = 0.0) -> MeanField:
 
 def _stationary_variance(gain: float, input_variance: float) -> float:
     def excess(q: float) -> float:
-        return gain**2 * (1 - _expectation(lambda a: np.cosh(np.clip(a, -TAIL, TAIL)) ** -2.0, q)) + input_variance - q
+        return gain**2 * _mean_squared_tanh(q) + input_variance - q
 
     if input_variance == 0 and gain <= 1:
         return 0.0
@@ -60,7 +60,14 @@ def _stationary_variance(gain: float, input_variance: float) -> float:
     low = input_variance if input_variance > 0 else min(1e-3 * (gain - 1), 1e-3)
     if excess(low) <= 0:
         return low
-    return root_scalar(excess, bracket=(low, high), xtol=1e-15, rtol=1e-14).root
+    return root_scalar(excess, bracket=(low, high), xtol=1e-30, rtol=1e-15).root
+
+
+def _mean_squared_tanh(q: float) -> float:
+    """Compute E tanh²(√q z): from sech² where tanh² reaches further than the rule, else itself, without cancellation."""
+    if REACH * math.sqrt(q) > TAIL:
+        return 1 - _expectation(lambda a: np.cosh(np.clip(a, -TAIL, TAIL)) ** -2.0, q)
+    return _expectation(lambda a: np.tanh(a) ** 2, q)
 
 
 def _expectation(function: Callable[[np.ndarray], np.ndarray], q: float) -> float:

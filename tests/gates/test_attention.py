@@ -88,12 +88,14 @@ def test_gated_attention_is_torchs_attention_head_by_head(heads, granularity, ca
     assert torch.equal(gate.activations(params, inputs)["gate"], scores)
 
 
-def test_oracle_p19_a_gate_without_weights_halves_torchs_multihead_attention():
-    gate, params, inputs = problem("gated_attention", {"heads": 2, "causal": False}, Shape(batch=2, seq_len=5, input_size=8, hidden_size=8))  # fmt: skip
+@pytest.mark.parametrize("granularity", ["head", "element"])
+def test_p19_a_gate_without_weights_halves_torchs_multihead_attention(granularity):
+    options = {"heads": 2, "causal": False, "granularity": granularity}
+    gate, params, inputs = problem("gated_attention", options, Shape(batch=2, seq_len=5, input_size=8, hidden_size=8))
     module = torch.nn.MultiheadAttention(8, 2, bias=False, batch_first=True, dtype=torch.float64)
     module.load_state_dict({"in_proj_weight": params["in_proj_weight"], "out_proj.weight": params["out_proj_weight"]})
     expected, _ = module(inputs["x"], inputs["x"], inputs["x"])
-    shut = {**params, "gate_weight": torch.zeros(8, 8, dtype=torch.float64)}
+    shut = {**params, "gate_weight": torch.zeros_like(params["gate_weight"])}
     torch.testing.assert_close(gate.forward(shut, inputs)["output"], expected.detach() / 2, **TOLERANCE)
 
 
@@ -168,9 +170,10 @@ def test_attention_gate_pixel_by_pixel(stride, width):
     torch.testing.assert_close(gate.forward(params, inputs)["output"], expected, **TOLERANCE)
 
 
-def test_oracle_p19_attention_without_weights_halves():
+def test_p19_attention_without_weights_halves():
     gate, params, inputs = problem("attention_gate", {})
     params |= {name: torch.zeros_like(params[name]) for name in ("psi_weight", "psi_bias")}
+    assert bool(gate.activations(params, inputs)["alpha"].eq(0.5).all())
     out = F.conv2d(inputs["x"] / 2, params["out_weight"], params["out_bias"])
     torch.testing.assert_close(gate.forward(params, inputs)["output"], out, **TOLERANCE)
 

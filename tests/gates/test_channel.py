@@ -30,7 +30,7 @@ def dense(params, x):
 
 
 @NORMS
-def test_oracle_p18_open_is_the_dense_convolution_and_shut_the_base(norm):
+def test_p18_open_is_the_dense_convolution_and_shut_the_base(norm):
     gate, params, inputs = problem({"norm": norm})
     full, base = dense(params, inputs["x"])
     for threshold, expected in ((-math.inf, full), (math.inf, base)):
@@ -144,7 +144,7 @@ def test_channel_gating_refuses_what_it_cannot_split():
         assert bool(gate.forward(params, inputs)["output"].isfinite().all())
 
 
-def test_flops_by_density_are_those_of_the_paper():
+def test_p18_flops_by_density_are_those_of_the_paper():
     gate, shape = gates.get("channel_gate"), Shape(batch=2, seq_len=5, input_size=8, hidden_size=3)
     whole = 2 * 2 * 25 * 9 * 8 * 3
     assert gate.cost(shape, "forward", "float32").flops == whole

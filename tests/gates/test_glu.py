@@ -32,12 +32,27 @@ POINTS = [
 
 
 @pytest.mark.parametrize(("name", "options", "output", "slope"), POINTS)
-def test_oracle_p16_values_and_derivatives(name, options, output, slope):
+def test_p16_values_and_derivatives(name, options, output, slope):
     value, gate = scalar(2.0), scalar(-1.0)
     found = gates.get(name, **options).forward({}, {"value": value, "gate": gate})["output"]
     assert float(found.detach()) == pytest.approx(output, abs=1e-10)
     if slope is not None:
         assert float(torch.autograd.grad(found.sum(), gate)[0]) == pytest.approx(slope, abs=1e-10)
+
+
+# Activations at 1, 12 digits; u σ(1.702 u) is the quick form of GELU.
+AT_ONE = [
+    ("geglu", {}, 0.841344746069),
+    ("geglu_tanh", {}, 0.841191990608),
+    ("swiglu", {"beta": 1.702}, 0.845795765933),
+    ("swiglu", {}, 0.731058578630),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), AT_ONE)
+def test_p16_activations_at_one(name, options, expected):
+    one = torch.ones(1, dtype=torch.float64)
+    assert gates.get(name, **options).activate(one).item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_swish_with_beta_zero_is_half_of_the_gate():

@@ -1,5 +1,7 @@
 """Highway layers: values by hand, the Jacobian, the ties between the two forms, depth, and the shapes they refuse."""
 
+import math
+
 import pytest
 import torch
 
@@ -59,11 +61,23 @@ def test_the_uncoupled_layer_with_negated_transform_weights_is_the_coupled_one()
 
 
 @pytest.mark.parametrize(("bias", "expected"), [(-1.0, 1.576191e-7), (-2.0, 1.753046e-3), (-3.0, 0.0880925)])
-def test_oracle_p17_fifty_layers_without_weights_keep_a_power_of_the_carry_gate(bias, expected):
+def test_p17_fifty_layers_without_weights_keep_a_power_of_the_carry_gate(bias, expected):
     gate = gates.get("highway", gate_bias=bias)
     params = {name: value if name == "b_T" else torch.zeros_like(value) for name, value in gate.draw(SHAPE, 0).items()}
     norms = gatebench.stability.depth_profile(gate, [params] * 50, gate.inputs(SHAPE, 0))
     torch.testing.assert_close(norms[0] / norms[-1], torch.full((2,), expected).double(), rtol=1e-6, atol=0)
+    carried = 1 / (1 + math.exp(bias))  # at bias -2 0.8807970780 a layer
+    torch.testing.assert_close(
+        norms[0] / norms[-1], torch.full((2,), carried**50, dtype=torch.float64), rtol=1e-12, atol=0
+    )
+
+
+def test_p17_one_layer_without_weights_is_its_carry_gate():
+    gate = gates.get("highway", gate_bias=-2.0)
+    params = {name: value if name == "b_T" else torch.zeros_like(value) for name, value in gate.draw(SHAPE, 0).items()}
+    x = gate.inputs(SHAPE, 0)["x"][0, 0]
+    J = torch.autograd.functional.jacobian(lambda x: gate.forward(params, {"x": x[None, None]})["output"][0, 0], x)
+    torch.testing.assert_close(J, 0.8807970780 * torch.eye(4, dtype=torch.float64), rtol=0, atol=5e-11)
 
 
 def test_the_gate_bias_is_what_is_drawn():

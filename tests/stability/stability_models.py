@@ -1,15 +1,19 @@
 """Gates, models and tolerances that the stability tests share."""
 
-import json
-from pathlib import Path
+import math
 
+import mpmath
 import torch
 
 import gatebench
 import gatebench.stability
 from gatebench import Shape, gates
+from gatebench.shape import ONES
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden_recurrent.json").read_text())
+CLOSED_FORMS = (
+    "rnn_linear", "rnn_tanh", "rnn_relu", "lstm", "lstm_coupled", "lstm_peephole", "lstm_peephole_full", "gru",
+    "gru_reset_before", "gru_textbook",
+)  # fmt: skip
 
 # Relative to the quantity, float64. exact: products of a few hundred roundings; golden: digits of the fixture;
 # singular: logs of singular values near float64's limit; determinant: sums of logs.
@@ -50,10 +54,11 @@ def linear(U, steps, batch=1, dtype=torch.float64):
     return gatebench.stability.unroll(LinearRNN(), *at_rest(U, steps, batch), dtype=dtype)
 
 
-def drawn(name, seed=0, dtype=torch.float64, **sizes):
-    """Return gate, parameters and inputs of a random problem."""
+def drawn(gate, seed=0, dtype=torch.float64, **sizes):
+    """Return gate, parameters and inputs of a random problem; the gate itself, or its name."""
     shape = Shape(**({"batch": 2, "seq_len": 8, "input_size": 3, "hidden_size": 4} | sizes))
-    gate = LinearRNN() if name == "linear" else gates.get(name)
+    if isinstance(gate, str):
+        gate = LinearRNN() if gate == "linear" else gates.get(gate)
     params, inputs = gate.draw(shape, seed), gate.inputs(shape, seed)
     return gate, {k: v.to(dtype) for k, v in params.items()}, {k: v.to(dtype) for k, v in inputs.items()}
 
@@ -68,18 +73,48 @@ def gated_by_bias(name, steps, **biases):
     return gate, params, inputs
 
 
-def golden(name):
-    """Return gate, parameters, inputs and expected numbers of fixture A."""
-    H, I, T = 3, 2, 5
-    gate = gates.get(name)
-    shape = Shape(batch=1, seq_len=T, input_size=I, hidden_size=H)
-    sizes = gate.parameters(shape)
-    count = sum(torch.Size(size).numel() for size in sizes.values())
-    flat = 0.6 * torch.sin((torch.arange(count, dtype=torch.float64) + 1) ** 2)
-    parts = flat.split([torch.Size(size).numel() for size in sizes.values()])
-    params = {key: part.reshape(size) for (key, size), part in zip(sizes.items(), parts, strict=True)}
-    t, j = torch.arange(T, dtype=torch.float64)[:, None], torch.arange(I, dtype=torch.float64)
-    inputs = {"x": torch.cos(0.7 * t + 1.3 * j)[:, None], "h0": torch.tensor([GOLDEN["h0"]], dtype=torch.float64)}
-    if "c" in gate.state(shape):
-        inputs["c0"] = torch.tensor([GOLDEN["c0"]], dtype=torch.float64)
-    return gate, params, inputs, GOLDEN["cells"][name]
+def with_time():
+    """Return the names of the catalogue's own gates that have a state."""
+    return [name for name in gates.names() if ":" not in name and gates.get(name).state(ONES)]
+
+
+def gaussian(*sizes, seed=0):
+    """Draw standard normal numbers."""
+    return torch.randn(*sizes, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def orthogonal(*sizes, seed=0):
+    """Draw random orthogonal matrices, (..., S, S)."""
+    return torch.linalg.qr(gaussian(*sizes, seed=seed)).Q
+
+
+def chain(jacobians, dtype=torch.float64):
+    """Return the trajectory, at rest, of a bare step with the Jacobians (T, S, S) or (T, B, S, S)."""
+    J = jacobians if jacobians.ndim == 4 else jacobians[:, None]
+    S = J.shape[-1]
+
+    def step(params, x_t, state):
+        return (x_t.unflatten(-1, (S, S)) @ state[..., None])[..., 0]
+
+    return gatebench.stability.unroll(step, {}, {"x": J.flatten(2), "state0": J.new_zeros(J.shape[1], S)}, dtype)
+
+
+def end_to_end(trajectory):
+    """Return P = J_T ... J_1 (B, S, S), pushed column by column: no matrix J_t is formed."""
+    columns = torch.eye(trajectory.size, dtype=torch.float64)[:, None].repeat(1, trajectory.batch, 1)
+    for jacobian in trajectory.linear_maps():
+        columns = jacobian.push(columns)
+    return columns.permute(1, 2, 0)
+
+
+def exact_log_singular_values(jacobians, digits=700):
+    """Compute ln σ_i of J_T ... J_1, matrices (T, S, S), with many digits; -inf for 0."""
+    with mpmath.workdps(digits):
+        product = mpmath.eye(jacobians.shape[-1])
+        for matrix in jacobians.tolist():
+            product = mpmath.matrix(matrix) * product
+        if not any(product):
+            return [-math.inf] * product.rows
+        values = mpmath.svd_r(product, compute_uv=False)
+        smallest = max(values) * mpmath.mpf(10) ** (20 - digits)  # below it only the rounding of the digits is left
+        return [float(mpmath.log(value)) if value > smallest else -math.inf for value in values]

@@ -11,25 +11,6 @@ from gatebench.stability import bounds
 from gatebench.stability.bounds import log_jacobian_norms
 
 
-def scalar_tanh(w, h0, steps):
-    gate, params, inputs = drawn("rnn_tanh", batch=1, hidden_size=1, input_size=1, seq_len=steps)
-    params = {name: torch.zeros_like(value) for name, value in params.items()}
-    params["weight_hh"] += w
-    return stability.unroll(gate, params, {"x": 0 * inputs["x"], "h0": torch.full((1, 1), h0, dtype=torch.float64)})
-
-
-@pytest.mark.parametrize(("h0", "exponent"), [(0.957504024077, -1.793528506542), (0.0, math.log(2))])
-def test_p10_scalar_tanh_bound_misses_the_truth(h0, exponent):
-    trajectory = scalar_tanh(2.0, h0, 50)
-    lags = torch.arange(51, dtype=torch.float64)[:, None]
-    torch.testing.assert_close(stability.norm_bound(trajectory, "weights"), lags * math.log(2), rtol=1e-12, atol=0)
-    torch.testing.assert_close(stability.norm_bound(trajectory), lags * exponent, rtol=1e-9, atol=0)
-    assert stability.lyapunov_spectrum(trajectory).values.item() == pytest.approx(exponent, abs=1e-10)
-    profile = stability.gradient_profile(trajectory)
-    torch.testing.assert_close(profile.log_norm, lags * exponent, rtol=1e-9, atol=0)
-    assert stability.classify(profile, torch.float64) == ["exploding" if exponent > 0 else "vanished"]
-
-
 @pytest.mark.parametrize("name", ["rnn_tanh", "lstm", "gru"])
 def test_lanczos_norms_are_singular_values_and_never_below(name):
     trajectory = stability.unroll(*drawn(name, hidden_size=48, input_size=20, batch=3, seq_len=12))

@@ -1,0 +1,124 @@
+"""Gradients below float64: P20, chains of powers of two, exact until the dtype ends; what rounding costs elsewhere."""
+
+import math
+
+import pytest
+import torch
+from stability_models import drawn, gated_by_bias, linear
+
+from gatebench import stability
+
+
+def scalar_chain(gain, steps):
+    """Return gate, parameters and inputs of h_t = gain h_{t-1} at rest."""
+    gate, params, inputs = drawn("linear", hidden_size=1, seq_len=steps, batch=1)
+    at_rest = {name: torch.zeros_like(value) for name, value in inputs.items()}
+    return gate, params | {"weight_hh": torch.full((1, 1), gain, dtype=torch.float64)}, at_rest
+
+
+# --- P20
+
+
+# Where the hardware flushes subnormals to zero, halving in float16 ends at lag 15 already; CPUs do not.
+@pytest.mark.parametrize(
+    ("scale", "dtype", "last_exact", "then"),
+    [
+        (0.5, torch.float16, 24, 0.0),
+        (2.0, torch.float16, 15, math.inf),
+        (2.0, torch.float32, 127, math.inf),
+        (2.0, torch.bfloat16, 127, math.inf),
+        (0.5, torch.float32, 149, 0.0),
+        (0.5, torch.bfloat16, 133, 0.0),
+    ],
+)
+def test_p20_low_precision_chains_end_where_the_dtype_does(scale, dtype, last_exact, then):
+    trajectory = linear(scale * torch.eye(3), steps=160, dtype=dtype)
+    norms = stability.gradient_norms(trajectory, torch.tensor([[1.0, 0.0, 0.0]])).flip(0)[:, 0]
+    lags = torch.arange(last_exact + 1, dtype=torch.float64)
+    assert torch.equal(norms[: last_exact + 1], scale**lags)
+    assert norms[last_exact + 1 :].eq(then).all()
+    exact = stability.gradient_profile(linear(scale * torch.eye(3), steps=160))
+    found = stability.classify(stability.gradient_profile(trajectory), dtype, reference=exact)
+    assert found == ["underflow" if then == 0 else "nonfinite"]
+
+
+def test_p20_the_last_values_of_float16():
+    halves = stability.gradient_norms(linear(0.5 * torch.eye(1), steps=25, dtype=torch.float16)).flip(0)[:, 0]
+    assert halves[24].item() == pytest.approx(5.9605e-8, rel=1e-5)
+    assert halves[25].item() == 0.0
+    doubles = stability.gradient_norms(linear(2.0 * torch.eye(1), steps=16, dtype=torch.float16)).flip(0)[:, 0]
+    assert doubles[15:].tolist() == [32768.0, math.inf]
+
+
+@pytest.mark.parametrize(("gain", "lag", "underflow", "nonfinite"), [(0.5, 25, 1.0, 0.0), (2.0, 16, 0.0, 1.0)])
+def test_p20_first_bad_lag_and_shares(gain, lag, underflow, nonfinite):
+    error = stability.precision(*scalar_chain(gain, 40), "float16")
+    assert error.first_bad_lag.tolist() == [lag]
+    assert error.underflow_share[[lag - 1, lag, 40], 0].tolist() == [0.0, underflow, underflow]
+    assert error.nonfinite_share[[lag - 1, lag, 40], 0].tolist() == [0.0, nonfinite, nonfinite]
+    assert error.relative_error[lag, 0].item() == (1.0 if gain < 1 else math.inf)
+    assert error.cosine[lag, 0].item() == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_p20_doubling_is_infinite_from_lag_128(dtype):
+    assert stability.precision(*scalar_chain(2.0, 130), dtype).first_bad_lag.tolist() == [128]
+
+
+# --- errors against float64
+
+
+def test_float64_has_no_error_against_itself():
+    error = stability.precision(*drawn("lstm"), "float64")
+    for part in (error.arithmetic, error.quantisation, error.total):
+        assert part.relative_error.eq(0).all()
+        torch.testing.assert_close(part.cosine, torch.ones_like(part.cosine))
+    assert error.first_bad_lag.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rounding_of_a_diagonal_chain_stays_within_its_bound(dtype):
+    error = stability.precision(*scalar_chain(0.7, 60), dtype)
+    u = torch.finfo(getattr(torch, dtype)).eps / 2
+    lags = torch.arange(61, dtype=torch.float64)
+    assert (error.relative_error[:, 0] <= (1 + u) ** lags - 1 + 1e-15).all()
+    assert error.relative_error[-1, 0] > u
+    rounded = float(torch.tensor(0.7).to(getattr(torch, dtype)))
+    expected = abs((rounded / 0.7) ** 60 - 1)
+    assert error.quantisation.relative_error[-1, 0].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_are_rounded_before_the_reference_sees_them():
+    error = stability.precision(*scalar_chain(0.999, 500), "bfloat16")  # which has nothing between 0.99609375 and 1
+    assert error.arithmetic.relative_error.eq(0).all()
+    assert error.quantisation.relative_error[-1].item() == pytest.approx(1 / 0.999**500 - 1, rel=1e-9)
+    assert torch.equal(error.total.relative_error, error.quantisation.relative_error)
+
+
+def test_bfloat16_snaps_a_slow_gate_to_a_false_plateau():
+    gate, params, inputs = gated_by_bias("gru", 500, z=7.0)  # σ(7) = 0.99909 is 1 in bfloat16
+    error = stability.precision(gate, params, inputs, "bfloat16")
+    assert error.false_plateau.tolist() == [0, 0]  # 0.99909^500 = 0.63: not half yet
+    gate, params, inputs = gated_by_bias("gru", 1000, z=7.0)
+    error = stability.precision(gate, params, inputs, "bfloat16")
+    assert error.false_plateau.tolist() == [1000, 1000]
+    assert stability.precision(gate, params, inputs, "float32").false_plateau.tolist() == [0, 0]
+
+
+def test_float16_stalls_on_a_subnormal():
+    error = stability.precision(*scalar_chain(0.9, 300), "float16")
+    assert error.false_plateau.item() > 50
+    assert error.first_bad_lag.item() == -1
+
+
+def test_usable_loss_scale_keeps_the_largest_gradient_finite():
+    assert stability.precision(*scalar_chain(0.5, 10), "float16").usable_loss_scale.item() == 2.0**15
+    assert stability.precision(*scalar_chain(2.0, 10), "float16").usable_loss_scale.item() == 2.0**5
+
+
+def test_no_error_metric_is_nan_where_everything_underflows():
+    for dtype in ("float16", "bfloat16"):
+        error = stability.precision(*scalar_chain(0.01, 600), dtype)
+        for part in (error.arithmetic, error.quantisation, error.total):
+            assert not part.relative_error.isnan().any()
+            assert not part.cosine.isnan().any()
