@@ -1,5 +1,7 @@
 """Options of `stability` for files of one's own: a network's weights, and its inputs."""
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ from gatebench.forms import INPUTS
 from gatebench.own_files import sha256_of
 from gatebench.suites.own_files import FILES
 
+_ENDING = re.compile(r"\.[A-Za-z]\w*$")  # .npy, but not the .5 of white=0.5
 _PANEL = "Your own network"
 Weights = Annotated[
     Path | None,
@@ -35,13 +38,14 @@ Source = Annotated[
 
 
 def kinds_or_file(text: str) -> tuple[list[str], Path | None]:
-    """Read --inputs: kinds of drawn inputs, comma-separated, or else one file."""
+    """Read --inputs: one file, where the text looks like one, or kinds of drawn inputs, comma-separated."""
     kinds = list(names(text))
-    drawn = all(any(form.read(kind) for form in INPUTS) for kind in kinds)
     known = {form.name for form in INPUTS}
-    if kinds and (drawn or any(kind.partition("=")[0] in known for kind in kinds)):
+    if any(kind.partition("=")[0] in known for kind in kinds):
         return kinds, None
-    return [], Path(text)
+    if kinds and (Path(text).exists() or os.sep in text or _ENDING.search(text)):
+        return [], Path(text)
+    return kinds, None  # a misspelt kind, to be refused with those that there are
 
 
 # Options that have a default and are left to the file, unless they are given.

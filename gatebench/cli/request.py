@@ -100,10 +100,10 @@ _FLAGS = {
 
 
 @contextmanager
-def flags_named(**own: str) -> Iterator[None]:
+def flags_named(verb: str = "run", **own: str) -> Iterator[None]:
     """Let an error of a suite that stands for flags name the flag: its user wrote no `cases[1]`.
 
-    own: what a command calls a key, where that is not the flag of `run`.
+    verb: what an error of no single key is said of. own: what a command calls a key, where that is not the flag of `run`.
     """
     try:
         yield
@@ -113,7 +113,7 @@ def flags_named(**own: str) -> Iterator[None]:
         # <command line>: cases[1].options: gate lstm
         place, _, key = error.where.rpartition(".")
         key, _, owner = key.partition(": ")
-        where = (_FLAGS | own).get(key, "run") if place else "run"
+        where = (_FLAGS | own).get(key, verb) if place else verb
         where += f": {owner}" if place and owner else ""
         raise type(error)(where, error.what, error.accepted, error.next_step) from error
 

@@ -10,6 +10,7 @@ from gatebench.cli import options, own_files
 from gatebench.forms import DEFAULT_METRICS, METRICS, TASKS
 
 _TRAINING = "Training"
+_COSTLY = [name for name in METRICS if name not in DEFAULT_METRICS]
 
 
 def command(
@@ -33,23 +34,35 @@ def command(
     dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16, float16; comma-separated.")] = "float64",
     seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
     metric: Annotated[
-        str, typer.Option(help=f"Groups of metrics, comma-separated, or *: {', '.join(METRICS)}.", show_default=False)
+        str,
+        typer.Option(
+            show_default=False,
+            help=f"Groups of metrics, comma-separated: {', '.join(METRICS)}; or * for all. (default: all but {', '.join(_COSTLY)})",
+        ),
     ] = ",".join(DEFAULT_METRICS),
-    probes: Annotated[int, typer.Option(min=0, help="Gaussian cotangents beside the ones on h.")] = 0,
+    probes: Annotated[
+        int, typer.Option(min=0, help="Gaussian cotangents that the profile is taken of, too, beside ones on h.")
+    ] = 0,
     task: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_TRAINING, help=f"{', '.join(TASKS)}; comma-separated. (default: adding)"),
+        typer.Option(
+            rich_help_panel=_TRAINING, help=f"What to learn: {', '.join(TASKS)}; comma-separated. (default: adding)"
+        ),
     ] = None,
     after_steps: Annotated[
         int | None,
-        typer.Option(min=1, rich_help_panel=_TRAINING, help="Train so many steps; measure before, during and after."),
+        typer.Option(
+            min=1,
+            rich_help_panel=_TRAINING,
+            help="Train so many steps; measure before, three times meanwhile, and after.",
+        ),
     ] = None,
     clip: Annotated[
         float | None,
-        typer.Option(rich_help_panel=_TRAINING, help="Clip gradients at this norm. (default: no clipping)"),
+        typer.Option(rich_help_panel=_TRAINING, help="Clip gradients at this norm, above 0. (default: no clipping)"),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(rich_help_panel=_TRAINING, help="Of Adam. (default: 0.01)")
+        float | None, typer.Option(rich_help_panel=_TRAINING, help="Of Adam, above 0. (default: 0.01)")
     ] = None,
     weights: own_files.Weights = None,
     prefix: own_files.Prefix = None,
@@ -64,12 +77,13 @@ def command(
         list[str] | None,
         typer.Option(
             "--draw",
-            help="A figure and its file: norms=FILE, also summary, saturation, sweep, spectrum, training; .html, .png, .svg. May be given several times.",
+            metavar="[FIGURE=]FILE",
+            help="Draw norms, summary, saturation, sweep, spectrum or training, e.g. sweep=my.png or sweep.png; .html, .png, .svg, .pdf. May be given several times.",
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure gradient norms by lag, half-life, reach, Lyapunov exponent and class of gates.
+    """Do gradients survive? Measure their norms by lag, half-life, Lyapunov exponents and class, also while a gate learns.
 
     Exit codes: 0 all well, 2 bad usage, 3 a combination failed or a plugin cannot be used, 130 interrupted.
     """
@@ -113,15 +127,15 @@ def command(
         "cases": [],
         "stability": [group],
     }
-    with flags_named(gates="stability"):
+    with flags_named("stability", gates="stability"):
         suite = suite_from_data(data, as_toml(own_files.without_paths(data)), COMMAND_LINE, Path())
         narrowing = Narrowing(options=options.options_by_name(option))
         request = execute.Request(suite, narrowing, plugins=tuple(plugin or []))
         catalogue = discover(request.all_plugins())
         plan = execute.make_plan(request, catalogue)
+    pictures.check_drawings(figures, plan.stability)
     broken = say_broken_plugins(catalogue, plugin or [])
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
-    for figure in figures:
-        pictures.draw(results.stability, figure)
+    pictures.draw_all(results.stability, figures)
     sys.exit(stability_exit_code(results.stability, outcome.interrupted) or (3 if broken else 0))

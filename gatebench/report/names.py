@@ -1,12 +1,15 @@
 """Names that people read, from the columns of a store: competitors, devices, runs, fixed sizes."""
 
 import json
+import re
 from datetime import datetime
 
 import pandas as pd
 
 from gatebench.report.quantities import is_missing
 
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)")
+DTYPES = ("float64", "float32", "bfloat16", "float16")  # the finest first
 TOKEN_FAMILIES = ("recurrent", "scan", "glu", "highway")  # batch x seq_len are tokens; gates of others may take images
 
 
@@ -46,6 +49,11 @@ def inputs(measurements: pd.DataFrame) -> pd.Series:
     """Say how the input size goes with the hidden size: `I = H`, or `I = 64`. Columns: input_size, hidden_size."""
     pairs = zip(measurements["input_size"], measurements["hidden_size"], strict=True)
     return pd.Series(["I = H" if i == h else f"I = {i}" for i, h in pairs], index=measurements.index, dtype=object)
+
+
+def natural(name: str) -> list[str | float]:
+    """Return the key that sorts names as people do, numbers in them by value: T=16 before T=128, b=-2 before b=1."""
+    return [float(part) if number % 2 else part for number, part in enumerate(_NUMBER.split(name))]
 
 
 def run_label(run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs") -> str:

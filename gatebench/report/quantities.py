@@ -6,6 +6,7 @@ from typing import Any
 Cell = Any  # a float; None, NaN or NA where nothing was measured
 
 _TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_PLAIN_FROM, _PLAIN_BELOW = 1e-5, 1e6  # beyond them numbers are written with an exponent
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -15,9 +16,11 @@ def is_missing(value: object) -> bool:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with this many significant digits and no exponent, e.g. 1.84, 12.3, 456."""
+    """Return a number with this many significant digits, e.g. 1.84, 12.3, 456; an exponent where zeros would fill a line."""
     if not math.isfinite(value) or value == 0:
         return {math.inf: "∞", -math.inf: "-∞"}.get(value, "0" if value == 0 else "nan")
+    if not _PLAIN_FROM <= abs(value) < _PLAIN_BELOW:
+        return f"{value:.{digits - 1}e}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{decimals}f}"
 

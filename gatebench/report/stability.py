@@ -89,21 +89,21 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
 
 def _summary(case: pd.DataFrame) -> dict:
     metrics = dict(list(case.groupby("metric")))
-    half_lives = _values(metrics.get("half_life"))
+    half_lives = row_values(metrics.get("half_life"))
     low, middle, high = quantiles(half_lives)
     mean, mean_low, mean_high = _lyapunov(metrics.get("largest_lyapunov"))
     labels = set(metrics["class"]["label"].dropna()) if "class" in metrics else set()
     return {
         "label": next((name for name in CLASSES if name in labels), None),
         "half_life": middle, "half_life_low": low, "half_life_high": high,
-        "reach": quantiles(_values(metrics.get("reach")))[1],
+        "reach": quantiles(row_values(metrics.get("reach")))[1],
         "lyapunov": mean, "lyapunov_low": mean_low, "lyapunov_high": mean_high,
         "seeds": case["seed"].nunique(), "rows": len(half_lives),
         **{name: metrics[name]["value"].iloc[0] if name in metrics else np.nan for name in PREDICTIONS},
     }  # fmt: skip
 
 
-def _values(rows: pd.DataFrame | None) -> np.ndarray:
+def row_values(rows: pd.DataFrame | None) -> np.ndarray:
     """Return the values of single batch rows; where only their median is stored (index null), those."""
     if rows is None:
         return np.array([])

@@ -1,25 +1,29 @@
 """Stability as tables of the terminal: what gradients do, spectra, training; what has no value and why."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from gatebench.own_files import short_name
 from gatebench.report.quantities import is_missing, range_text, significant
-from gatebench.report.stability import CASE, case_summary, gate_names, measured, not_ok
+from gatebench.report.stability import case_summary, gate_names, not_ok
+from gatebench.report.stability_ends import spectra_table, training_ends
 from gatebench.report.table import Block
 
 _TOLD = {  # columns that stand in the title where all rows share them, and how
     "init": "init {}", "inputs": "inputs {}", "probe": "probe {}", "task": "task {}", "after": "after {} steps", "dtype": "{}",
-    "seeds": "seeds {}",
+    "seeds": "seeds {}", "shape": "{}",
 }  # fmt: skip
-_PLAIN = {"probe": "ones", "task": "", "after": ""}  # shared by nearly all runs, and not worth a word
+_PLAIN = {"inputs": "", "probe": "ones", "task": "", "after": ""}  # shared by nearly all runs, and not worth a word
+_NOTHING = "–"
 
 
-def stability_records(stability: pd.DataFrame) -> list[dict]:
-    """Return a record per case, for JSON."""
-    return case_summary(stability).to_dict("records") if len(stability) else []
+def stability_json(stability: pd.DataFrame) -> dict[str, list[dict]]:
+    """Return what a run's stability gives to programs: a record per case, and one per spectrum and per training, if any."""
+    tables = {"spectra": spectra_table(stability), "training": training_ends(stability)}
+    records = {name: table.to_dict("records") for name, table in tables.items() if len(table)}
+    return {"stability": case_summary(stability).to_dict("records"), **records}
 
 
 def failures(stability: pd.DataFrame) -> tuple[str, ...]:
@@ -31,140 +35,129 @@ def failures(stability: pd.DataFrame) -> tuple[str, ...]:
 def stability_blocks(stability: pd.DataFrame) -> list[Block]:
     """Return the tables that a run's stability fills, the first always; below the last one what came to nothing."""
     blocks = [_gradients(stability)]
-    ok = measured(stability)
-    metrics = set(ok["metric"])
-    if metrics & {"lyapunov_exponent", "log_singular_value", "log_abs_det"}:
-        blocks.append(_spectra(ok))
-    if "train_loss" in metrics:
-        blocks.append(_training(ok))
+    if len(spectra := spectra_table(stability)):
+        blocks.append(_spectra(spectra))
+    if len(training := training_ends(stability)):
+        blocks.append(_training(training))
     return [*blocks[:-1], replace(blocks[-1], notes=(*blocks[-1].notes, *failures(stability)))]
 
 
 def _gradients(stability: pd.DataFrame) -> Block:
     cases = case_summary(stability)
-    numbers = pd.DataFrame(
-        {
-            "class": ["–" if is_missing(label) else str(label) for label in cases["label"]],
-            "half-life": cases["half_life"].map(_number),
-            "reach": cases["reach"].map(_number),
-            "Lyapunov (nats/step)": [
-                range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in cases.itertuples()
-            ],
-        }
-    )
-    brackets = "in brackets: the 95 % interval over seeds; of one seed, two standard errors"
-    notes = (brackets,) if cases["lyapunov_low"].notna().any() else ()
-    numbers = numbers[[name for name in numbers if name == "class" or (numbers[name] != "–").any()]]
-    units = ["half-life and reach in steps"] if "half-life" in numbers else []
-    return _block("Do gradients survive?", units, cases, numbers, notes)
-
-
-def _spectra(ok: pd.DataFrame) -> Block:
-    """Return a row per case: ends of the spectra, what is not resolved, dimension, determinant; medians over seeds."""
-    cases, cells = [], []
-    for key, case in ok[ok["probe"] == "ones"].groupby(CASE, dropna=False, sort=False):
-        found = _spectrum_cells(dict(list(case.groupby("metric"))))
-        if any(text != "–" for text in found.values()):
-            cases.append({**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique()})
-            cells.append(found)
-    notes = (
-        "λ: first and last Lyapunov exponent, nats/step; D_KY: Kaplan-Yorke dimension",
-        "ln σ: first and last singular value of ds_T/ds_0, nats; all medians over seeds",
-    )
-    return _block("Spectra", [], pd.DataFrame(cases), pd.DataFrame(cells), notes)
-
-
-def _spectrum_cells(metrics: dict[str, pd.DataFrame]) -> dict[str, str]:
-    exponents, singular = (_by_index(metrics.get(name)) for name in ("lyapunov_exponent", "log_singular_value"))
-    dimension, determinant = metrics.get("kaplan_yorke_dimension"), metrics.get("log_abs_det")
-    unresolved = 0
-    if len(singular):
-        labels = metrics["log_singular_value"]
-        unresolved = labels.loc[labels["label"] == "unresolved", "index"].nunique()
-    return {
-        "λ": _ends(exponents),
-        "D_KY": "–" if dimension is None else significant(float(dimension["value"].median())),
-        "ln σ": _ends(singular) + (f" ({unresolved} unresolved)" if unresolved else ""),
-        "ln|det|": "–" if determinant is None else significant(float(_middle(determinant["value"]))),
+    rows = list(cases.itertuples())
+    cells = {
+        "class": [_NOTHING if is_missing(row.label) else row.label for row in rows],
+        "half-life": _numbers(cases["half_life"]),
+        "in theory": _numbers(cases["predicted_half_life"]),
+        "reach": _numbers(cases["reach"]),
+        "Lyapunov (nats/step)": [range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in rows],
+        "mean field": _numbers(cases["predicted_lyapunov"]),
+        "edge at g": _numbers(cases["predicted_edge"]),
     }
+    notes = {
+        "lyapunov_low": "in brackets: the 95 % interval over seeds; of one seed, two standard errors",
+        "predicted_half_life": "in theory: the half-life of a gate whose weights are all 0 but for the bias",
+        "predicted_lyapunov": "mean field: the largest exponent of an infinitely wide network",
+        "predicted_edge": "edge at g: the gain above which the state 0 is unstable, infinitely wide",
+    }
+    told = tuple(note for column, note in notes.items() if cases[column].notna().any())
+    after = cases["train_step"].map(_whole)
+    return _block("Do gradients survive?", ["half-life and reach in steps"], cases, after, cells, told)
 
 
-def _ends(values: np.ndarray) -> str:
-    """Return the first and the last of a spectrum."""
-    return f"{significant(float(values[0]))} … {significant(float(values[-1]))}" if len(values) else "–"
+def _spectra(cases: pd.DataFrame) -> Block:
+    """Return a row per case: ends of the spectra, what is not resolved, dimension, determinant; medians over seeds."""
+    singular = zip(cases["log_singular_values"], cases["unresolved"], strict=True)
+    cells = {
+        "λ": [_ends(values) for values in cases["lyapunov_exponents"]],
+        "D_KY": _numbers(cases["kaplan_yorke_dimension"]),
+        "ln σ": [_ends(values) + (f" ({count} unresolved)" if count else "") for values, count in singular],
+        "ln|det|": _numbers(cases["log_abs_det"]),
+    }
+    notes = {
+        "λ": "λ: first and last Lyapunov exponent, nats/step; D_KY: Kaplan-Yorke dimension; medians over seeds",
+        "ln σ": "ln σ: first and last singular value of ds_T/ds_0, nats; medians over seeds",
+        "ln|det|": "ln|det|: of ds_T/ds_0; median over seeds and batch rows",
+    }
+    told = tuple(note for column, note in notes.items() if _any(cells[column]))
+    return _block("Spectra", [], cases, cases["train_step"].map(_whole), cells, told)
 
 
-def _middle(values: pd.Series) -> float:
-    """Return the median, an observed value: nothing is interpolated between -inf and a number."""
-    return float(np.quantile(values.dropna().to_numpy(dtype=float), 0.5, method="inverted_cdf"))
-
-
-def _by_index(rows: pd.DataFrame | None) -> np.ndarray:
-    """Return the medians over seeds by index."""
-    if rows is None:
-        return np.array([])
-    return rows.groupby("index")["value"].agg(_middle).to_numpy(dtype=float)
-
-
-def _training(ok: pd.DataFrame) -> Block:
+def _training(cases: pd.DataFrame) -> Block:
     """Return a row per trained case: loss and half-life before and after, clipping, steps that were not finite."""
-    rows = ok[ok["task"].notna()]
-    keys = [name for name in CASE if name not in ("train_step", "probe")]
-    cases, cells = [], []
-    for key, case in rows.groupby(keys, dropna=False, sort=False):
-        metrics = dict(list(case[case["index"].isna() & (case["part"].fillna("") == "")].groupby("metric")))
-        after = int(case["train_step"].max())
-        cases.append({**dict(zip(keys, key, strict=True)), "seeds": case["seed"].nunique(), "train_step": float(after)})
-        loss, half_life = metrics["train_loss"], case[(case["metric"] == "half_life") & case["index"].notna()]
-        cells.append({
-            "loss": f"{_median(loss, 0)} → {_last_tenth(loss)}",
-            "half-life": "–" if half_life.empty else f"{_median(half_life, 0)} → {_median(half_life, after)}",
-            "clipped": "–" if "clip_rate" not in metrics else f"{metrics['clip_rate']['value'].median():.0%}",
-            "norm p50, p99": ", ".join(_median(metrics[f"train_gradient_norm_{name}"], after) for name in ("p50", "p99")),
-            "not finite": _median(metrics["nonfinite_steps"], after),
-        })  # fmt: skip
-    notes = ("loss: the first step's, and the mean of the last tenth; norms before clipping; medians over seeds",)
-    return _block("What training does", ["half-life in steps"], pd.DataFrame(cases), pd.DataFrame(cells), notes)
-
-
-def _median(rows: pd.DataFrame, step: int) -> str:
-    values = rows.loc[rows["train_step"] == step, "value"].dropna()
-    return _number(_middle(values)) if len(values) else "–"
-
-
-def _last_tenth(loss: pd.DataFrame) -> str:
-    steps = loss["train_step"].astype(float)
-    last = loss[steps >= 0.9 * steps.max()]
-    return _number(float(last.groupby("seed")["value"].mean().median()))
+    rows = list(cases.itertuples())
+    cells = {
+        "loss": [_change(row.loss_first, row.loss_last) for row in rows],
+        "half-life": [_change(row.half_life_first, row.half_life_last) for row in rows],
+        "clipped": [_NOTHING if is_missing(row.clip_rate) else f"{row.clip_rate:.0%}" for row in rows],
+        "norm p50, p99": [f"{_number(row.gradient_norm_p50)}, {_number(row.gradient_norm_p99)}" for row in rows],
+        "not finite": _numbers(cases["nonfinite_steps"]),
+    }
+    notes = (
+        "loss: the first step's, and the mean of the last tenth; norms before clipping; medians over seeds",
+        *(["not finite: steps of all seeds that were left out"] if cases["nonfinite_steps"].sum() else []),
+    )
+    after = cases["after_steps"].map(_whole)
+    return _block("What training does", ["half-life in steps"], cases, after, cells, notes)
 
 
 def _block(
-    title: str, in_title: list[str], cases: pd.DataFrame, numbers: pd.DataFrame, notes: tuple[str, ...]
-) -> Block:
-    """Return a row per case; what all rows share stands in the title."""
-    steps = cases["train_step"] if "train_step" in cases else pd.Series(np.nan, index=cases.index)
+    title: str, in_title: list[str], cases: pd.DataFrame, after: pd.Series, cells: dict[str, list[str]], notes: tuple[str, ...]
+) -> Block:  # fmt: skip
+    """Return a row per case, without columns that hold nothing; what all rows share stands in the title."""
+    if not len(cases):
+        return Block(title, (), (), notes)
     words = pd.DataFrame(
         {
             "gate": gate_names(cases),
             "init": cases["init"].map(short_name),
-            "inputs": cases["inputs"].map(short_name),
+            "inputs": ["" if inputs == "task" else short_name(inputs) for inputs in cases["inputs"]],
             "probe": cases.get("probe", "ones"),
-            "task": cases["task"].fillna(""),
-            "after": ["" if is_missing(step) else str(int(step)) for step in steps],
+            "task": ["" if is_missing(task) else task for task in cases["task"]],
+            "after": after,
             "dtype": cases["dtype"],
             "seeds": cases["seeds"].astype(str),
-            "shape": [f"T{row.seq_len} B{row.batch} H{row.hidden_size}" for row in cases.itertuples()],
+            "shape": _shapes(cases),
         }
     )
-    shared = [key for key in _TOLD if words[key].nunique() <= 1]
-    told = [key for key in shared if len(words) and words[key].iloc[0] != _PLAIN.get(key)]
+    shared = [key for key in _TOLD if words[key].nunique() == 1]
+    told = [key for key in shared if words[key].iloc[0] != _PLAIN.get(key)]
     said = [*in_title, *(_TOLD[key].format(words[key].iloc[0]) for key in told)]
     names = words.drop(columns=shared)
-    rows = pd.concat([names, numbers], axis=1)
-    heading = f"{title} ({', '.join(said)})" if said else title
-    cells = tuple(rows.itertuples(index=False, name=None))
-    return Block(heading, tuple(rows.columns), cells, notes, names=len(names.columns))
+    rows = names.assign(**{column: texts for column, texts in cells.items() if _any(texts)})
+    header = tuple(rows.columns)
+    return Block(f"{title} ({', '.join(said)})", header, tuple(rows.itertuples(index=False, name=None)), notes, names=len(names.columns))  # fmt: skip
+
+
+def _shapes(cases: pd.DataFrame) -> list[str]:
+    """Name sizes; I only where it follows neither from H nor from the task."""
+    found = []
+    for row in cases.itertuples():
+        width = "" if row.input_size == row.hidden_size or not is_missing(row.task) else f"I{row.input_size} "
+        found.append(f"T{row.seq_len} B{row.batch} {width}H{row.hidden_size}")
+    return found
+
+
+def _any(texts: Sequence[str]) -> bool:
+    return any(text != _NOTHING for text in texts)
+
+
+def _whole(step: float | None) -> str:
+    return "" if is_missing(step) else str(int(step))
+
+
+def _ends(values: list[float]) -> str:
+    """Return the first and the last of a spectrum."""
+    return f"{_number(values[0])} … {_number(values[-1])}" if values else _NOTHING
+
+
+def _change(first: float, last: float) -> str:
+    return _NOTHING if is_missing(first) and is_missing(last) else f"{_number(first)} → {_number(last)}"
+
+
+def _numbers(values: pd.Series) -> list[str]:
+    return [_number(value) for value in values]
 
 
 def _number(value: float | None) -> str:
-    return "–" if is_missing(value) else significant(float(value), 3)
+    return _NOTHING if is_missing(value) else significant(float(value))

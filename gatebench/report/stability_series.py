@@ -4,33 +4,51 @@ Columns needed: those of stability.parquet. All take the values over seeds toget
 values, so that inf never becomes NaN), exponents as mean with a 95 % interval.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from gatebench.report.stability import CASE, case_summary, gate_names, measured, quantiles
+from gatebench.own_files import short_name
+from gatebench.report.names import natural
+from gatebench.report.quantities import is_missing
+from gatebench.report.stability import BY_STEP, CASE, case_summary, gate_names, measured, quantiles, row_values
 
 SPECTRA = {"lyapunov_exponent": "Lyapunov exponent", "log_singular_value": "ln σ / T"}
-# What cases may differ in beside gate, init and dtype, and how a series that differs says so.
-_TOLD = {
+# What cases may differ in beside gate, init and dtype, and how a series says it.
+TOLD = {
     "inputs": "inputs {}", "seq_len": "T={}", "hidden_size": "H={}", "input_size": "I={}", "batch": "B={}",
     "probe": "probe {}", "task": "{}", "train_step": "{} steps",
 }  # fmt: skip
+_UNTOLD = (("inputs", "task"), ("probe", "ones"))  # the task itself is said, and ones are the probe unless it says so
 
 
 def series(stability: pd.DataFrame, but: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return the rows with gates named with their options, and with `init` saying all else that cases differ in.
 
-    but: columns that a figure draws as an axis of its own and that need no telling. An init of one's own weights, inputs
-    and sizes stay as they are where all cases share them.
+    but: columns that a figure draws as an axis of its own and that need no telling. What all cases share is not said.
     """
-    rows = stability.assign(gate=gate_names(stability))
+    rows = stability.assign(gate=gate_names(stability), init=stability["init"].map(short_name))
     cases = rows[[name for name in CASE if name in rows]].drop_duplicates()
-    for column, form in _TOLD.items():
-        if column in but or cases[column].dropna().nunique() < 2 or (column == "input_size" and _follows(cases)):
-            continue
-        told = rows[column].map(lambda value, form=form: "" if pd.isna(value) else ", " + form.format(_plain(value)))
-        rows = rows.assign(init=rows["init"] + told)
+    for column in _differing(cases, but):
+        rows = rows.assign(init=[f"{init}{_told(column, value)}" for init, value in _pairs(rows, "init", column)])
     return rows
+
+
+def _differing(cases: pd.DataFrame, but: tuple[str, ...]) -> list[str]:
+    """Return the columns that tell cases apart, beside those that need no telling."""
+    return [
+        column
+        for column in TOLD
+        if column not in but
+        and cases[column].nunique(dropna=column != "task") > 1
+        and not (column == "input_size" and _follows(cases))
+    ]
+
+
+def _pairs(rows: pd.DataFrame, left: str, right: str) -> Iterator[tuple[Any, Any]]:
+    return zip(rows[left], rows[right], strict=True)
 
 
 def _follows(cases: pd.DataFrame) -> bool:
@@ -38,15 +56,19 @@ def _follows(cases: pd.DataFrame) -> bool:
     return bool((cases.groupby(["task", "hidden_size"], dropna=False)["input_size"].nunique() <= 1).all())
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _told(column: str, value: Any) -> str:
+    """Say what a case has in a column; nothing where it has nothing there, as a task where none was trained on."""
+    if is_missing(value) or (column, value) in _UNTOLD:
+        return ""
+    return ", " + TOLD[column].format(f"{value:.0f}" if isinstance(value, float) else short_name(str(value)))
 
 
 def sweep_axis(stability: pd.DataFrame) -> str | None:
     """Return what a sweep is drawn against: `init` where all share a form with a number, else a size or the training step."""
-    cases = measured(stability)[CASE].drop_duplicates()
-    parts = cases["init"].astype(str).str.partition("=")
-    if parts[0].nunique() == 1 and parts[2].nunique() > 1 and (parts[1] == "=").all():
+    ok = measured(stability)
+    cases = ok.loc[~ok["metric"].isin(BY_STEP), CASE].drop_duplicates()
+    forms = {tuple(str(init).partition("=")[:2]) for init in cases["init"]}
+    if len(forms) == 1 and "=" in forms.pop() and cases["init"].nunique() > 1:
         return "init"
     return next((name for name in ("train_step", "seq_len", "hidden_size") if cases[name].dropna().nunique() > 1), None)
 
@@ -54,24 +76,24 @@ def sweep_axis(stability: pd.DataFrame) -> str | None:
 def sweep_table(stability: pd.DataFrame) -> pd.DataFrame:
     """Return one row per case of a sweep: the columns of case_summary, axis (its name), x, and what theory predicts.
 
-    gate says the options and, where cases differ in more than gate, dtype and the axis, that too. Empty without an axis.
+    gate says the options and, where cases differ in more than gate, dtype and the axis, that too; the rows are in the order
+    of gate, dtype and x. Empty without an axis.
     """
     axis = sweep_axis(stability)
     if axis is None:
         return pd.DataFrame()
     summary = case_summary(stability)
-    form, _, number = (summary["init"].astype(str).str.partition("=")[part] for part in range(3))
-    summary["axis"] = form.iloc[0] if axis == "init" else axis
-    summary["x"] = pd.to_numeric(number if axis == "init" else summary[axis])
+    forms = [str(init).partition("=") for init in summary["init"]]
+    summary["axis"] = forms[0][0] if axis == "init" else axis
+    summary["x"] = [float(number) for _, _, number in forms] if axis == "init" else summary[axis].astype(float)
     summary["gate"] = gate_names(summary)
-    for column, words in _TOLD.items():
-        if column == axis or (column == "input_size" and _follows(summary)):
-            continue
-        if summary[column].dropna().nunique() > 1:
-            summary["gate"] += ", " + summary[column].map(_plain).map(words.format)
+    for column in _differing(summary, (axis,)):
+        summary["gate"] = [f"{gate}{_told(column, value)}" for gate, value in _pairs(summary, "gate", column)]
     if axis != "init" and summary["init"].nunique() > 1:
-        summary["gate"] += ", " + summary["init"]
-    return summary[summary["x"].notna()].sort_values(["gate", "dtype", "x"], kind="stable", ignore_index=True)
+        summary["gate"] += ", " + summary["init"].map(short_name)
+    found = summary[summary["x"].notna()].reset_index(drop=True)
+    keys = [(natural(row.gate), row.dtype, row.x) for row in found.itertuples()]
+    return found.iloc[sorted(range(len(found)), key=keys.__getitem__)].reset_index(drop=True)
 
 
 def spectrum_table(stability: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +102,7 @@ def spectrum_table(stability: pd.DataFrame) -> pd.DataFrame:
     Both in nats/step: singular values as ln σ / T. value is the median over seeds, low and high the outer deciles.
     """
     rows = measured(stability)
-    rows = rows[rows["metric"].isin(list(SPECTRA))]
+    rows = rows[rows["metric"].isin(list(SPECTRA)) & rows["value"].notna()]
     per_step = np.where(rows["metric"] == "log_singular_value", rows["seq_len"].astype(float), 1.0)
     rows = rows.assign(value=rows["value"].astype(float) / per_step, kind=rows["metric"].map(SPECTRA))
     keys = ["gate", "init", "dtype", "kind", "index"]
@@ -93,21 +115,23 @@ def spectrum_table(stability: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_table(stability: pd.DataFrame) -> pd.DataFrame:
-    """Return losses and norms by step, clip rates by window, half-lives by snapshot: gate, init, dtype, what, step, value, low, high, seeds."""
+    """Return losses and norms by step, clip rates by window, half-lives by snapshot: gate, init, dtype, what, step, value, low, high, seeds.
+
+    value is the median over seeds, of half-lives over seeds and batch rows; low and high are the outer deciles.
+    """
     rows = measured(stability)
     rows = rows[rows["task"].notna()]
-    whole, part = rows["index"].isna(), rows["part"].fillna("") == ""
-    # Windows of clipping have an index, and the sum over all of them none; half-lives of batch rows have one, too.
     wanted = {
         "loss": rows["metric"] == "train_loss",
         "gradient norm": rows["metric"] == "train_gradient_norm",
-        "clip rate": (rows["metric"] == "clip_rate") & ~whole,
-        "half-life": (rows["metric"] == "half_life") & ~whole & part & (rows["probe"] == "ones"),
+        "clip rate": (rows["metric"] == "clip_rate") & rows["index"].notna(),  # without index: all windows together
+        "half-life": (rows["metric"] == "half_life") & (rows["probe"] == "ones"),
     }
     keys, found = ["gate", "init", "dtype"], []
     for what, mask in wanted.items():
         for key, group in rows[mask].groupby([*keys, "train_step"], sort=False):
-            low, middle, high = quantiles(group["value"].dropna().to_numpy(float))
+            values = row_values(group) if what == "half-life" else group["value"].dropna().to_numpy(float)
+            low, middle, high = quantiles(values)
             *case, step = key
             found.append({
                 **dict(zip(keys, case, strict=True)), "what": what, "step": int(step), "value": middle, "low": low,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
-from gatebench.report.stability_blocks import failures, stability_blocks, stability_records
+from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
 from gatebench.selection import FAMILY, expand_families, matches_glob
@@ -54,8 +54,8 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
     if gates or len(compared) < len(measurements):
         stability = stability[stability["gate"].isin([*gates, *compared["gate"]])]
     if view.as_json:
-        rows = {"measurements": compared.to_dict("records"), "stability": stability_records(stability)}
-        print_json({"run_id": results.folders[0].run_id, **rows})
+        rows = compared.to_dict("records")
+        print_json({"run_id": results.folders[0].run_id, "measurements": rows, **stability_json(stability)})
         return results
     if not len(measurements):
         _print_stability_blocks(stability)
@@ -77,7 +77,7 @@ def print_stability(folder: Path, as_json: bool) -> Results:
     """Print the stability table of a run folder and return what was read."""
     results = load(folder)
     if as_json:
-        print_json({"run_id": results.folders[0].run_id, "stability": stability_records(results.stability)})
+        print_json({"run_id": results.folders[0].run_id, **stability_json(results.stability)})
         return results
     _print_stability_blocks(results.stability)
     _print_footer(results, results.measurements)
@@ -128,7 +128,9 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
     elif len(shown):
         out.print(Text("Nothing was timed: the reasons are above."))
     elapsed = run.manifest.get("elapsed") or {}
-    took = f", in {elapsed['total_s']:.0f} s, {elapsed['compile_s']:.0f} s of them compiling" if elapsed else ""
+    took = f", in {elapsed['total_s']:.0f} s" if elapsed else ""
+    if elapsed and len(results.measurements):
+        took += f", {elapsed['compile_s']:.0f} s of them compiling"
     out.print(Text(f"run {run.run_id}: {words}{took}"))
     if run.manifest["status"] == "partial":
         out.print(Text(f"interrupted: `gatebench run --resume {run.run_id}` measures the rest"))

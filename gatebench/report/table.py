@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 
 from gatebench.analyze.compare import SHARED_COLUMNS, geometric_means
-from gatebench.own_files import short_name
+from gatebench.report.gradient_lines import gradient_lines
 from gatebench.report.names import TOKEN_FAMILIES, competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
-from gatebench.report.stability import case_summary
 from gatebench.store.schema import FAILURES, REFUSALS
 
 METRICS = (
@@ -241,37 +240,6 @@ def _pay_back(rows: list[Row]) -> str:
 def _largest(rows: list[Row], column: str) -> float | None:
     """Return the largest value of a column; None where it holds none."""
     return max((value for row in rows if not is_missing(value := getattr(row, column))), default=None)
-
-
-def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    """Return the gradient lines by (gate, options): `halves every 1.6 steps, reach 16 steps, vanished [torch init, T=128, 8 seeds]`.
-
-    One line per init, at the finest dtype and the longest T of the run.
-    """
-    if not len(stability):
-        return {}
-    found: dict[tuple[str, str], list[str]] = {}
-    summary = case_summary(stability)
-    summary = summary[summary["half_life"].notna() & summary["label"].notna()]
-    fineness = {"float64": 0, "float32": 1, "bfloat16": 2}
-    ordered = summary.assign(fine=summary["dtype"].map(fineness)).sort_values(
-        ["fine", "seq_len"], ascending=[True, False]
-    )
-    for (gate, options, _, _), rows in ordered.groupby(["gate", "options", "init", "inputs"], sort=False):
-        row = rows.iloc[0]
-        seeds = f"{int(row['seeds'])} seed" + ("s" if row["seeds"] != 1 else "")
-        halves = (
-            "does not shrink"
-            if row["half_life"] == float("inf")
-            else f"halves every {significant(row['half_life'], 2)} steps"
-        )
-        conditions = f"{short_name(row['init'])} init, T={int(row['seq_len'])}, H={int(row['hidden_size'])}, {row['dtype']}, {seeds}"
-        steps = f"{row['reach']:.0f} steps"
-        reach = f"at least {steps}" if row["reach"] >= row["seq_len"] else steps  # a longer T might show more
-        found.setdefault((str(gate), str(options)), []).append(
-            f"gradient: {halves}, reach {reach}, {row['label']} [{conditions}]"
-        )
-    return found
 
 
 def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:

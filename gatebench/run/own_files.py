@@ -33,7 +33,9 @@ def _settled(where: str, request: Request, said: Callable[[str, str], dict[str, 
         chosen = {name: weights.get(name) for name in ("prefix", "layer", "direction")}
         request["init"] = row_name(weights["sha256"], **chosen)
         asked = {name: request[name] for name in ("gate", "gate_options", "weights")}
-        for key, size in said(where, json.dumps(asked, sort_keys=True)).items():
+        sizes = said(where, json.dumps(asked, sort_keys=True))
+        _check_task(where, request, sizes["input_size"])
+        for key, size in sizes.items():
             request[key] = _agreed(f"{where}.{key}", request[key], size, weights["file"])
     if "inputs_file" in request:
         request["inputs"] = row_name(request["inputs_file"]["sha256"])
@@ -90,6 +92,13 @@ def _sizes_of_inputs(where: str, request: Mapping[str, Any]) -> dict[str, int]:
     with _said_of(f"{where}.inputs_file"):
         check_sequence(path, request["seq_len"] or steps)
     return {"seq_len": request["seq_len"] or steps, "batch": batch, "input_size": width}
+
+
+def _check_task(where: str, request: Request, width: int) -> None:
+    task = request.get("task")
+    if task and width != request["input_size"]:
+        what = f"{Path(request['weights']['file']).name} takes inputs of width {width}, and the task {task} has {request['input_size']}"  # fmt: skip
+        raise SuiteError(f"{where}.weights", what, f"accepted: weights with I = {request['input_size']}", "choose another task or module")  # fmt: skip
 
 
 def _agreed(where: str, asked: int, found: int, file: str) -> int:

@@ -15,7 +15,8 @@ from gatebench.suites import Measure
 # Expected costs in seconds, caches warm, as measured on two cores; they weigh the progress bar.
 START_S = 0.6  # starting a worker, beside another one
 COMPILE_S = 0.3  # a first call that compiles
-STABILITY_S = 0.25  # a stability request
+_STABILITY_S = 0.25  # a stability request
+_TRAINING_S = 2e-4  # one step in time of one step of training
 _CASE_S, _SAMPLE_S = 0.2, 0.005  # what a case costs in a block beside warm-up and samples; a sample beside its calls
 _UNTIMED_CALLS = 10  # verify in float64, warm-up, finding the number of calls
 _LONGER = 1.5  # doubling the calls makes a sample this much longer than asked for, on average
@@ -35,7 +36,7 @@ class Plan:
     def expected_seconds(self) -> float:
         """Return roughly how long measuring takes, compile caches warm."""
         measurable = [case for case in self.cases if self.catalogue.refusal(case) is None]
-        return self.measure.blocks * self.block_seconds(measurable) + STABILITY_S * len(self.stability)
+        return self.measure.blocks * self.block_seconds(measurable) + sum(map(stability_seconds, self.stability))
 
     def block_seconds(self, cases: Sequence[Case]) -> float:
         """Return roughly how long these cases take in one block."""
@@ -65,6 +66,11 @@ class Plan:
     def compiles(self, case: Case) -> bool:
         """Say whether a case's first call compiles."""
         return bool(self.catalogue.implementations[case.implementation].get("compiles"))
+
+
+def stability_seconds(request: Mapping[str, Any]) -> float:
+    """Return roughly how long one stability request takes."""
+    return _STABILITY_S + _TRAINING_S * request["seq_len"] * request.get("after_steps", 0)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 from gatebench.contract import Failure
 from gatebench.own_files import short_name
 from gatebench.run.fleet import Start, start_worker
-from gatebench.run.plan import STABILITY_S, Plan
+from gatebench.run.plan import Plan, stability_seconds
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress
 from gatebench.run.protocol import finite
@@ -62,7 +62,7 @@ class StabilityRunner:
                 if key not in done:
                     self.progress.say(f"stability of {_words(request)}")
                     self.journal.write("stability", key, finite({"order": order, "rows": self._rows(request)}))
-                self.progress.advance(STABILITY_S)
+                self.progress.advance(stability_seconds(request))
         finally:
             if self._worker is not None:
                 self._worker.close()

@@ -24,15 +24,24 @@ def prediction_rows(problem: Problem) -> Iterator[Row]:
     if init.name == "forget_bias" and problem.gate.memory_shares:
         assert init.number is not None
         yield row("predicted_half_life", half_life(init.number))
-    if init.name == "gaussian" and problem.gate.name == "rnn_tanh" and inputs.name in ("white", "normal"):
+    if init.name == "gaussian" and inputs.name in ("white", "normal") and _one_tanh_layer(problem):
         yield row("predicted_lyapunov", mean_field(init.number or 0.0, _variance(inputs)).lyapunov)
     if init.name in ("gaussian", "orthogonal") and inputs.name == "zero" and problem.gate.name in EDGES:
         yield row("predicted_edge", EDGES[problem.gate.name])
 
 
 def half_life(bias: float) -> float:
-    """Compute ln 2 / -ln σ(b), steps: how long a memory lasts whose gate has no other input than its bias b."""
-    return math.log(2) / float(np.logaddexp(0.0, -bias))
+    """Compute ln 2 / -ln σ(b), steps: how long a memory lasts whose gate has no other input than its bias b.
+
+    inf where σ(b) is 1 in float64's exponents, too (b > 745).
+    """
+    decay = float(np.logaddexp(0.0, -bias))
+    return math.log(2) / decay if decay else math.inf
+
+
+def _one_tanh_layer(problem: Problem) -> bool:
+    """Say whether the network is the one of the mean field: what a second layer sees is not white."""
+    return problem.gate.name == "rnn_tanh" and problem.gate["num_layers"] == 1
 
 
 def _variance(inputs: Choice) -> float:

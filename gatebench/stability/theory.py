@@ -11,6 +11,7 @@ from gatebench.stability.checks import StabilityError
 
 REACH = 12.0  # standard deviations: what lies beyond is below 1e-31
 POINTS = 4001  # of the trapezoidal rule, which converges exponentially for functions analytic near the real axis
+LARGEST = 1e100  # gain and variance, so that their squares are finite
 TAIL = 40.0  # |a| beyond which sech(a) is below 1e-17
 
 
@@ -37,12 +38,12 @@ def mean_field(gain: float, input_variance: float = 0.0) -> MeanField:
 
     gain g >= 0; input_variance s² >= 0 is that of the input's share of a pre-activation. Without input the solution that
     a random state goes to: q = 0 up to g = 1, where χ = g², and the positive one above: chaos.
-    Raises StabilityError for numbers that are negative or not finite. Sompolinsky, Crisanti & Sommers 1988; Poole et al.
+    Raises StabilityError for numbers that are negative or above 1e100. Sompolinsky, Crisanti & Sommers 1988; Poole et al.
     2016, arXiv 1606.05340; discrete time as in Molgedey, Schuchhardt & Schuster 1992.
     """
     for name, value in (("gain", gain), ("input_variance", input_variance)):
-        if not (math.isfinite(value) and value >= 0):
-            raise StabilityError("mean_field", f"{name} is {value}", "accepted: finite numbers from 0")
+        if not 0 <= value <= LARGEST:
+            raise StabilityError("mean_field", f"{name} is {value}", f"accepted: finite numbers from 0 to {LARGEST:g}")
     q = _stationary_variance(gain, input_variance)
     chi = gain**2 * _expectation(lambda a: np.cosh(np.clip(a, -TAIL, TAIL)) ** -4.0, q)
     growth = math.log(chi) if chi > 0 else -math.inf

@@ -7,7 +7,7 @@ import torch
 
 from gatebench.stability.activations import saturation_of
 from gatebench.stability.bounds import STEEPEST, norm_bound
-from gatebench.stability.checks import StabilityError
+from gatebench.stability.checks import ALL_EXPONENTS_LIMIT, StabilityError
 from gatebench.stability.classification import classify
 from gatebench.stability.gradients import Gradients, gradients, profile_of_gradients
 from gatebench.stability.low_precision import compare_gradients
@@ -165,17 +165,25 @@ class ThroughTime:
         yield row("largest_lyapunov", float(value), standard_error=finite(error))
 
     def _spectrum_rows(self) -> Iterator[Row]:
+        self._check_width("spectrum")
         spectrum = lyapunov_spectrum(self.exact, burn_in=self.exact.steps // 4)
         for index, (value, error) in enumerate(zip(spectrum.values, spectrum.standard_error, strict=True)):
             yield row("lyapunov_exponent", float(value), index=index, standard_error=finite(error))
         yield row("kaplan_yorke_dimension", spectrum.kaplan_yorke_dimension)
 
     def _singular_value_rows(self) -> Iterator[Row]:
+        self._check_width("singular_values")
         found = singular_values(self.exact)
         for index, (logs, resolved) in enumerate(zip(found.values.T, found.resolved.T, strict=True)):
             error = finite(logs.std() / len(logs) ** 0.5) if len(logs) > 1 else None
             label = "resolved" if bool(resolved.all()) else "unresolved"
             yield row("log_singular_value", mean(logs), index=index, standard_error=error, label=label)
+
+    def _check_width(self, group: str) -> None:
+        """Refuse all of a wide spectrum in words of who asked for the metric, and not for a number of exponents."""
+        if self.exact.size > ALL_EXPONENTS_LIMIT:
+            what, accepted = f"the state has {self.exact.size} values", f"accepted: up to {ALL_EXPONENTS_LIMIT}"
+            raise StabilityError(group, what, accepted, "choose a smaller hidden_size")
 
     def _determinant_rows(self) -> Iterator[Row]:
         yield from per_row("log_abs_det", log_abs_det(self.exact))

@@ -108,5 +108,5 @@ def number(
     if not isinstance(value, kind) or isinstance(value, bool) or not minimum <= value <= maximum or (above and value == minimum):  # fmt: skip
         words = "an integer" if whole else "a number"
         start = f"above {minimum:g}, up to" if above else f"from {minimum:g} to"
-        raise SuiteError(where, f"{key} = {value!r}", f"{words} {start} {maximum:g} is accepted")
+        raise SuiteError(f"{where}.{key}", f"{value!r}", f"{words} {start} {maximum:,.0f} is accepted")
     return value if whole else float(value)

@@ -149,7 +149,7 @@ def _measure(where: str, given: Any, base: Measure) -> Measure:
                 f"above 0, up to {_MAX_ERROR_LIMIT:g}: a suite may only lower it",
             )
         if not right or value < _MEASURE_MINIMUM.get(key, 0):
-            kind = "an integer" if whole else "a number"
+            kind = "an integer" if whole else "a finite number"
             raise SuiteError(
                 f"{where}: measure.{key}", f"{value!r}", f"{kind} from {_MEASURE_MINIMUM[key]} is accepted"
             )

@@ -79,14 +79,18 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
     if "tasks" not in group:
         for key in TRAINING:
             if key in group:
-                raise SuiteError(where, f"{key} says nothing without tasks", f"tasks: {', '.join(TASKS)}", "add tasks")
+                what, accepted = f"{group[key]!r}, given without tasks", f"accepted: beside tasks ({', '.join(TASKS)})"
+                raise SuiteError(f"{where}.{key}", what, accepted, f"add tasks and after_steps, or drop {key}")
         return [None]
+    names = axis(where, group, "tasks", None, tuple(TASKS))
     if "after_steps" not in group:
-        raise SuiteError(where, "tasks say nothing without after_steps", "steps of training", "add after_steps")
+        accepted = f"accepted: beside after_steps, 1 to {MAX_STEPS:,} steps of training"
+        raise SuiteError(f"{where}.tasks", "given without after_steps", accepted, "add after_steps")
     for key in ("input_size", "inputs", "inputs_file"):
         if key in group:
-            raise SuiteError(where, f"gives tasks and {key}", f"a task has its own {key}", f"drop {key}")
-    return [*axis(where, group, "tasks", None, tuple(TASKS))]
+            accepted = "accepted: one of them, a task has inputs of its own"
+            raise SuiteError(f"{where}.{key}", "given together with tasks", accepted, f"drop {key}")
+    return list(dict.fromkeys(names))
 
 
 def _asked(where: str, group: Mapping[str, Any]) -> Request:
@@ -96,6 +100,9 @@ def _asked(where: str, group: Mapping[str, Any]) -> Request:
         "metrics": list(METRICS) if "*" in metrics else list(dict.fromkeys(metrics)),
         "probes": number(where, group, "probes", 0, 0, MAX_PROBES),
     }
+    if asked["probes"] and "profile" not in asked["metrics"]:
+        what, accepted = f"{asked['probes']}, given without the metric profile", "accepted: beside profile, of which each has its own"  # fmt: skip
+        raise SuiteError(f"{where}.probes", what, accepted, "add profile, or drop probes")
     if "tasks" in group:
         asked["after_steps"] = number(where, group, "after_steps", 1, 1, MAX_STEPS)
         for key in ("clip", "learning_rate"):
@@ -120,10 +127,10 @@ def _keep(where: str, kept: dict[tuple[Any, ...], Request], request: Request) ->
     key = (*(request[name] for name in AXES), json.dumps(told, sort_keys=True))
     before = kept.setdefault(key, request)
     for name in TRAINING:
-        if before.get(name) != request.get(name):
-            raise SuiteError(
-                where, f"two parts train {request['gate']} on {request['task']} with other {name}",
-                "one way to train a gate on a task", f"give both the same {name}",
-            )  # fmt: skip
+        values = [asked.get(name, "none given") for asked in (request, before)]
+        if values[0] != values[1]:
+            what = f"{values[0]}, where another part trains {request['gate']} on {request['task']} with {values[1]}"
+            accepted = "accepted: one way to train a gate on a task"
+            raise SuiteError(f"{where}.{name}", what, accepted, f"give both the same {name}, or measure them in two runs")  # fmt: skip
     before["metrics"] = [name for name in METRICS if name in {*before["metrics"], *request["metrics"]}]
     before["probes"] = max(before["probes"], request["probes"])

@@ -59,7 +59,7 @@ SUITES = {
     "init without a number": (HEAD + STABILITY + 'init = ["forget_bias=much"]\n', ["unknown init 'forget_bias=much'"]),
     "init out of range": (HEAD + STABILITY + 'init = ["gaussian=-1"]\n', ["stability.init: unknown init 'gaussian=-1'", "gaussian=<g >= 0>", "chrono=<T_max >= 3>"]),
     "inputs out of range": (HEAD + STABILITY + 'inputs = ["correlated=1"]\n', ["stability.inputs: unknown inputs 'correlated=1'", "correlated=<-1 < rho < 1>", "white=<s2 >= 0>"]),
-    "no seeds": (HEAD + STABILITY + "seeds = 0\n", ["seeds = 0"]),
+    "no seeds": (HEAD + STABILITY + "seeds = 0\n", ["s.toml: stability.seeds: 0; an integer from 1 to 10,000"]),
     "not TOML": (HEAD + "cases = [[\n", ["suite s.toml: is not TOML: "]),
     "nested too deep": (HEAD + "cases = " + "[" * 100_000, ["suite s.toml: is not TOML: nested too deep"]),
 }  # fmt: skip

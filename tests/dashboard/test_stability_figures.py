@@ -8,6 +8,8 @@ from figure_helpers import long_rows, profile
 
 from gatebench.report import stability as stability_tables
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
+from gatebench.report.stability_ends import SPECTRAL
+from gatebench.report.stability_series import SPECTRA
 from gatebench.stability.metrics import CLASSES, METRICS
 
 
@@ -109,7 +111,8 @@ def test_saturation_is_shown_by_letter_and_side():
 
 def test_the_stability_names_used_here_are_those_of_the_metrics_table():
     used = {"half_life", "reach", "largest_lyapunov", "class", *stability_tables.SATURATION}
-    for norm, bound in stability_tables.CURVES.values():
-        used |= {norm, f"{norm}_p10", f"{norm}_p90"} | ({bound} if bound else set())
+    used |= {*stability_tables.PREDICTIONS, *stability_tables.BY_STEP, *SPECTRA, *SPECTRAL}
+    for norm, *bounds in stability_tables.CURVES.values():
+        used |= {norm, f"{norm}_p10", f"{norm}_p90", *filter(None, bounds)}
     assert used <= set(METRICS)
     assert stability_tables.CLASSES == CLASSES

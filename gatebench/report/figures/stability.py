@@ -8,13 +8,23 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gatebench.report.colours import series_colours, translucent
-from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, thin
+from gatebench.report.figures.axes import logarithmic, never_line
+from gatebench.report.figures.curves import (
+    add_band,
+    add_keys,
+    dashes_of,
+    finite,
+    inits_in_order,
+    points_per_line,
+    those_that_fit,
+)
+from gatebench.report.figures.layout import LINE, MUTED, dress, empty, thin
 from gatebench.report.quantities import is_missing, power_of_ten, significant
 
-DASHES = ("solid", "dash", "dashdot", "longdash")
 SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
 PATTERNS = {"below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x"}
 BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
+BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
 MOST_GATES = 8
 LN10 = math.log(10)
@@ -27,13 +37,16 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     Gates with time share one scale of norms, stacks of layers below them another: their norms are not comparable.
 
     Solid and dashed lines are medians over seeds, ribbons run from the lowest lower to the highest upper decile,
-    dotted lines are the bounds, from the Jacobians and (sparser dots, plain RNNs) from the weights alone. A cross ends a curve whose gradient is exactly 0 or not finite from there on. At most
-    5,000 marks (lags are thinned evenly) and eight gates.
+    dotted lines are the bounds, from the Jacobians and (sparser dots, plain RNNs) from the weights alone. A cross ends a
+    curve whose gradient is exactly 0 or not finite from there on. At most 5,000 marks (lags are thinned evenly), eight
+    gates and eight inits.
     """
     if curves.empty:
         return empty("No gradient norm here; the table below says why.")
     gates = list(dict.fromkeys(curves["gate"]))[:MOST_GATES]
     drawn = curves[curves["gate"].isin(gates)]
+    drawn, _, left_out = those_that_fit(drawn, "init", inits_in_order(drawn["init"]))
+    gates = [gate for gate in gates if gate in set(drawn["gate"])]
     cells = _cells(drawn, gates)
     rows, columns = (max(cell[name] for cell in cells.values()) for name in ("row", "col"))
     taken = {(cell["row"], cell["col"]) for cell in cells.values()}
@@ -43,13 +56,16 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
         vertical_spacing=_gap(rows), specs=specs,
     )  # fmt: skip
     keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
-    most = max(20, MOST_MARKS // (4 * max(1, drawn.groupby(keys).ngroups)))
+    most = points_per_line(drawn.groupby(keys).ngroups, marks=6)  # norm, ribbon twice, two bounds, the end
     colours, dashes = _styles(drawn)
     for key, line in drawn.groupby(keys, sort=False):
         cell = cells[key[0]]
         _add_curve(figure, line.iloc[thin(len(line), most)], colours[key[1]], dashes[key[2]], cell)
         figure.update_xaxes(title_text=BACK[line["kind"].iloc[0]], **cell)
-    _add_keys(figure, colours, dashes, [name for name in BOUNDS if drawn[name].notna().any()])
+    lines = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
+    lines |= {dtype: {"color": MUTED, "dash": dash, "width": 2} for dtype, dash in dashes.items()}
+    lines |= {BOUND_NAMES[name]: {"color": MUTED, **style} for name, style in BOUNDS.items() if drawn[name].notna().any()}  # fmt: skip
+    add_keys(figure, lines, left_out)
     dress(figure, 60 + 340 * rows)
     for _, group in drawn.groupby("kind"):
         _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
@@ -76,39 +92,26 @@ def _gap(rows: int) -> float:
 
 
 def _styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
-    """Return a colour per init and a dash per dtype, both in alphabetical order (float32 before bfloat16)."""
-    inits, dtypes = sorted(set(rows["init"]), key=lambda name: (name != "torch", name)), _by_width(rows["dtype"])
-    return series_colours(inits), {name: DASHES[number % len(DASHES)] for number, name in enumerate(dtypes)}
-
-
-def _by_width(dtypes: pd.Series) -> list[str]:
-    order = ("float64", "float32", "bfloat16", "float16")
-    return sorted(set(dtypes), key=lambda name: (order.index(name) if name in order else len(order), name))
+    """Return a colour per init and a dash per dtype, in the order of the legend."""
+    return series_colours(inits_in_order(rows["init"])), dashes_of(rows["dtype"])
 
 
 def _add_curve(figure: go.Figure, line: pd.DataFrame, colour: str, dash: str, cell: dict) -> None:
     # Decades, not norms: e^-1000 is no float, but its logarithm is.
-    norm, low, high = (line[name].to_numpy(dtype=float) / LN10 for name in ("norm", "low", "high"))
     back = line["back"].to_numpy(dtype=float)
-    inside = np.isfinite(low) & np.isfinite(high)
-    if inside.any():
-        figure.add_scatter(
-            x=[*back[inside], *back[inside][::-1]], y=[*high[inside], *low[inside][::-1]], fill="toself", mode="lines",
-            line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
-        )  # fmt: skip
+    add_band(figure, back, line["low"] / LN10, line["high"] / LN10, colour, cell)
     text = [_curve_hover(row) for row in line.itertuples()]
     figure.add_scatter(
-        x=back, y=np.where(np.isfinite(norm), norm, np.nan), mode="lines", line={"color": colour, "width": 2, "dash": dash},
+        x=back, y=finite(line["norm"] / LN10), mode="lines", line={"color": colour, "width": 2, "dash": dash},
         customdata=text, hovertemplate="%{customdata}<extra></extra>", showlegend=False, **cell,
     )  # fmt: skip
     for name, style in BOUNDS.items():
-        bound = line[name].to_numpy(dtype=float) / LN10
-        if np.isfinite(bound).any():
+        bound = finite(line[name] / LN10)
+        if not np.isnan(bound).all():
             figure.add_scatter(
-                x=back, y=np.where(np.isfinite(bound), bound, np.nan), mode="lines", hoverinfo="skip", showlegend=False,
-                line={"color": colour, **style}, **cell,
+                x=back, y=bound, mode="lines", hoverinfo="skip", showlegend=False, line={"color": colour, **style}, **cell,
             )  # fmt: skip
-    _add_end(figure, back, norm, colour, cell)
+    _add_end(figure, back, line["norm"].to_numpy(dtype=float) / LN10, colour, cell)
 
 
 def _add_end(figure: go.Figure, back: np.ndarray, norm: np.ndarray, colour: str, cell: dict) -> None:
@@ -139,21 +142,11 @@ def _decades(nats: float) -> str:
     return f"10^{nats / LN10:.2f}" if math.isfinite(nats) else ("0" if nats < 0 else "not finite")
 
 
-def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str], bounds: list[str]) -> None:
-    """Add legend entries that stand for no data of their own: colour = init, dash = dtype, dotted = bounds."""
-    entries = [(init, {"color": colour, "width": 3}) for init, colour in colours.items()]
-    entries += [(dtype, {"color": MUTED, "dash": dash, "width": 2}) for dtype, dash in dashes.items()]
-    words = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
-    entries += [(words[name], {"color": MUTED, **BOUNDS[name]}) for name in bounds]
-    for name, line in entries:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
-
-
 def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
     values = curves[["norm", "low", "high", "bound", "weight_bound"]].to_numpy(dtype=float) / LN10
     values = values[np.isfinite(values)]
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**6) if (high - low) / step <= 8)
+    step = next(factor * 10**power for power in range(9) for factor in (1, 2, 5) if (high - low) / (factor * 10**power) <= 8)  # fmt: skip
     ticks = list(range(low // step * step, high + step, step))
     labels = [power_of_ten(value) for value in ticks]
     for row in rows:
@@ -175,7 +168,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dashes)}
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
     offsets = _offsets(gated, list(colours), list(dashes))
-    edge = _edge(gated["half_life"])
+    half_lives = gated[["half_life", "half_life_low", "half_life_high"]]
+    never = never_line(half_lives)
     for number, row in enumerate(gated.itertuples()):
         y = gates.index(row.gate) + offsets[number]
         marker = {
@@ -184,8 +178,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
             "size": 9,
             "line": {"width": 2, "color": colours[row.init]},
         }
-        _add_dot(figure, 1, row, y, marker, ("half_life", "half_life_low", "half_life_high"), edge)
-        _add_dot(figure, 2, row, y, marker, ("lyapunov", "lyapunov_low", "lyapunov_high"), None)
+        _add_dot(figure, row, y, marker, "half_life", never)
+        _add_dot(figure, row, y, marker, "lyapunov", None)
     for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
         (dtype, {"color": MUTED, "symbol": symbol}) for dtype, symbol in symbols.items()
     ]:
@@ -195,8 +189,7 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
     )
-    _set_half_life_axis(figure, gated, edge)
-    figure.update_xaxes(title_text="half-life (steps)", row=1, col=1)
+    figure.update_xaxes(title_text="half-life (steps)", row=1, col=1, **logarithmic(half_lives.to_numpy(float).ravel(), never))  # fmt: skip
     figure.update_xaxes(title_text="Lyapunov exponent (nats/step)", row=1, col=2)
     return figure
 
@@ -209,26 +202,18 @@ def _offsets(rows: pd.DataFrame, inits: list[str], dtypes: list[str]) -> list[fl
     return [lane / 2 - lane * (number + 0.5) / slots for number in numbers]
 
 
-def _edge(half_lives: pd.Series) -> float:
-    """Return where infinite half-lives are drawn: well beyond the largest finite one."""
-    finite = half_lives[np.isfinite(half_lives.astype(float))]
-    return float(finite.max()) * 4 if len(finite) else 1e3
-
-
-def _add_dot(
-    figure: go.Figure, col: int, row, y: float, marker: dict, names: tuple[str, str, str], edge: float | None
-) -> None:
-    value, low, high = (float(getattr(row, name)) for name in names)
-    if math.isnan(value) or (edge is None and not math.isfinite(value)):
+def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: float | None) -> None:
+    """Add a value with its range; infinite ones at `never`, where there is such a place."""
+    value, low, high = (float(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high"))
+    at, *ends = (never if number == math.inf and never is not None else number for number in (value, low, high))
+    if not math.isfinite(at):
         return
-    at = value if edge is None else min(value, edge)
-    reach = [0.0 if math.isnan(end) else abs(min(end, edge or end) - at) for end in (low, high)]
-    unit = "steps" if edge is not None else "nats/step"
+    reach = [abs(end - at) if math.isfinite(end) else 0.0 for end in ends]
+    unit, kind = ("steps", "deciles") if name == "half_life" else ("nats/step", "95 %")
     what = "does not shrink" if math.isinf(value) else f"{significant(value)} {unit}"
     between = "no interval" if math.isnan(low) else f"{significant(low)} to {significant(high)} {unit}"
-    kind = "deciles" if edge is not None else "95 %"
     figure.add_scatter(
-        x=[at], y=[y], mode="markers", marker=marker, showlegend=False, row=1, col=col,
+        x=[at], y=[y], mode="markers", marker=marker, showlegend=False, row=1, col=1 if name == "half_life" else 2,
         error_x={
             "type": "data", "symmetric": False, "array": [reach[1]], "arrayminus": [reach[0]], "thickness": 2,
             "width": 5, "color": marker["color"],
@@ -238,17 +223,6 @@ def _add_dot(
             f"<br>n = {row.seeds} seeds<extra></extra>"
         ),
     )  # fmt: skip
-
-
-def _set_half_life_axis(figure: go.Figure, rows: pd.DataFrame, edge: float) -> None:
-    values = rows[["half_life", "half_life_low", "half_life_high"]].to_numpy(dtype=float)
-    finite = values[np.isfinite(values) & (values > 0)]
-    low, high = (finite.min() / 1.5, finite.max() * 1.5) if len(finite) else (1.0, 1e3)
-    ticks = [step * 10.0**power for power in range(-1, 7) for step in (1, 2, 5) if low <= step * 10.0**power <= high]
-    labels = [f"{tick:g}" for tick in ticks]
-    if np.isinf(values[:, [0, 2]]).any():
-        ticks, labels, high = [*ticks, edge], [*labels, "never"], edge * 1.3
-    figure.update_xaxes(type="log", tickvals=ticks, ticktext=labels, range=list(np.log10([low, high])), row=1, col=1)
 
 
 def saturation_figure(saturation: pd.DataFrame) -> go.Figure:

@@ -1,17 +1,24 @@
 """Figures of stability along an axis: a sweep beside theory, spectra by index, what training does."""
 
-import math
-
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gatebench.report.colours import series_colours, translucent
-from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, thin
-from gatebench.report.quantities import is_missing, significant
+from gatebench.report.colours import series_colours
+from gatebench.report.figures.axes import capped, logarithmic, never_line
+from gatebench.report.figures.curves import (
+    add_band,
+    add_keys,
+    dashes_of,
+    finite,
+    inits_in_order,
+    points_per_line,
+    those_that_fit,
+)
+from gatebench.report.figures.layout import LINE, MUTED, dress, empty, thin
+from gatebench.report.names import natural
+from gatebench.report.quantities import is_missing, significant, size_ticks
 
-DASHES = ("solid", "dash", "dashdot", "longdash")
 AXES = {
     "forget_bias": "forget bias b",
     "gaussian": "gain g of Gaussian recurrent weights",
@@ -23,225 +30,207 @@ AXES = {
 }
 SWEPT = {"half_life": "half-life (steps)", "lyapunov": "largest Lyapunov exponent (nats/step)"}
 LOGARITHMIC = ("chrono", "seq_len", "hidden_size")
+GAINS = ("gaussian", "orthogonal")  # axes on which an edge is a place
+BEYOND = 10.0  # theory is shown as far as this factor beyond what was measured
 PANELS = {"loss": "loss", "gradient norm": "gradient norm (before clipping)", "clip rate": "clip rate (per window)", "half-life": "half-life (steps)"}  # fmt: skip
+MOST_GATES = 8
+EXPONENTS = "Lyapunov exponent"
+THEORY = {"color": MUTED, "dash": "dot", "width": 2}
 
 
 def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
     """Draw half-lives and largest Lyapunov exponents, those that there are, against a number; needs the columns of `sweep_table`.
 
     Bands are deciles over seeds and batch rows, and 95 % intervals over seeds. Dotted lines are what theory predicts,
-    vertical ones the edge beyond which the state 0 is unstable. Infinite half-lives lie on a line of their own.
+    vertical ones the edge beyond which the state 0 is unstable. Infinite half-lives lie on a line of their own, `never`.
+    At most eight series, and 5,000 marks (points are thinned evenly).
     """
     if sweep.empty:
         return empty("Nothing here differs in a number: give inits such as forget_bias=0,forget_bias=1, or several T.")
-    axis = str(sweep["axis"].iloc[0])
     panels = [name for name in SWEPT if sweep[name].notna().any()]
-    figure = make_subplots(rows=1, cols=max(1, len(panels)), horizontal_spacing=0.1)
-    colours, dashes = _styles(sweep, "gate")
-    drawn, never = _capped(sweep)
+    if not panels:
+        return empty("No half-life and no Lyapunov exponent here: ask for the metrics profile or lyapunov.")
+    axis = str(sweep["axis"].iloc[0])
+    drawn, names, left_out = those_that_fit(sweep, "gate", list(dict.fromkeys(sweep["gate"])))
+    colours, dashes = series_colours(names), dashes_of(drawn["dtype"])
+    figure = make_subplots(rows=1, cols=len(panels), horizontal_spacing=0.1)
+    lines = drawn.groupby(["gate", "dtype"], sort=False)
+    most = points_per_line(lines.ngroups * len(panels), marks=4)
+    never = never_line(drawn[["half_life", "half_life_low", "half_life_high"]])
     for col, name in enumerate(panels, start=1):
-        for (gate, dtype), line in drawn.groupby(["gate", "dtype"], sort=False):
-            _add_band(figure, line, name, {"color": colours[gate], "width": 2, "dash": dashes[dtype]}, col)
-            _add_prediction(figure, line, f"predicted_{name}", colours[gate], col)
+        for (gate, dtype), line in lines:
+            style = {"color": colours[gate], "width": 2, "dash": dashes[dtype]}
+            _add_swept(figure, line.iloc[thin(len(line), most)], name, style, never if name == "half_life" else None, col)  # fmt: skip
         figure.update_yaxes(title_text=SWEPT[name], row=1, col=col)
-    _add_keys(
-        figure, colours, dashes, [f"predicted_{name}" for name in panels if sweep[f"predicted_{name}"].notna().any()]
-    )
+    keys = {name: {"color": colour, "width": 3} for name, colour in colours.items()}
+    keys |= {name: {"color": MUTED, "dash": dash, "width": 2} for name, dash in dashes.items() if len(dashes) > 1}
+    predicted = any(drawn[f"predicted_{name}"].notna().any() for name in panels)
+    add_keys(figure, keys | ({"theory": THEORY} if predicted else {}), left_out)
     dress(figure, 460)
     figure.update_layout(margin_t=92)
-    figure.update_xaxes(title_text=AXES.get(axis, axis), type="log" if axis in LOGARITHMIC else "linear")
-    if "half_life" in panels:
-        _set_half_lives(figure, drawn, never)
-    if "lyapunov" in panels:
-        _add_edges(figure, sweep, len(panels))
+    _set_swept_axes(figure, drawn, axis, panels, never)
     return figure
 
 
-def _set_half_lives(figure: go.Figure, drawn: pd.DataFrame, never: float | None) -> None:
-    figure.update_yaxes(**_decades(drawn[["half_life", "half_life_low", "half_life_high"]]), row=1, col=1)
-    if never is not None:
-        figure.add_hline(y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1)
-        # On a logarithmic axis annotations stand at logarithms, lines at values.
-        figure.add_annotation(
-            x=0, xref="x domain", xanchor="left", y=math.log10(never), yref="y", yanchor="top", text="does not shrink",
-            showarrow=False,
+def _add_swept(figure: go.Figure, line: pd.DataFrame, name: str, style: dict, never: float | None, col: int) -> None:
+    cell, x = {"row": 1, "col": col}, line["x"].tolist()
+    low, high = (capped(line[f"{name}_{end}"], never) for end in ("low", "high"))
+    add_band(figure, x, low, high, style["color"], cell)
+    figure.add_scatter(
+        x=x, y=finite(capped(line[name], never)), mode="lines+markers", line=style, marker={"size": 6}, showlegend=False,
+        customdata=[_swept_hover(row, name) for row in line.itertuples()],
+        hovertemplate="%{customdata}<extra></extra>", **cell,
+    )  # fmt: skip
+    if line[f"predicted_{name}"].notna().any():
+        figure.add_scatter(
+            x=x, y=finite(capped(line[f"predicted_{name}"], never)), mode="lines", hoverinfo="skip", showlegend=False,
+            line={**THEORY, "color": style["color"]}, **cell,
         )  # fmt: skip
 
 
-def _add_edges(figure: go.Figure, sweep: pd.DataFrame, col: int) -> None:
-    """Mark where the exponent is 0, and where theory has it change its sign."""
-    figure.add_hline(y=0, line={"color": LINE, "width": 1}, row=1, col=col)
-    for edge in sorted(set(sweep["predicted_edge"].dropna())):
-        figure.add_vline(
-            x=edge, line={"color": MUTED, "width": 1.5, "dash": "dot"}, row=1, col=col, annotation_text=f"edge g = {edge:g}",
-            annotation_position="bottom right",
-        )  # fmt: skip
+def _swept_hover(row, name: str) -> str:
+    unit = "steps" if name == "half_life" else "nats/step"
+    value, low, high, theory = (_number(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high", f"predicted_{name}"))  # fmt: skip
+    told = "" if is_missing(getattr(row, f"predicted_{name}")) else f"<br>theory: {theory} {unit}"
+    label = "" if is_missing(row.label) else f"{row.label}, "
+    return (
+        f"<b>{row.gate}</b>, {row.dtype}, {row.axis} = {row.x:g}<br>{value} {unit}<br>{low} to {high}{told}"
+        f"<br>{label}n = {row.seeds} seeds"
+    )
+
+
+def _set_swept_axes(figure: go.Figure, drawn: pd.DataFrame, axis: str, panels: list[str], never: float | None) -> None:
+    figure.update_xaxes(title_text=AXES.get(axis, axis))
+    if axis in LOGARITHMIC:
+        ticks = size_ticks(drawn["x"].tolist())
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    if "half_life" in panels:
+        measured = finite(pd.concat([drawn[name] for name in ("half_life", "half_life_low", "half_life_high")]))
+        theory = drawn["predicted_half_life"].astype(float)
+        near = theory[(theory < BEYOND * pd.Series(measured).max()) & (theory > pd.Series(measured).min() / BEYOND)]
+        figure.update_yaxes(**logarithmic([*measured, *near], never), row=1, col=1)
+        if never is not None:
+            figure.add_hline(y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1)
+    if "lyapunov" in panels:
+        figure.add_hline(y=0, line={"color": LINE, "width": 1}, row=1, col=len(panels))
+    if "lyapunov" in panels and axis in GAINS:
+        for edge in sorted(set(drawn["predicted_edge"].dropna())):
+            figure.add_vline(
+                x=edge, line={"color": MUTED, "width": 1.5, "dash": "dot"}, row=1, col=len(panels),
+                annotation_text=f"edge g = {edge:g}", annotation_position="bottom right",
+            )  # fmt: skip
 
 
 def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
     """Draw Lyapunov exponents and singular values by index, a panel per gate; needs the columns of `spectrum_table`.
 
     Lines are medians over seeds, bands deciles; solid the exponents, dotted ln σ / T of the end-to-end Jacobian: both
-    agree as T grows. Hollow marks are not resolved in float64; what has collapsed (-inf) ends its line.
+    agree as T grows. Hollow marks are not resolved in float64; what has collapsed (-inf) ends its line. At most eight
+    gates and eight series, and 5,000 marks (indices are thinned evenly).
     """
     if spectra.empty:
         return empty("No spectrum here: ask for the metrics spectrum or singular_values.")
-    gates = list(dict.fromkeys(spectra["gate"]))[:8]
+    gates = list(dict.fromkeys(spectra["gate"]))[:MOST_GATES]
+    rows = _with_dtype(spectra[spectra["gate"].isin(gates)], "init")
+    drawn, names, left_out = those_that_fit(rows, "init", inits_in_order(rows["init"]))
+    if pd.isna(finite(drawn["value"])).all():
+        return empty("Every exponent here is -∞: each direction has collapsed.")
     columns = min(2, len(gates))
+    height = -(-len(gates) // columns)
     figure = make_subplots(
-        rows=-(-len(gates) // columns), cols=columns, subplot_titles=gates, horizontal_spacing=0.1, shared_yaxes=True
-    )
-    colours, _ = _styles(spectra, "init")
-    lines = spectra[spectra["gate"].isin(gates)].groupby(["gate", "init", "dtype", "kind"], sort=False)
-    most = max(20, MOST_MARKS // (4 * max(1, lines.ngroups)))
-    for (gate, init, _, kind), line in lines:
+        rows=height, cols=columns, subplot_titles=gates, horizontal_spacing=0.1, vertical_spacing=0.3 / height,
+        shared_yaxes=True,
+    )  # fmt: skip
+    colours = series_colours(names)
+    lines = drawn.groupby(["gate", "init", "kind"], sort=False)
+    most = points_per_line(lines.ngroups, marks=3)
+    for (gate, init, kind), line in lines:
         cell = {"row": gates.index(gate) // columns + 1, "col": gates.index(gate) % columns + 1}
-        line = line.iloc[thin(len(line), most)]
-        x = (line["index"].astype(float) + 1).tolist()
-        dash = "solid" if kind == "Lyapunov exponent" else "dot"
-        _fill(figure, x, line["low"], line["high"], colours[init], cell)
-        figure.add_scatter(
-            x=x, y=_finite(line["value"]), mode="lines+markers", showlegend=False, **cell,
-            line={"color": colours[init], "width": 2, "dash": dash},
-            marker={"size": 5, "symbol": ["circle" if known else "circle-open" for known in line["resolved"]]},
-            customdata=[f"<b>{gate}</b>, {init}<br>{kind} {int(row.index_) + 1}: {_number(row.value)} nats/step<br>n = {row.seeds} seeds"
-                        for row in line.rename(columns={"index": "index_"}).itertuples()],
-            hovertemplate="%{customdata}<extra></extra>",
-        )  # fmt: skip
-    for init, colour in colours.items():
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines", line={"color": colour, "width": 3}, name=init, row=1, col=1
-        )
-    for kind in dict.fromkeys(spectra["kind"]):
-        style = {"color": MUTED, "width": 2, "dash": "solid" if kind == "Lyapunov exponent" else "dot"}
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=style, name=kind, row=1, col=1)
-    dress(figure, 60 + 340 * -(-len(gates) // columns))
+        style = {"color": colours[init], "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
+        _add_spectrum(figure, line.iloc[thin(len(line), most)], style, cell)
+    keys = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
+    for kind in dict.fromkeys(drawn["kind"]):
+        keys[kind] = {"color": MUTED, "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
+    add_keys(figure, keys, left_out)
+    dress(figure, 60 + 340 * height)
     figure.update_layout(margin_t=92)
     figure.update_xaxes(title_text="index (1 is the largest)")
     figure.update_yaxes(title_text="nats/step", col=1)
     return figure
 
 
+def _add_spectrum(figure: go.Figure, line: pd.DataFrame, style: dict, cell: dict) -> None:
+    x = (line["index"].astype(float) + 1).tolist()
+    add_band(figure, x, line["low"], line["high"], style["color"], cell)
+    first = line.iloc[0]
+    figure.add_scatter(
+        x=x, y=finite(line["value"]), mode="lines+markers", showlegend=False, line=style, **cell,
+        marker={"size": 5, "symbol": ["circle" if known else "circle-open" for known in line["resolved"]]},
+        customdata=[f"<b>{first.gate}</b>, {first.init}<br>{first.kind} {int(index)}: {_number(value)} nats/step<br>n = {seeds} seeds"
+                    for index, value, seeds in zip(x, line["value"], line["seeds"], strict=True)],
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
 def training_figure(training: pd.DataFrame) -> go.Figure:
     """Draw loss, gradient norm, clip rate and half-life over the steps of training; needs the columns of `training_table`.
 
-    Lines are medians over seeds, bands deciles. The clip rate is that of the window that ends at its mark.
+    Lines are medians over seeds, bands deciles. The clip rate is that of the window that ends at its mark. Infinite
+    half-lives lie on a line of their own, `never`. At most eight series, and 5,000 marks (steps are thinned evenly).
     """
-    if training.empty:
+    told = training[training["value"].notna()]
+    if told.empty:
         return empty("No training here: give --task and --after-steps.")
-    names = training["gate"] + ", " + training["init"]
-    training = training.assign(name=names)
-    panels = [what for what in PANELS if what in set(training["what"])]
+    rows = _with_dtype(told.assign(name=told["gate"] + ", " + told["init"]), "name")
+    drawn, names, left_out = those_that_fit(rows, "name", sorted(set(rows["name"]), key=natural))
+    panels = [what for what in PANELS if what in set(drawn["what"])]
+    height = -(-len(panels) // 2)
     figure = make_subplots(
-        rows=-(-len(panels) // 2), cols=min(2, len(panels)), horizontal_spacing=0.1, vertical_spacing=0.2,
+        rows=height, cols=min(2, len(panels)), horizontal_spacing=0.1, vertical_spacing=0.4 / height,
         subplot_titles=[PANELS[what] for what in panels],
     )  # fmt: skip
-    colours, _ = _styles(training, "name")
-    lines = training.groupby(["what", "name", "dtype"], sort=False)
-    most = max(20, MOST_MARKS // (4 * max(1, lines.ngroups)))
-    for (what, name, _), line in lines:
-        cell = {"row": panels.index(what) // 2 + 1, "col": panels.index(what) % 2 + 1}
-        line = line.iloc[thin(len(line), most)]
-        _fill(figure, line["step"].tolist(), line["low"], line["high"], colours[name], cell)
-        figure.add_scatter(
-            x=line["step"], y=_finite(line["value"]), showlegend=False, **cell,
-            mode="lines" if what in ("loss", "gradient norm") else "lines+markers", line={"color": colours[name], "width": 2},
-            customdata=[f"<b>{name}</b>, step {row.step}<br>{what}: {_number(row.value)}<br>n = {row.seeds} seeds"
-                        for row in line.itertuples()],
-            hovertemplate="%{customdata}<extra></extra>",
-        )  # fmt: skip
-    for name, colour in colours.items():
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines", line={"color": colour, "width": 3}, name=name, row=1, col=1
-        )
-    dress(figure, 80 + 300 * -(-len(panels) // 2))
-    figure.update_layout(margin_t=92)
-    figure.update_xaxes(title_text="steps of training")
+    colours = series_colours(names)
+    lines = drawn.groupby(["what", "name"], sort=False)
+    most = points_per_line(lines.ngroups, marks=3)
     for number, what in enumerate(panels):
         cell = {"row": number // 2 + 1, "col": number % 2 + 1}
-        if what == "clip rate":
-            figure.update_yaxes(tickformat=".0%", range=[-0.02, 1.02], **cell)
-        else:
-            figure.update_yaxes(**_decades(training.loc[training["what"] == what, "value"]), **cell)
+        panel = drawn[drawn["what"] == what]
+        never = never_line(panel[["value", "low", "high"]]) if what == "half-life" else None
+        for name, line in panel.groupby("name", sort=False):
+            _add_trained(figure, line.iloc[thin(len(line), most)], colours[name], never, cell)
+        _set_trained_axis(figure, panel, what, never, cell)
+    add_keys(figure, {name: {"color": colour, "width": 3} for name, colour in colours.items()}, left_out)
+    dress(figure, 80 + 300 * height)
+    figure.update_layout(margin_t=92)
+    figure.update_xaxes(title_text="steps of training")
     return figure
 
 
-def _capped(sweep: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
-    """Put half-lives that are infinite on a line well above all others; None where none is."""
-    names = ["half_life", "half_life_low", "half_life_high"]
-    values = sweep[names].to_numpy(dtype=float)
-    if not np.isinf(values).any():
-        return sweep, None
-    finite = values[np.isfinite(values)]
-    edge = float(finite.max()) * 3 if len(finite) else 1e3
-    return sweep.assign(**{name: sweep[name].astype(float).clip(upper=edge) for name in names}), edge
-
-
-def _decades(values: pd.DataFrame | pd.Series) -> dict:
-    """Return a logarithmic axis with a label per decade; over less than two, 2 and 5 have one too."""
-    numbers = values.to_numpy(dtype=float)
-    numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
-    narrow = len(numbers) == 0 or numbers.max() / numbers.min() < 100
-    return {"type": "log", "dtick": "D2" if narrow else 1, "exponentformat": "power"}
-
-
-def _styles(rows: pd.DataFrame, column: str) -> tuple[dict[str, str], dict[str, str]]:
-    dtypes = list(dict.fromkeys(rows["dtype"]))
-    return series_colours(list(dict.fromkeys(rows[column]))), dict(zip(dtypes, DASHES * len(dtypes), strict=False))
-
-
-def _add_band(figure: go.Figure, line: pd.DataFrame, name: str, style: dict, col: int) -> None:
-    unit = "steps" if name == "half_life" else "nats/step"
-    cell = {"row": 1, "col": col}
-    x = line["x"].tolist()
-    _fill(figure, x, line[f"{name}_low"], line[f"{name}_high"], style["color"], cell)
-    text = [
-        f"<b>{row.gate}</b>, {row.dtype}, {row.axis} = {row.x:g}<br>{_number(getattr(row, name))} {unit}<br>"
-        f"{_number(getattr(row, f'{name}_low'))} to {_number(getattr(row, f'{name}_high'))}<br>{row.label}, n = {row.seeds} seeds"
-        for row in line.itertuples()
-    ]
+def _add_trained(figure: go.Figure, line: pd.DataFrame, colour: str, never: float | None, cell: dict) -> None:
+    first = line.iloc[0]
+    add_band(figure, line["step"], capped(line["low"], never), capped(line["high"], never), colour, cell)
     figure.add_scatter(
-        x=x, y=_finite(line[name]), mode="lines+markers", line=style, marker={"size": 6}, showlegend=False,
-        customdata=text, hovertemplate="%{customdata}<extra></extra>", **cell,
+        x=line["step"], y=finite(capped(line["value"], never)), showlegend=False, **cell,
+        mode="lines" if first["what"] in ("loss", "gradient norm") else "lines+markers", line={"color": colour, "width": 2},
+        customdata=[f"<b>{first['name']}</b>, step {row.step}<br>{first['what']}: {_number(row.value)}<br>n = {row.seeds} seeds"
+                    for row in line.itertuples()],
+        hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 
 
-def _add_prediction(figure: go.Figure, line: pd.DataFrame, name: str, colour: str, col: int) -> None:
-    if line[name].notna().any():
-        figure.add_scatter(
-            x=line["x"], y=_finite(line[name]), mode="lines", line={"color": colour, "width": 2, "dash": "dot"},
-            showlegend=False, hoverinfo="skip", row=1, col=col,
-        )  # fmt: skip
-
-
-def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str], predicted: list[str]) -> None:
-    entries = [(name, {"color": colour, "width": 3}) for name, colour in colours.items()]
-    if len(dashes) > 1:
-        entries += [(name, {"color": MUTED, "dash": dash, "width": 2}) for name, dash in dashes.items()]
-    if predicted:
-        entries.append(("theory", {"color": MUTED, "dash": "dot", "width": 2}))
-    for name, line in entries:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
-
-
-def _fill(figure: go.Figure, x: list, low: pd.Series, high: pd.Series, colour: str, cell: dict) -> None:
-    """Draw a band between two series, over the longest range where both are finite at every point."""
-    inside = np.isfinite(low.to_numpy(float)) & np.isfinite(high.to_numpy(float))
-    if not inside.any():
+def _set_trained_axis(figure: go.Figure, panel: pd.DataFrame, what: str, never: float | None, cell: dict) -> None:
+    if what == "clip rate":
+        figure.update_yaxes(tickformat=".0%", range=[-0.02, 1.02], **cell)
         return
-    at = np.asarray(x, dtype=float)[inside]
-    figure.add_scatter(
-        x=[*at, *at[::-1]], y=[*low.to_numpy(float)[inside], *high.to_numpy(float)[inside][::-1]], fill="toself",
-        mode="lines", line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
-    )  # fmt: skip
+    figure.update_yaxes(**logarithmic(panel[["value", "low", "high"]].to_numpy(float).ravel(), never), **cell)
+    if never is not None:
+        figure.add_hline(y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, **cell)
 
 
-def _finite(values: pd.Series) -> np.ndarray:
-    numbers = values.to_numpy(dtype=float)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+def _with_dtype(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return rows whose series say their dtype, where there are several."""
+    return rows if rows["dtype"].nunique() < 2 else rows.assign(**{column: rows[column] + ", " + rows["dtype"]})
 
 
 def _number(value: float) -> str:
-    if is_missing(value):
-        return "not known"
-    return significant(float(value)) if math.isfinite(value) else ("0" if value < 0 else "∞")
+    return "not known" if is_missing(value) else significant(float(value))

@@ -1,0 +1,66 @@
+"""Logarithmic axes of stability figures: whole ticks, room around the data, and a line for what never ends."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from gatebench.report.quantities import power_of_ten
+
+NEVER = "never"
+ROOM = 1.15  # an axis goes on beyond its data by this factor
+ABOVE = 3.0  # how far above all finite values the line of the infinite ones lies
+_MANY = 8  # ticks that fit
+_SHORT = 2.0  # decades up to which 1, 2 and 5 have a tick
+
+
+def never_line(values: pd.DataFrame | pd.Series) -> float | None:
+    """Return where infinite values are drawn: well above all finite ones; None where none is infinite."""
+    numbers = values.to_numpy(dtype=float)
+    if not np.isposinf(numbers).any():
+        return None
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.max()) * ABOVE if len(finite) and finite.max() > 0 else 1e3
+
+
+def capped(values: pd.Series, never: float | None) -> pd.Series:
+    """Return values with the infinite ones on their line."""
+    numbers = values.astype(float)
+    return numbers if never is None else numbers.mask(np.isposinf(numbers), never)
+
+
+def logarithmic(values: Iterable[float], never: float | None = None) -> dict:
+    """Return type, range and ticks of an axis that shows the positive finite ones of `values`, and the line `never`."""
+    numbers = np.fromiter(values, dtype=float)
+    numbers = numbers[np.isfinite(numbers) & (numbers > 0)].clip(1e-300, 1e300)  # room around them is finite, too
+    low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (1.0, 10.0)
+    ticks = _ticks(low / ROOM, high * ROOM)
+    ends = min(low / ROOM, ticks[0]), max(high * ROOM, ticks[-1])
+    labels = [_label(tick) for tick in ticks]
+    if never is not None:
+        ticks = [tick for tick in ticks if tick <= never / 1.4]  # labels further up would lie on that of the line
+        ticks, labels, ends = [*ticks, never], [*labels[: len(ticks)], NEVER], (ends[0], max(high * ROOM, never * 1.3))
+    return {"type": "log", "tickvals": ticks, "ticktext": labels, "range": [math.log10(end) for end in ends]}
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 of each decade over a short range, else whole decades, of which at most a few; two at least."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if math.log10(high / low) > _SHORT:
+        step = math.ceil(len(decades) / _MANY)
+        ticks = [10.0**decade for decade in decades if decade % step == 0]
+    else:
+        ticks = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    if len(inside) < 2:
+        inside = [*[tick for tick in ticks if tick < low][-1:], *inside]
+    return inside if len(inside) > 1 else [*inside, *[tick for tick in ticks if tick > high][:1]]
+
+
+def _label(value: float) -> str:
+    if 1e-3 <= value < 1e5:
+        return f"{value:g}"
+    decade = math.floor(math.log10(value) + 1e-9)
+    factor = round(value / 10.0**decade)
+    return ("" if factor == 1 else f"{factor}·") + power_of_ten(decade)

@@ -1,0 +1,70 @@
+"""What figures of curves share: which series fit in, their colours, bands, and the keys of the legend."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from gatebench.report.colours import SERIES, translucent
+from gatebench.report.figures.layout import MOST_MARKS, MUTED
+from gatebench.report.names import DTYPES, natural
+
+MOST_SERIES = len(SERIES)  # colours that are told apart
+DASHES = ("solid", "dash", "dashdot", "longdash")
+_MARKS_OF_KEYS = 50
+
+
+def inits_in_order(names: Iterable[str]) -> list[str]:
+    """Return names of inits as legends list them: torch's first, the others as people sort them."""
+    return sorted(set(names), key=lambda name: (not name.startswith("torch"), natural(name)))
+
+
+def dashes_of(dtypes: Iterable[str]) -> dict[str, str]:
+    """Return a dash per dtype, the widest dtype first."""
+    order = sorted(set(dtypes), key=lambda name: (DTYPES.index(name) if name in DTYPES else len(DTYPES), name))
+    return {name: DASHES[number % len(DASHES)] for number, name in enumerate(order)}
+
+
+def those_that_fit(rows: pd.DataFrame, column: str, order: list[str]) -> tuple[pd.DataFrame, list[str], int]:
+    """Return the rows of the first series in order, as many as have a colour of their own; their names; how many are left out."""
+    kept = order[:MOST_SERIES]
+    return rows[rows[column].isin(kept)], kept, len(order) - len(kept)
+
+
+def points_per_line(lines: int, marks: int) -> int:
+    """Return how many points each of `lines` may have where each point takes this many marks."""
+    return max(2, (MOST_MARKS - _MARKS_OF_KEYS) // (marks * max(1, lines)))
+
+
+def add_keys(figure: go.Figure, lines: Mapping[str, dict], left_out: int = 0) -> None:
+    """Add legend entries that stand for no data of their own, and how many series are not drawn."""
+    for name, line in lines.items():
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
+    if left_out:
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines", line={"color": MUTED, "width": 0}, name=f"({left_out} more not drawn)",
+            row=1, col=1,
+        )  # fmt: skip
+
+
+def add_band(figure: go.Figure, x: Iterable[float], low: pd.Series, high: pd.Series, colour: str, cell: dict) -> None:
+    """Fill what lies between two series, in pieces where one of them is not finite in between."""
+    at, bottom, top = (np.asarray(values, dtype=float) for values in (list(x), low, high))
+    for piece in _pieces(np.isfinite(bottom) & np.isfinite(top)):
+        figure.add_scatter(
+            x=[*at[piece], *at[piece][::-1]], y=[*bottom[piece], *top[piece][::-1]], fill="toself", mode="lines",
+            line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
+        )  # fmt: skip
+
+
+def _pieces(inside: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of each run of true values."""
+    places = np.flatnonzero(inside)
+    return np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
+
+
+def finite(values: pd.Series) -> np.ndarray:
+    """Return values with NaN, which breaks a line, where they are not finite."""
+    numbers = values.to_numpy(dtype=float)
+    return np.where(np.isfinite(numbers), numbers, np.nan)

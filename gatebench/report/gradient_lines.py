@@ -1,0 +1,48 @@
+"""What gradients do, in one line per init below a gate's table of times."""
+
+import math
+
+import pandas as pd
+
+from gatebench.own_files import short_name
+from gatebench.report.names import DTYPES
+from gatebench.report.quantities import is_missing, significant
+from gatebench.report.stability import case_summary
+
+
+def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Return the gradient lines by (gate, options): `halves every 1.6 steps, reach 16 steps, vanished [torch init, T=128, 8 seeds]`.
+
+    One line per init, inputs and task, at the finest dtype, the longest T and the end of training.
+    """
+    if not len(stability):
+        return {}
+    summary = case_summary(stability)
+    summary = summary[summary["half_life"].notna() & summary["label"].notna()]
+    ordered = summary.assign(fine=summary["dtype"].map(DTYPES.index)).sort_values(
+        ["fine", "seq_len", "train_step"], ascending=[True, False, False]
+    )
+    found: dict[tuple[str, str], list[str]] = {}
+    for (gate, options, *_), rows in ordered.groupby(
+        ["gate", "options", "init", "inputs", "task"], sort=False, dropna=False
+    ):
+        found.setdefault((str(gate), str(options)), []).append(_line(rows.iloc[0]))
+    return found
+
+
+def _line(row: pd.Series) -> str:
+    halves = f"halves every {significant(row['half_life'], 2)} steps"
+    halves = "does not shrink" if row["half_life"] == math.inf else halves
+    steps = f"{row['reach']:.0f} steps"
+    reach = f"at least {steps}" if row["reach"] >= row["seq_len"] else steps  # a longer T might show more
+    return f"gradient: {halves}, reach {reach}, {row['label']} [{', '.join(_conditions(row))}]"
+
+
+def _conditions(row: pd.Series) -> list[str]:
+    seeds = int(row["seeds"])
+    words = [f"{short_name(row['init'])} init", f"T={int(row['seq_len'])}", f"H={int(row['hidden_size'])}"]
+    if not is_missing(row["task"]):
+        words.append(f"after {int(row['train_step'])} steps of {row['task']}")
+    elif row["inputs"] != "normal":
+        words.append(f"inputs {short_name(row['inputs'])}")
+    return [*words, row["dtype"], f"{seeds} seed" + ("s" if seeds != 1 else "")]

@@ -1,0 +1,90 @@
+"""Spectra and training in one row per case: the ends of a spectrum, before and after training; for tables and JSON.
+
+Columns needed: those of stability.parquet. Medians are observed values: nothing is interpolated between -inf and a number.
+"""
+
+import numpy as np
+import pandas as pd
+
+from gatebench.report.stability import CASE, measured, quantiles, row_values
+
+WITHOUT_STEPS = [name for name in CASE if name not in ("train_step", "probe")]
+SPECTRAL = ("lyapunov_exponent", "kaplan_yorke_dimension", "log_singular_value", "log_abs_det")
+LAST = 0.1  # share of the steps whose mean loss is the loss after training
+
+
+def spectra_table(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per case with a spectrum: its name, seeds, and medians over seeds.
+
+    lyapunov_exponents (list, nats/step, descending), kaplan_yorke_dimension, log_singular_values (list, nats), unresolved
+    (how many of them are in a seed), log_abs_det (over seeds and batch rows). Empty lists and NaN: not measured.
+    """
+    rows = measured(stability)
+    rows = rows[rows["metric"].isin(SPECTRAL)]
+    found = [
+        {**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique(), **_spectra(dict(list(case.groupby("metric"))))}
+        for key, case in rows.groupby(CASE, dropna=False, sort=False)
+    ]  # fmt: skip
+    columns = [*CASE, "seeds", "lyapunov_exponents", "kaplan_yorke_dimension", "log_singular_values", "unresolved", "log_abs_det"]  # fmt: skip
+    return pd.DataFrame(found, columns=pd.Index(columns))
+
+
+def _spectra(metrics: dict[str, pd.DataFrame]) -> dict:
+    singular = metrics.get("log_singular_value")
+    unresolved = 0 if singular is None else singular.loc[singular["label"] == "unresolved", "index"].nunique()
+    return {
+        "lyapunov_exponents": _by_index(metrics.get("lyapunov_exponent")),
+        "kaplan_yorke_dimension": _median(metrics.get("kaplan_yorke_dimension")),
+        "log_singular_values": _by_index(singular),
+        "unresolved": unresolved,
+        "log_abs_det": quantiles(row_values(metrics.get("log_abs_det")))[1],
+    }
+
+
+def _by_index(rows: pd.DataFrame | None) -> list[float]:
+    return [] if rows is None else [_median(group) for _, group in rows.groupby("index")]
+
+
+def _median(rows: pd.DataFrame | None) -> float:
+    return np.nan if rows is None else quantiles(rows["value"].dropna().to_numpy(float))[1]
+
+
+def training_ends(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per trained case: its name (without probe), after_steps, seeds, and medians over seeds.
+
+    loss_first (the first step's), loss_last (mean of the last tenth), half_life_first and _last (steps, over seeds and
+    batch rows, probe ones), clip_rate (share of steps; NaN: no threshold), gradient_norm_p50, _p99 (before clipping), and
+    nonfinite_steps (of all seeds together).
+    """
+    rows = measured(stability)
+    rows = rows[rows["task"].notna() & (rows["probe"] == "ones") & (rows["part"].fillna("") == "")]
+    found = [
+        {**dict(zip(WITHOUT_STEPS, key, strict=True)), "after_steps": int(case["train_step"].max()),
+         "seeds": case["seed"].nunique(), **_training(case)}
+        for key, case in rows.groupby(WITHOUT_STEPS, dropna=False, sort=False) if (case["metric"] == "train_loss").any()
+    ]  # fmt: skip
+    columns = [
+        *WITHOUT_STEPS, "after_steps", "seeds", "loss_first", "loss_last", "half_life_first", "half_life_last", "clip_rate",
+        "gradient_norm_p50", "gradient_norm_p99", "nonfinite_steps",
+    ]  # fmt: skip
+    return pd.DataFrame(found, columns=pd.Index(columns))
+
+
+def _training(case: pd.DataFrame) -> dict:
+    # Windows of training have an index; without one stands what holds for all steps.
+    whole = dict(list(case[case["index"].isna()].groupby("metric")))
+    loss = whole["train_loss"]
+    half_lives = case[case["metric"] == "half_life"]
+    ends = half_lives["train_step"].min(), half_lives["train_step"].max()
+    first, last = (quantiles(row_values(half_lives[half_lives["train_step"] == step]))[1] for step in ends)
+    means = loss[loss["train_step"] >= (1 - LAST) * loss["train_step"].max()].groupby("seed")["value"].mean()
+    return {
+        "loss_first": _median(loss[loss["train_step"] == 0]),
+        "loss_last": quantiles(means.to_numpy(float))[1],
+        "half_life_first": first,
+        "half_life_last": last,
+        "clip_rate": _median(whole.get("clip_rate")),
+        "gradient_norm_p50": _median(whole.get("train_gradient_norm_p50")),
+        "gradient_norm_p99": _median(whole.get("train_gradient_norm_p99")),
+        "nonfinite_steps": float(whole["nonfinite_steps"]["value"].sum()) if "nonfinite_steps" in whole else np.nan,
+    }
