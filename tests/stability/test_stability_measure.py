@@ -102,7 +102,9 @@ def test_a_metric_that_is_refused_costs_no_other():
     rows = rows_of(dtype="float64", hidden_size=1025, batch=1, seq_len=2, metrics=["spectrum", "profile"])
     (refused,) = [row for row in rows if row["status"] != "ok"]
     assert (refused["metric"], refused["status"]) == ("lyapunov_exponent", "unsupported")
-    assert refused["reason"] == "spectrum: the state has 2050 values; accepted: up to 2048; choose a smaller hidden_size"
+    assert (
+        refused["reason"] == "spectrum: the state has 2050 values; accepted: up to 2048; choose a smaller hidden_size"
+    )
     assert values(rows, "half_life", index=None)
 
 
