@@ -80,7 +80,7 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
         for key in TRAINING:
             if key in group:
                 what, accepted = f"{group[key]!r}, given without tasks", f"accepted: beside tasks ({', '.join(TASKS)})"
-                raise SuiteError(f"{where}.{key}", what, accepted, f"add tasks and after_steps, or drop {key}")
+                raise SuiteError(f"{where}.{key}", what, accepted, "add tasks and after_steps, or drop it")
         return [None]
     names = axis(where, group, "tasks", None, tuple(TASKS))
     if "after_steps" not in group:
@@ -89,7 +89,7 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
     for key in ("input_size", "inputs", "inputs_file"):
         if key in group:
             accepted = "accepted: one of them, a task has inputs of its own"
-            raise SuiteError(f"{where}.{key}", "given together with tasks", accepted, f"drop {key}")
+            raise SuiteError(f"{where}.{key}", "given together with tasks", accepted, "drop it")
     return list(dict.fromkeys(names))
 
 

@@ -1,6 +1,9 @@
-"""Hand-made rows of measurements, samples and stability, and looks into a figure."""
+"""Hand-made rows of measurements and samples, and looks into a figure."""
 
 import pandas as pd
+
+from tests.stability_frames import long_rows as long_rows
+from tests.stability_frames import profile as profile
 
 
 def row(implementation="native", seq_len=64, hidden_size=64, time_ns: float | None = 1e6, **more):
@@ -33,21 +36,3 @@ def trace(figure, name):
 
 def marks(figure) -> int:
     return sum(len(trace.x) for trace in figure.data if trace.x is not None)
-
-
-def long_rows(**more):
-    base = dict.fromkeys(("task", "train_step", "part", "lag", "index", "label", "reason", "standard_error"))
-    base |= {
-        "gate": "lstm", "options": "{}", "init": "torch", "inputs": "normal", "dtype": "float32", "seq_len": 8,
-        "input_size": 4, "hidden_size": 4, "batch": 2, "seed": 0, "probe": "ones", "unit": "nats", "status": "ok",
-    }  # fmt: skip
-    return base | more
-
-
-def profile(seeds=2, lags=9, slope=-1.0, **more):
-    """Return log_gradient_norm with deciles and bound, nats, for some seeds."""
-    shifts = {"log_gradient_norm": 0, "log_gradient_norm_p10": -1, "log_gradient_norm_p90": 1, "log_norm_bound": 2}
-    return [
-        long_rows(metric=metric, lag=lag, value=slope * lag + shift * (lag > 0) + 0.1 * seed, seed=seed, **more)
-        for metric, shift in shifts.items() for seed in range(seeds) for lag in range(lags)
-    ]  # fmt: skip

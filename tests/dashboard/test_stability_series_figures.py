@@ -1,0 +1,369 @@
+"""Figures of sweeps, spectra and training, by their data and layout, against hand-made frames."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_helpers import marks, trace
+
+from gatebench.report.colours import SERIES
+from gatebench.report.figures.axes import NEVER, logarithmic
+from gatebench.report.figures.layout import MOST_MARKS
+from gatebench.report.figures.stability import norm_figure
+from gatebench.report.figures.stability_series import spectrum_figure, sweep_figure, training_figure
+from gatebench.report.stability import norm_curves
+from gatebench.report.stability_series import series, spectrum_table, sweep_table, training_table
+from tests.stability_frames import case, frame, half_lives, long_rows, profile, spectrum, trained
+
+
+def lines(figure):
+    """Return the traces that stand for data: not the keys of the legend, and not the bands."""
+    return [trace for trace in figure.data if not trace.showlegend and trace.showlegend is not None and trace.fill is None]  # fmt: skip
+
+
+def measured(figure):
+    return [trace for trace in lines(figure) if trace.customdata is not None]
+
+
+def bands(figure):
+    return [trace for trace in figure.data if trace.fill == "toself"]
+
+
+def legend(figure):
+    return [trace.name for trace in figure.data if trace.name]
+
+
+def words(figure):
+    return [note.text for note in figure.layout.annotations]
+
+
+def sweep(*parts):
+    return sweep_figure(sweep_table(frame(*parts)))
+
+
+def no_nan_in(figure):
+    """Check that no number of a figure but the gaps of its lines is NaN or infinite, ranges and shapes too."""
+    for entry in figure.data:
+        assert not np.isnan(np.asarray([x for x in entry.x if x is not None], dtype=float)).any()
+        assert not np.isinf(np.asarray([y for y in entry.y if y is not None], dtype=float)).any()
+        if entry.fill:
+            assert not np.isnan(np.asarray(entry.y, dtype=float)).any()
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        assert np.isfinite([end for end in axis.range or () if isinstance(end, float)]).all()
+    assert all(math.isfinite(end) for shape in figure.layout.shapes for end in (shape.x0, shape.y0) if isinstance(end, float))  # fmt: skip
+
+
+# --- logarithmic axes
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.3, 12.0], ["0.5", "1", "2", "5", "10"]),
+        ([1.2, 1.9], ["1", "2"]),
+        ([5.0], ["2", "5"]),
+        ([1.0, 1e12], ["1", "100", "10000", "10⁶", "10⁸", "10¹⁰", "10¹²"]),
+        ([99999.0, 2e5], ["10⁵", "2·10⁵"]),
+        ([0.0, math.nan, math.inf, -1.0], ["1", "2", "5", "10"]),
+    ],
+)
+def test_a_logarithmic_axis_has_few_whole_ticks_within_its_range(values, labels):
+    axis = logarithmic(values)
+    assert axis["ticktext"] == labels
+    low, high = axis["range"]
+    assert all(low - 1e-9 <= math.log10(tick) <= high + 1e-9 for tick in axis["tickvals"])
+    assert all(low <= math.log10(value) <= high for value in values if 0 < value < math.inf)
+
+
+@pytest.mark.parametrize("values", [[5e-324, 1e308], [1e300], [1e-300]])
+def test_a_logarithmic_axis_of_numbers_at_the_ends_of_float64_is_finite(values):
+    axis = logarithmic(values)
+    assert np.isfinite(axis["range"]).all()
+    assert 2 <= len(axis["ticktext"]) <= 9
+
+
+def test_the_line_of_what_never_ends_has_a_label_of_its_own():
+    axis = logarithmic([1.0, 100.0], never=300.0)
+    assert (axis["tickvals"][-1], axis["ticktext"][-1]) == (300.0, NEVER)
+    assert max(axis["tickvals"][:-1]) == 100.0
+    assert axis["range"][1] > math.log10(300.0)
+    near = logarithmic([1.0, 100.0], never=110.0)
+    assert near["tickvals"][-2:] == [10.0, 110.0]  # the label of 100 would lie on it
+
+
+# --- sweeps
+
+
+def biases(values=(-2, 0, 2), half_life=2.0, **more):
+    return [case(half_life * 2.0**b, -(2.0**-b), init=f"forget_bias={b}", **more) for b in values]
+
+
+def test_a_sweep_draws_half_lives_and_exponents_against_the_number():
+    figure = sweep(*biases())
+    half, exponents = measured(figure)
+    assert (list(half.x), list(half.y)) == ([-2, 0, 2], [0.5, 2.0, 8.0])
+    assert list(exponents.y) == [-4.0, -1.0, -0.25]
+    assert figure.layout.xaxis.title.text == "forget bias b"
+    assert (figure.layout.yaxis.type, figure.layout.yaxis2.type) == ("log", None)
+    assert legend(figure) == ["lstm"]
+    no_nan_in(figure)
+
+
+def test_bands_run_between_deciles_and_break_where_there_are_none():
+    rows = [half_lives(1.0, 2.0, 4.0, init=f"gaussian={g}") for g in (1, 2, 4)]
+    (band,) = bands(sweep(*rows))
+    assert (list(band.x), list(band.y)) == ([1, 2, 4, 4, 2, 1], [1, 1, 1, 4, 4, 4])
+    gap = frame(*(case(init=f"gaussian={g}") for g in (1, 2, 4)))
+    gap.loc[(gap["init"] == "gaussian=2") & (gap["metric"] == "largest_lyapunov"), "value"] = -math.inf
+    pieces = [band for band in bands(sweep_figure(sweep_table(gap))) if band.yaxis == "y2"]
+    assert [list(dict.fromkeys(band.x)) for band in pieces] == [[1], [4]]
+
+
+def test_infinite_half_lives_lie_on_a_line_above_all_others():
+    figure = sweep(*biases((0, 2)), case(math.inf, init="forget_bias=100"))
+    half = measured(figure)[0]
+    never = half.y[-1]
+    assert never == pytest.approx(24.0)
+    (line,) = [shape for shape in figure.layout.shapes if shape.yref == "y"]
+    assert line.y0 == never
+    axis = figure.layout.yaxis
+    assert dict(zip(axis.ticktext, axis.tickvals, strict=True))[NEVER] == never
+    assert axis.range[1] < math.log10(never) + 0.5
+    assert "∞ steps" in half.customdata[-1]
+    no_nan_in(figure)
+
+
+def test_a_sweep_of_nothing_but_infinite_half_lives_is_drawn():
+    figure = sweep(*(case(math.inf, math.inf, init=f"gaussian={g}") for g in (1, 2)))
+    assert set(measured(figure)[0].y) == {1e3}
+    no_nan_in(figure)
+
+
+def test_theory_is_a_dotted_line_that_does_not_stretch_the_axis():
+    predicted = [long_rows(metric="predicted_half_life", value=v, init=f"forget_bias={b}") for b, v in ((0, 1.0), (2, 5.5), (100, 1e43))]  # fmt: skip
+    figure = sweep(*biases((0, 2, 100), half_life=2.0**-90), *biases((0, 2)), predicted)
+    (theory,) = [line for line in lines(figure) if line.customdata is None]
+    assert (list(theory.y), theory.line.dash) == ([1.0, 5.5, 1e43], "dot")
+    assert figure.layout.yaxis.range[1] < 6
+    assert legend(figure) == ["lstm", "theory"]
+    assert "theory: 5.50 steps" in measured(figure)[0].customdata[1]
+
+
+def test_what_theory_calls_infinite_is_drawn_with_the_other_infinities():
+    predicted = [long_rows(metric="predicted_half_life", value=math.inf, init="forget_bias=1000")]
+    figure = sweep(*biases((0,)), case(math.inf, init="forget_bias=1000"), predicted)
+    theory = next(line for line in lines(figure) if line.customdata is None)
+    assert theory.y[1] == measured(figure)[0].y[1]
+    alone = sweep(*biases((0,)), case(9.0, init="forget_bias=1000"), predicted)
+    no_nan_in(alone)
+
+
+def edges(init, **more):
+    return [long_rows(metric="predicted_edge", value=2.0, init=init, **more)]
+
+
+def test_the_edge_of_stability_is_a_place_on_an_axis_of_gains_only():
+    gains = [*(case(init=f"gaussian={g}") for g in (1, 3)), edges("gaussian=1"), edges("gaussian=3")]
+    figure = sweep(*gains)
+    assert [(shape.x0, shape.xref) for shape in figure.layout.shapes if shape.x0 == shape.x1] == [(2.0, "x2")]
+    assert words(figure) == ["edge g = 2"]
+    lengths = [*(case(init="gaussian=1", seq_len=t) for t in (8, 16)), edges("gaussian=1"), edges("gaussian=1", seq_len=16)]  # fmt: skip
+    assert words(sweep(*lengths)) == []
+
+
+def test_the_exponent_0_is_marked():
+    figure = sweep(*biases())
+    assert [(shape.y0, shape.yref) for shape in figure.layout.shapes] == [(0, "y2")]
+
+
+def test_a_sweep_over_lengths_is_logarithmic_with_the_lengths_as_ticks():
+    figure = sweep(*(case(seq_len=t) for t in (16, 128, 1000)))
+    axis = figure.layout.xaxis
+    assert (axis.type, axis.title.text) == ("log", "T (steps)")
+    assert list(axis.ticktext) == ["16", "128", "1000"]
+
+
+def test_what_was_not_measured_has_no_panel():
+    rows = frame(*biases())
+    figure = sweep_figure(sweep_table(rows[rows["metric"] != "largest_lyapunov"]))
+    assert [axis.title.text for axis in figure.select_yaxes()] == ["half-life (steps)"]
+    figure = sweep_figure(sweep_table(rows[rows["metric"] != "half_life"]))
+    assert [axis.title.text for axis in figure.select_yaxes()] == ["largest Lyapunov exponent (nats/step)"]
+    assert figure.layout.yaxis.type is None
+
+
+def test_dtypes_are_told_apart_by_dash_where_there_are_several():
+    figure = sweep(*biases(), *biases(dtype="bfloat16"))
+    assert {line.line.dash for line in measured(figure)} == {"solid", "dash"}
+    assert legend(figure) == ["lstm", "float32", "bfloat16"]
+
+
+def test_a_class_that_is_not_known_is_not_said():
+    rows = frame(*biases())
+    hover = measured(sweep_figure(sweep_table(rows[rows["metric"] != "class"])))[0].customdata[0]
+    assert "None" not in hover
+    assert "nan" not in hover
+    assert "vanishing, n = 1 seeds" in measured(sweep(*biases()))[0].customdata[0]
+
+
+# --- spectra
+
+
+def spectra(*parts):
+    return spectrum_figure(spectrum_table(series(frame(*parts))))
+
+
+def test_spectra_are_counted_from_1_and_drawn_by_kind():
+    figure = spectra(spectrum([-0.1, -0.2], [-0.8, -8.0], unresolved=(1,)))
+    exponents, singular = measured(figure)
+    assert (list(exponents.x), list(exponents.y), exponents.line.dash) == ([1, 2], [-0.1, -0.2], "solid")
+    assert (list(singular.y), singular.line.dash) == ([-0.1, -1.0], "dot")
+    assert list(singular.marker.symbol) == ["circle", "circle-open"]
+    assert legend(figure) == ["torch", "Lyapunov exponent", "ln σ / T"]
+    assert "ln σ / T 2: -1.00 nats/step" in singular.customdata[1]
+
+
+def test_what_has_collapsed_ends_its_line():
+    figure = spectra(*(spectrum([-0.1 - seed, -math.inf], seed=seed) for seed in (0, 1)))
+    (line,) = measured(figure)
+    assert math.isnan(line.y[1])
+    assert "-∞ nats/step" in line.customdata[1]
+    (band,) = bands(figure)
+    assert set(band.x) == {1}
+    no_nan_in(figure)
+
+
+def test_a_panel_per_gate_and_dtypes_told_in_words():
+    figure = spectra(*(spectrum([-0.1], gate=g, dtype=d) for g in ("lstm", "gru", "mlstm") for d in ("float64", "bfloat16")))  # fmt: skip
+    assert words(figure) == ["lstm", "gru", "mlstm"]
+    assert legend(figure)[:2] == ["torch, bfloat16", "torch, float64"]
+    assert len(measured(figure)) == 6
+
+
+# --- training
+
+
+def training(*parts):
+    return training_figure(training_table(series(frame(*parts), but=("train_step",))))
+
+
+def test_training_has_a_panel_for_what_was_measured():
+    figure = training(*(trained((2.0, 1.0 + s), (2.0, 4.0), seed=s) for s in range(3)))
+    assert words(figure) == ["loss", "gradient norm (before clipping)", "clip rate (per window)", "half-life (steps)"]
+    found = {entry.customdata[0].split("<br>")[1].partition(":")[0]: (list(entry.x), list(entry.y)) for entry in measured(figure)}  # fmt: skip
+    assert found == {
+        "loss": ([0, 1], [2.0, 2.0]), "gradient norm": ([0, 1], [20.0, 20.0]), "clip rate": ([1, 2], [1.0, 0.0]),
+        "half-life": ([0, 2], [2.0, 4.0]),
+    }  # fmt: skip
+    assert list(bands(figure)[0].y) == [2.0, 1.0, 3.0, 2.0]
+    assert legend(figure) == ["lstm, torch"]
+    assert "clip rate (per window)" not in words(training(trained(rates=())))
+
+
+def test_half_lives_that_become_infinite_stay_in_their_panel():
+    figure = training(trained(half_life=(2.0, math.inf)))
+    line = measured(figure)[-1]
+    assert list(line.y) == [2.0, 6.0]
+    axis = next(axis for axis in figure.select_yaxes() if axis.ticktext and NEVER in axis.ticktext)
+    assert axis.range[1] > math.log10(6.0)
+    no_nan_in(figure)
+
+
+def test_losses_that_are_not_finite_break_their_line_and_say_so():
+    figure = training(trained((2.0, math.inf, 1.0)))
+    loss = measured(figure)[0]
+    assert [math.isnan(y) for y in loss.y] == [False, True, False]
+    assert "loss: ∞" in loss.customdata[1]
+    no_nan_in(figure)
+
+
+def test_a_snapshot_without_a_half_life_leaves_no_panel():
+    rows = frame(trained())
+    rows.loc[rows["metric"] == "half_life", "value"] = math.nan
+    assert "half-life (steps)" not in words(training_figure(training_table(rows)))
+
+
+# --- all of them
+
+
+NOTHING = {
+    "no axis": (lambda: sweep(case()), "Nothing here differs in a number"),
+    "no value": (lambda: sweep(*([long_rows(metric="class", label="stable", seq_len=t)] for t in (8, 16))), "ask for the metrics profile or lyapunov"),
+    "nothing at all": (lambda: sweep_figure(sweep_table(frame(case()).iloc[:0])), "Nothing here differs"),
+    "no spectrum": (lambda: spectra(case()), "ask for the metrics spectrum or singular_values"),
+    "all collapsed": (lambda: spectra(spectrum([-math.inf, -math.inf])), "each direction has collapsed"),
+    "no training": (lambda: training(case()), "give --task and --after-steps"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_an_empty_figure_says_why(name):
+    draw, text = NOTHING[name]
+    figure = draw()
+    assert len(figure.data) == 0
+    (said,) = words(figure)
+    assert text in said
+
+
+def stretched(table, column, count):
+    """Return a table with each row repeated, `column` counting from 0: many points of few made-up cases."""
+    return pd.concat([table.assign(**{column: number}) for number in range(count)], ignore_index=True)
+
+
+GATES = ("lstm", "gru", "rnn_tanh", "mlstm", "qrnn", "sru", "mingru", "minlstm")
+
+
+def many_sweeps():
+    rows = frame(*(case(init=f"gaussian={g}", gate=gate) for g in (1, 2) for gate in GATES))
+    table = sweep_table(rows)
+    return sweep_figure(stretched(table[table["x"] == 1], "x", 300))
+
+
+def many_spectra():
+    table = spectrum_table(frame(*(spectrum([-0.1], [-1.0], gate=gate) for gate in GATES)))
+    return spectrum_figure(stretched(table, "index", 300))
+
+
+def many_trainings():
+    table = training_table(frame(*(trained((2.0,), init=init) for init in ("torch", "irnn"))))
+    return training_figure(stretched(table, "step", 1000))
+
+
+def many_curves():
+    rows = frame(*(profile(seeds=1, lags=1, init=f"gaussian={g}", gate=gate) for g in range(8) for gate in GATES[:2]))
+    return norm_figure(stretched(norm_curves(rows), "back", 120))
+
+
+@pytest.mark.parametrize("draw", [many_sweeps, many_spectra, many_trainings, many_curves], ids=lambda draw: draw.__name__)  # fmt: skip
+def test_many_points_are_thinned_to_what_a_browser_draws_with_both_ends(draw):
+    figure = draw()
+    assert MOST_MARKS / 3 < marks(figure) <= MOST_MARKS
+    ends = {"many_sweeps": 299, "many_spectra": 300, "many_trainings": 999, "many_curves": 119}
+    assert {line.x[-1] for line in measured(figure)} == {ends[draw.__name__]}
+
+
+FIGURES = {
+    "sweep": lambda names: sweep(*(case(init=name, seq_len=t) for name in names for t in (8, 16))),
+    "spectrum": lambda names: spectra(*(spectrum([-0.1], init=name) for name in names)),
+    "training": lambda names: training(*(trained(init=name) for name in names)),
+    "norms": lambda names: norm_figure(norm_curves(frame(*(profile(init=name) for name in names)))),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_more_series_than_colours_are_drawn_and_the_legend_says_so(name):
+    names = [f"T_{number}" for number in (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)]
+    figure = FIGURES[name](names)
+    drawn = [entry for entry in legend(figure) if "T_" in entry]
+    assert len(drawn) == len(SERIES)
+    assert [entry[-1] for entry in drawn] == list("12345678")  # as people sort them
+    assert trace(figure, "(2 more not drawn)").x == (None,)
+    assert "(2 more not drawn)" not in legend(FIGURES[name](names[2:]))
+
+
+def test_an_all_nan_column_of_theory_is_no_line():
+    table = sweep_table(frame(*biases()))
+    assert table[["predicted_half_life", "predicted_edge"]].isna().all().all()
+    assert isinstance(table, pd.DataFrame)
+    assert len(lines(sweep_figure(table))) == 2

@@ -1,0 +1,197 @@
+"""Figures in files: what is refused before anything is measured, HTML that needs no network, pictures by a browser."""
+
+import os
+import re
+import shutil
+import struct
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+
+from gatebench.errors import UserError
+from gatebench.report import pictures
+from gatebench.report.pictures import KINDS, Drawing, check_drawings, draw, draw_all, read_drawings
+from tests.stability_frames import case, frame, long_rows, profile, spectrum, trained
+
+ALL = frame(
+    profile(), spectrum([-0.1, -0.2], [-1.0, -2.0]), trained(), case(init="irnn"),
+    [long_rows(metric="saturation_high", part="f", value=0.25)],
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+# --- what is asked for
+
+
+def test_a_figure_is_named_before_its_file_or_by_it():
+    Path("folder").mkdir()
+    assert read_drawings(["norms=my.png", "sweep.HTML", "spectrum=folder/a=1.svg"]) == [
+        Drawing("norms", Path("my.png")), Drawing("sweep", Path("sweep.HTML")), Drawing("spectrum", Path("folder/a=1.svg")),
+    ]  # fmt: skip
+
+
+REFUSED = {
+    "unknown kind": (["norm=a.png"], "--draw: unknown figure 'norm'; accepted: norms, saturation, spectrum, summary, sweep, training; did you mean 'norms'?"),
+    "a file that is no kind": (["a.png"], "--draw: unknown figure 'a'; accepted: "),
+    "unknown ending": (["norms=a.jpg"], "--draw: a.jpg has no known ending; accepted: .html, .png, .svg, .pdf; e.g. norms=norms.html"),
+    "no ending": (["norms"], "--draw: norms has no known ending; "),
+    "no file": (["norms="], "--draw: norms= has no known ending; "),
+    "no folder": (["norms=gone/a.html"], "--draw: no folder gone; accepted: a file in a folder that is there; make it"),
+    "a folder": (["norms=dir.html"], "--draw: dir.html is a folder; accepted: "),
+    "twice the same file": (["norms=a.html", "summary=./a.html"], "--draw: a.html is named twice; accepted: a file for each figure; "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_written_is_refused_at_once(name):
+    Path("dir.html").mkdir()
+    texts, line = REFUSED[name]
+    with pytest.raises(UserError) as caught:
+        read_drawings(texts)
+    assert str(caught.value).startswith(line)
+
+
+def test_a_file_or_folder_without_permission_is_refused_at_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((str(path), mode)))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^--draw: a\.html may not be written there; accepted: .*; check the perm"):
+            read_drawings(["norms=a.html"])
+        Path("a.html").touch()
+    assert asked == [(".", os.W_OK), ("a.html", os.W_OK)]
+
+
+@pytest.mark.parametrize(("missing", "file"), [("plotly", "a.html"), ("plotly", "a.png"), ("kaleido", "a.png"), ("kaleido", "a.pdf")])  # fmt: skip
+def test_a_package_that_is_missing_is_named_with_how_to_get_it(monkeypatch, missing, file):
+    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(UserError) as caught:
+        read_drawings([f"norms={file}"])
+    line = f"--draw: {missing} is not installed; accepted: with {missing}; pip install 'gatebench[dashboard]'"
+    assert str(caught.value) == line
+
+
+def test_html_needs_no_browser(monkeypatch):
+    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda name: None if name == "kaleido" else name)
+    assert read_drawings(["norms=a.html"])
+
+
+def request(*metrics, task=None):
+    return {"metrics": list(metrics), "task": task}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, needed in KINDS.items() if needed])
+def test_a_figure_is_refused_where_no_metric_has_anything_for_it(kind):
+    drawings = [Drawing(kind, Path("a.html"))]
+    with pytest.raises(UserError, match=rf"^--draw: {kind} would show nothing; accepted: with --metric .*; ask"):
+        check_drawings(drawings, [request("theory"), request("determinant", task="adding")])
+    for metric in KINDS[kind]:
+        check_drawings(drawings, [request("theory"), request(metric)])
+
+
+def test_training_is_refused_where_nothing_is_trained():
+    drawings = [Drawing("training", Path("a.html"))]
+    with pytest.raises(UserError, match=r"^--draw: training would show nothing; accepted: with --after-steps; "):
+        check_drawings(drawings, [request("profile")])
+    check_drawings(drawings, [request("profile"), request("profile", task="adding")])
+
+
+# --- what is written
+
+
+def test_html_holds_the_figure_and_all_that_it_needs():
+    draw(ALL, Drawing("norms", Path("a.html")))
+    text = Path("a.html").read_text(encoding="utf-8")
+    assert "Plotly.newPlot" in text
+    assert "lag (steps back)" in text
+    assert not re.search(r"<(script|link)[^>]+(src|href)\s*=", text)
+    assert len(text) > 1_000_000  # plotly.js itself
+
+
+SHOWN = {
+    "norms": "lag (steps back)", "summary": "half-life (steps)", "saturation": "saturated share",
+    "sweep": "steps of training", "spectrum": "index (1 is the largest)", "training": "clip rate (per window)",
+}  # fmt: skip
+EMPTY = {
+    "norms": "No gradient norm here", "summary": "No half-life and no Lyapunov exponent here", "saturation": "No saturation",
+    "sweep": "Nothing here differs in a number", "spectrum": "No spectrum here", "training": "No training here",
+}  # fmt: skip
+
+
+def drawn(monkeypatch, rows, kind):
+    """Return the figure that is about to be written."""
+    figures = []
+    monkeypatch.setattr(go.Figure, "to_html", lambda self, **more: figures.append(self) or "")
+    draw(rows, Drawing(kind, Path("a.html")))
+    return figures[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_drawn_of_what_was_measured_and_says_why_of_nothing(monkeypatch, kind):
+    figure = drawn(monkeypatch, ALL, kind)
+    assert SHOWN[kind] in figure.to_json()
+    assert (figure.layout.width, figure.layout.paper_bgcolor) == (pictures.WIDTH, "white")
+    for rows in (ALL.iloc[:0], ALL.assign(status="failed")):
+        (note,) = drawn(monkeypatch, rows, kind).layout.annotations
+        assert EMPTY[kind] in note.text
+
+
+def test_series_are_named_by_what_is_drawn_alone(monkeypatch):
+    probe = [{**row, "probe": "gaussian:0"} for row in profile()]
+    rows = frame(profile(), probe, spectrum([-0.1]))
+
+    def legend(kind):
+        return [entry.name for entry in drawn(monkeypatch, rows, kind).data if entry.name]
+
+    assert legend("norms")[:2] == ["torch", "torch, probe gaussian:0"]
+    assert legend("spectrum")[0] == "torch"
+    task = frame(trained(), [{**row, "task": "adding", "train_step": 0} for row in probe])
+    assert [entry.name for entry in drawn(monkeypatch, task, "training").data if entry.name] == ["lstm, torch"]
+
+
+def test_a_file_that_cannot_be_written_is_one_line():
+    Path("a.html").mkdir()
+    with pytest.raises(UserError) as caught:
+        draw(ALL, Drawing("norms", Path("a.html")))
+    assert str(caught.value) == (
+        "--draw: a.html cannot be written: Is a directory; accepted: a file that can be written; check the path"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(RuntimeError("\n\nKaleido requires Google Chrome to be installed.\nmore"), "Kaleido requires Google Chrome to be installed"),
+     (TimeoutError(), "TimeoutError"), (ValueError("no such format"), "no such format")],
+)  # fmt: skip
+def test_whatever_a_browser_does_is_one_line_and_no_file(monkeypatch, error, reason):
+    def to_image(self, *arguments, **more):
+        raise error
+
+    monkeypatch.setattr(go.Figure, "to_image", to_image)
+    with pytest.raises(UserError) as caught:
+        draw(ALL, Drawing("norms", Path("a.png")))
+    assert str(caught.value) == f"--draw: {reason}; accepted: .html anywhere, pictures where Chrome or Chromium runs; draw HTML"  # fmt: skip
+    assert not Path("a.png").exists()
+
+
+def test_one_figure_that_fails_keeps_no_other_from_being_drawn():
+    Path("a.html").mkdir()
+    with pytest.raises(UserError, match=r"^--draw: a\.html cannot be written"):
+        draw_all(ALL, [Drawing("norms", Path("a.html")), Drawing("summary", Path("b.html"))])
+    assert Path("b.html").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_a_picture_has_the_size_of_its_figure():
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.fail("no chromium here; install it with: apt-get install chromium")
+    draw(ALL, Drawing("summary", Path("a.PNG")))
+    picture = Path("a.PNG").read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert (width, height > 200) == (pictures.WIDTH, True)
+    assert len(set(picture)) > 100  # it is not blank
