@@ -123,6 +123,6 @@ def test_numbers_belong_to_seed_and_name():
 
 
 def test_a_long_correlated_sequence_is_drawn_within_two_seconds():
-    started = time.perf_counter()
+    started = time.process_time()
     gates.get("rnn_tanh").inputs(Shape(batch=4, seq_len=100_000, input_size=8, hidden_size=8), 0, kind="correlated=0.9")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
