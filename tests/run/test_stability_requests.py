@@ -81,6 +81,7 @@ def test_what_two_parts_ask_is_measured_once_with_the_metrics_of_both(expanded):
     first, second = expanded(PART + 'metrics = ["profile"]\nprobes = 2\n' + more)
     assert (first["seq_len"], first["metrics"], first["probes"]) == (8, ["profile", "spectrum", "theory"], 2)
     assert (second["seq_len"], second["metrics"], second["probes"]) == (16, ["spectrum", "theory"], 0)
+    assert [request["probes"] for request in expanded(PART + PART + "probes = 2\n")] == [2]
 
 
 def test_training_is_merged_where_it_is_the_same_and_stands_beside_what_is_not_trained(expanded):
