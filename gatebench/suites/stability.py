@@ -82,7 +82,7 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
                 what, accepted = f"{group[key]!r}, given without tasks", f"accepted: beside tasks ({', '.join(TASKS)})"
                 raise SuiteError(f"{where}.{key}", what, accepted, "add tasks and after_steps, or drop it")
         return [None]
-    names = axis(where, group, "tasks", None, tuple(TASKS))
+    tasks = axis(where, group, "tasks", None, tuple(TASKS))
     if "after_steps" not in group:
         accepted = f"accepted: beside after_steps, 1 to {MAX_STEPS:,} steps of training"
         raise SuiteError(f"{where}.tasks", "given without after_steps", accepted, "add after_steps")
@@ -90,7 +90,7 @@ def _tasks(where: str, group: Mapping[str, Any]) -> list[str | None]:
         if key in group:
             accepted = "accepted: one of them, a task has inputs of its own"
             raise SuiteError(f"{where}.{key}", "given together with tasks", accepted, "drop it")
-    return list(dict.fromkeys(names))
+    return [*tasks]
 
 
 def _asked(where: str, group: Mapping[str, Any]) -> Request:

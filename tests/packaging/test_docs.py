@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatebench import gates
-from gatebench.forms import INITS, INPUTS
+from gatebench.forms import DEFAULT_METRICS, INITS, INPUTS, METRICS, TASKS
 from gatebench.suites import read_suite
 from gatebench.suites.model import Measure
 from gatebench.suites.read import KEYS
@@ -50,16 +50,28 @@ def test_the_page_of_suites_names_every_key():
     assert named["`[stability]`"] == set(KEYS["stability"])
 
 
+def section_of_suites(title):
+    return (DOCS / "suites.md").read_text(encoding="utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_page_of_suites_lists_every_group_of_metrics_and_every_task():
+    metrics = dict(re.findall(r"^\| `(\w+)` \| .* \| (yes|no) \|$", section_of_suites("Metrics"), re.M))
+    assert metrics == {name: "yes" if name in DEFAULT_METRICS else "no" for name in METRICS}
+    tasks = re.findall(r"^\| `(\w+)` \| (\d+) ", section_of_suites("Training"), re.M)
+    assert {name: int(width) for name, width in tasks} == TASKS
+
+
 def test_the_page_of_suites_explains_every_initialisation_and_kind_of_inputs():
-    section = (
-        (DOCS / "suites.md").read_text(encoding="utf-8").split("## Initialisations and inputs\n")[1].split("\n## ")[0]
-    )
-    rows = re.findall(r"^\| (`.*?`) \|", section, re.M)
+    rows = re.findall(r"^\| (`.*?`) \|", section_of_suites("Initialisations and inputs"), re.M)
     assert set(re.findall(r"`(\w+)", "".join(rows))) == {form.name for form in (*INITS, *INPUTS)}
 
 
 def test_the_example_of_a_suite_is_one(tmp_path):
-    (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "suites.md").read_text(encoding="utf-8"), re.S)
+    example, trained = re.findall(r"```toml\n(.*?)```", (DOCS / "suites.md").read_text(encoding="utf-8"), re.S)
     (tmp_path / "fused.toml").write_text(example)
     suite = read_suite(tmp_path / "fused.toml")
     assert (suite.name, suite.measure.blocks, len(suite.cases), len(suite.stability)) == ("fused", 5, 2, 1)
+    (tmp_path / "trained.toml").write_text(trained)
+    (group,) = read_suite(tmp_path / "trained.toml").stability
+    assert set(group["tasks"]) <= set(TASKS)
+    assert set(group["metrics"]) <= set(METRICS)

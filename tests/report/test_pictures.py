@@ -142,12 +142,12 @@ def test_each_kind_is_drawn_of_what_was_measured_and_says_why_of_nothing(monkeyp
 
 def test_series_are_named_by_what_is_drawn_alone(monkeypatch):
     probe = [{**row, "probe": "gaussian:0"} for row in profile()]
-    rows = frame(profile(), probe, spectrum([-0.1]))
+    rows = frame(profile(), probe, spectrum([-0.1]), case(init="irnn", seq_len=16))
 
     def legend(kind):
         return [entry.name for entry in drawn(monkeypatch, rows, kind).data if entry.name]
 
-    assert legend("norms")[:2] == ["torch", "torch, probe gaussian:0"]
+    assert legend("norms")[:2] == ["torch, T=8", "torch, T=8, probe gaussian:0"]
     assert legend("spectrum")[0] == "torch"
     task = frame(trained(), [{**row, "task": "adding", "train_step": 0} for row in probe])
     assert [entry.name for entry in drawn(monkeypatch, task, "training").data if entry.name] == ["lstm, torch"]

@@ -117,11 +117,13 @@ def test_values_that_are_not_known_are_no_numbers():
 
 def test_training_shows_loss_and_half_life_before_and_after():
     losses = [4.0] + 18 * [3.0] + [2.0, 1.0]  # the last tenth of 21 steps are three: 3, 2 and 1
-    block = stability_blocks(frame(*(trained(losses, (2.0 + s, 8.0), rates=(1.0, 0.5), seed=s) for s in range(3))))[-1]
+    block = stability_blocks(
+        frame(*(trained(losses, (2.0 + s, 8.0), rates=(1.0, 1.0, 1.0, 0.2), seed=s) for s in range(3)))
+    )[-1]
     (row,) = cells(block)
     assert row["loss"] == "4.00 → 2.00"
     assert row["half-life"] == "3.00 → 8.00"
-    assert (row["clipped"], row["norm p50, p99"], row["not finite"]) == ("75%", "3.00, 9.00", "0")
+    assert (row["clipped"], row["norm p50, p99"], row["not finite"]) == ("80%", "3.00, 9.00", "0")
     assert "task adding, after 21 steps, float32, seeds 3" in block.title
     assert "inputs" not in block.title
 
@@ -134,10 +136,12 @@ def test_half_lives_of_both_tables_agree_whatever_other_probes_there_are():
 
 
 def test_steps_that_were_left_out_are_counted_over_all_seeds():
-    rows = frame(trained((2.0, math.inf), nonfinite=1.0), trained((2.0, 1.5), seed=1), trained((2.0, 1.0), seed=2))
+    rows = frame(
+        trained((2.0, math.inf), nonfinite=1.0), trained((2.0, 1.5), nonfinite=2.0, seed=1), trained((2.0, 1.0), seed=2)
+    )
     block = stability_blocks(rows)[-1]
     (row,) = cells(block)
-    assert (row["not finite"], row["loss"]) == ("1.00", "2.00 → 1.50")
+    assert (row["not finite"], row["loss"]) == ("3.00", "2.00 → 1.50")
     assert any(note.startswith("not finite: ") for note in block.notes)
 
 

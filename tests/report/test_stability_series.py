@@ -155,7 +155,7 @@ def test_training_is_told_by_step_window_and_snapshot():
 
 
 def test_half_lives_while_training_are_those_of_the_table_and_of_no_other_probe():
-    rows = frame(trained(half_life=(2.0, math.inf)), half_lives(99.0, train_step=0, task="adding", probe="gaussian:0"))
+    rows = frame(trained(half_life=(2.0, math.inf)), half_lives(0.5, train_step=0, task="adding", probe="gaussian:0"))
     table = training_table(rows)
     assert table[table["what"] == "half-life"].set_index("step")["value"].to_dict() == {0: 2.0, 2: math.inf}
 
