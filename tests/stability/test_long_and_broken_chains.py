@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from stability_models import LinearRNN, at_rest, drawn, linear, orthogonal
+from stability_models import LinearRNN, at_rest, chain, drawn, gaussian, linear, orthogonal
 
 from gatebench import stability
 from gatebench.stability.gradients import gradients, profile_of_gradients
@@ -97,6 +97,24 @@ def test_a_value_of_exactly_zero_is_minus_infinity_however_long_the_chain():
     assert dead.slope.isnan().tolist() == [True]
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "qrnn"])
+def test_chains_cut_into_chunks_give_the_same_numbers(name, monkeypatch):
+    """Long trajectories are worked off in chunks, so that memory does not grow with T."""
+    trajectory = stability.unroll(*drawn(name, seq_len=13))
+    metrics = (
+        stability.gradient_norms,
+        stability.norm_bound,
+        stability.log_abs_det,
+        lambda each: stability.singular_values(each).values,
+        lambda each: stability.lyapunov_spectrum(each).values,
+    )
+    whole = [metric(trajectory) for metric in metrics]
+    monkeypatch.setattr("gatebench.stability.trajectory.CHUNK_VALUES", 3 * 8 * trajectory.batch * trajectory.size)
+    assert [len(chunk) for chunk in trajectory.jacobians()][:1] != [13]
+    for metric, expected in zip(metrics, whole, strict=True):
+        torch.testing.assert_close(metric(trajectory), expected, rtol=1e-11, atol=1e-11)
+
+
 # --- infinity
 
 
@@ -128,6 +146,17 @@ def test_metrics_of_a_row_that_is_infinite_are_infinite_and_others_are_not_touch
     assert found.values[0].tolist() == [math.inf] * 2
     assert found.values[1].tolist() == pytest.approx([grown] * 2)
     assert found.resolved.tolist() == [[False, False], [True, True]]
+
+
+def test_singular_values_beside_a_row_that_is_infinite_are_what_they_are_alone():
+    J = gaussian(9, 2, 4, 4)
+    alone = stability.singular_values(chain(J[:, 1:]))
+    trajectory = chain(J)
+    trajectory.x[4, 0, 6] = math.inf  # an entry of row 0's J_5
+    found = stability.singular_values(trajectory)
+    assert found.values[0].tolist() == [math.inf] * 4
+    torch.testing.assert_close(found.values[1:], alone.values, rtol=0, atol=1e-10)
+    assert torch.equal(found.resolved[1:], alone.resolved)
 
 
 @pytest.mark.parametrize("k", [1, 2])

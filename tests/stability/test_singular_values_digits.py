@@ -2,11 +2,13 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from stability_models import TOLERANCE, chain, drawn, exact_log_singular_values, gaussian, orthogonal
 
 from gatebench import stability
+from gatebench.stability.graded import Graded
 
 SEEDS = pytest.mark.parametrize("seed", range(4))
 
@@ -108,6 +110,33 @@ def test_below_a_value_that_is_not_resolved_none_is():
         J = (4 * gaussian(59, 4, seed=seed)).exp().diag_embed()
         resolved = stability.singular_values(chain(J)).resolved[0].long()
         assert bool((resolved.diff() <= 0).all())
+
+
+# --- matrices whose rows differ in size
+
+
+@SEEDS
+@pytest.mark.parametrize("spread", [1.0, 100.0, 1000.0])
+def test_rows_of_any_size_have_exact_singular_values(spread, seed):
+    rows = gaussian(4, 4, seed=seed)
+    logs = spread * gaussian(4, seed=seed + 50)
+    found = Graded(logs[None], rows[None]).log_singular_values()[0]
+    with mpmath.workdps(4000):
+        matrix = mpmath.matrix(
+            [[mpmath.exp(log) * entry for entry in row] for log, row in zip(logs.tolist(), rows.tolist(), strict=True)]
+        )
+        exact = [float(mpmath.log(value)) for value in mpmath.svd_r(matrix, compute_uv=False)]
+    assert float(errors(found, exact).max()) < 1e-12
+
+
+@SEEDS
+def test_of_two_parallel_rows_one_value_is_zero(seed):
+    row = gaussian(2, seed=seed)
+    rows = torch.stack([row, -0.7 * row])  # but for rounding
+    for logs in ([0.0, 0.0], [0.0, -3.0], [-900.0, 900.0]):
+        found = Graded(torch.tensor([logs], dtype=torch.float64), rows[None]).log_singular_values()[0].tolist()
+        assert math.isfinite(found[0])
+        assert found[1] == -math.inf
 
 
 # --- the k largest of a wider state

@@ -1,10 +1,10 @@
-"""Lyapunov exponents against theory, and the classic ways to get them wrong."""
+"""Lyapunov exponents: one direction or all, standard errors, and directions that collapse."""
 
 import math
 
 import pytest
 import torch
-from stability_models import drawn
+from stability_models import drawn, orthogonal
 
 from gatebench import stability
 from gatebench.stability import lyapunov
@@ -33,3 +33,21 @@ def test_one_sample_has_no_standard_error_and_no_nan():
     spectrum = stability.lyapunov_of_products(torch.eye(2, dtype=torch.float64)[None])
     assert spectrum.values.tolist() == pytest.approx([0.0, 0.0], abs=1e-15)
     assert spectrum.standard_error.tolist() == [math.inf] * 2
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_direction_that_collapses_once_is_counted_once_and_goes_on(k):
+    J = torch.eye(2, dtype=torch.float64).repeat(10, 1, 1)
+    J[4] = 0
+    spectrum = stability.lyapunov_of_products(J, k)
+    assert spectrum.values.tolist() == [-math.inf] * k
+    assert spectrum.collapsed.tolist() == [1] * k
+    assert spectrum.nonfinite.tolist() == [0] * k
+    assert spectrum.standard_error.tolist() == [0.0] * k
+
+
+def test_a_direction_that_shrinks_by_less_than_the_round_off_has_not_collapsed():
+    narrow = torch.diag(torch.tensor([1.0, 1e-12], dtype=torch.float64))
+    spectrum = stability.lyapunov_of_products(orthogonal(20, 2, 2) @ narrow @ orthogonal(20, 2, 2, seed=1))
+    assert float(spectrum.values.sum()) == pytest.approx(math.log(1e-12), abs=1e-3)  # eps / 1e-12 is left of it
+    assert spectrum.collapsed.tolist() == [0, 0]
