@@ -1,8 +1,11 @@
 """Names that people read, from the columns of a store: competitors, devices, runs, fixed sizes."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gatebench.report.quantities import is_missing
@@ -70,3 +73,18 @@ def date_label(created_utc: str | None) -> str:
         return f"{datetime.fromisoformat(str(created_utc)):%Y-%m-%d %H:%M}"
     except ValueError:
         return str(created_utc)
+
+
+def natural(value: str) -> tuple[str, float, str]:
+    """Sort key: numbers by value, before words by letter; words that end in =<number> by that number."""
+    name, _, number = value.rpartition("=")
+    try:
+        return (name, float(number), value)
+    except ValueError:
+        return (value, 0.0, value)
+
+
+def by_value(column: pd.Series, name: Callable[[Any], str]) -> pd.Series:
+    """Return the names of a column's values; each value is named once, for stability has a million rows and ten values."""
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    return pd.Series(np.array([name(value) for value in values], dtype=object)[codes], index=column.index, dtype=object)

@@ -15,9 +15,11 @@ def is_missing(value: object) -> bool:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with this many significant digits and no exponent, e.g. 1.84, 12.3, 456."""
+    """Return a number with this many significant digits, e.g. 1.84, 12.3, 456; an exponent below 1e-6 and from 1e9."""
     if not math.isfinite(value) or value == 0:
         return {math.inf: "∞", -math.inf: "-∞"}.get(value, "0" if value == 0 else "nan")
+    if not 1e-6 <= abs(value) < 1e9:
+        return f"{value:.{digits - 1}e}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{decimals}f}"
 
@@ -81,6 +83,22 @@ def time_ticks(low_ns: float, high_ns: float) -> tuple[list[float], list[str]]:
     steps = (1, 2, 5) if math.log10(high_ns / low_ns) < 2.2 else (1,)
     values = [step * 10.0**exponent for exponent in range(first, last + 1) for step in steps]
     return values, [_round_time(value) for value in values]
+
+
+def log_ticks(low: float, high: float, most: int = 8) -> tuple[list[float], list[str]]:
+    """Return (values, labels) from low to high, both above 0, for a logarithmic axis.
+
+    1, 2, 5 of each decade over short ranges and more over very short ones; else decades, at most about `most`.
+    """
+    decades = math.log10(high / low)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1,) if decades > 2.5 else (1, 2, 5) if decades > 0.6 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+    every = max(1, math.ceil((last - first) / most)) if len(steps) == 1 else 1
+    exponents = [exponent for exponent in range(first, last + 1) if exponent % every == 0]
+    pairs = [(step * 10.0**exponent, exponent) for exponent in exponents for step in steps]
+    pairs = [(value, exponent) for value, exponent in pairs if low <= value <= high]
+    labels = [f"{value:g}" if -4 < exponent < 5 else power_of_ten(exponent) for value, exponent in pairs]
+    return [value for value, _ in pairs], labels
 
 
 def size_ticks(values: list[int], most: int = 12) -> list[int]:

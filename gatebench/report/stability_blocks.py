@@ -16,6 +16,12 @@ _TOLD = {  # columns that stand in the title where all rows share them, and how
 }  # fmt: skip
 _PLAIN = {"probe": "ones", "task": "", "after": ""}  # shared by nearly all runs, and not worth a word
 
+SPECTRUM_NOTES = (
+    "λ: first and last Lyapunov exponent, nats/step; D_KY: Kaplan-Yorke dimension",
+    "ln σ: first and last singular value of ds_T/ds_0, nats; all medians over seeds",
+)
+TRAINING_NOTES = ("loss: the first step's, and the mean of the last tenth; norms before clipping; medians over seeds",)
+
 
 def stability_records(stability: pd.DataFrame) -> list[dict]:
     """Return a record per case, for JSON."""
@@ -58,18 +64,18 @@ def _gradients(stability: pd.DataFrame) -> Block:
 
 
 def _spectra(ok: pd.DataFrame) -> Block:
-    """Return a row per case: ends of the spectra, what is not resolved, dimension, determinant; medians over seeds."""
+    return _block("Spectra", [], *spectrum_cells(ok), SPECTRUM_NOTES)
+
+
+def spectrum_cells(ok: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a row per case, and the same rows as text: ends of the spectra, what is not resolved, dimension, determinant."""
     cases, cells = [], []
     for key, case in ok[ok["probe"] == "ones"].groupby(CASE, dropna=False, sort=False):
         found = _spectrum_cells(dict(list(case.groupby("metric"))))
         if any(text != "–" for text in found.values()):
             cases.append({**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique()})
             cells.append(found)
-    notes = (
-        "λ: first and last Lyapunov exponent, nats/step; D_KY: Kaplan-Yorke dimension",
-        "ln σ: first and last singular value of ds_T/ds_0, nats; all medians over seeds",
-    )
-    return _block("Spectra", [], pd.DataFrame(cases), pd.DataFrame(cells), notes)
+    return pd.DataFrame(cases), pd.DataFrame(cells)
 
 
 def _spectrum_cells(metrics: dict[str, pd.DataFrame]) -> dict[str, str]:
@@ -105,8 +111,12 @@ def _by_index(rows: pd.DataFrame | None) -> np.ndarray:
 
 
 def _training(ok: pd.DataFrame) -> Block:
-    """Return a row per trained case: loss and half-life before and after, clipping, steps that were not finite."""
-    rows = ok[ok["task"].notna()]
+    return _block("What training does", ["half-life in steps"], *training_cells(ok), TRAINING_NOTES)
+
+
+def training_cells(ok: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a row per trained case, and the same rows as text: loss and half-life before and after, clipping, norms."""
+    rows = ok[ok["task"].notna() & (ok["probe"] == "ones")]
     keys = [name for name in CASE if name not in ("train_step", "probe")]
     cases, cells = [], []
     for key, case in rows.groupby(keys, dropna=False, sort=False):
@@ -119,10 +129,9 @@ def _training(ok: pd.DataFrame) -> Block:
             "half-life": "–" if half_life is None else f"{_median(half_life, 0)} → {_median(half_life, after)}",
             "clipped": "–" if "clip_rate" not in metrics else f"{metrics['clip_rate']['value'].median():.0%}",
             "norm p50, p99": ", ".join(_median(metrics[f"train_gradient_norm_{name}"], after) for name in ("p50", "p99")),
-            "not finite": _median(metrics["nonfinite_steps"], after),
+            "not finite": f"{metrics['nonfinite_steps']['value'].median():.0f}",
         })  # fmt: skip
-    notes = ("loss: the first step's, and the mean of the last tenth; norms before clipping; medians over seeds",)
-    return _block("What training does", ["half-life in steps"], pd.DataFrame(cases), pd.DataFrame(cells), notes)
+    return pd.DataFrame(cases), pd.DataFrame(cells)
 
 
 def _median(rows: pd.DataFrame, step: int) -> str:
@@ -147,7 +156,7 @@ def _block(
             "init": cases["init"].map(short_name),
             "inputs": cases["inputs"].map(short_name),
             "probe": cases.get("probe", "ones"),
-            "task": cases["task"].fillna(""),
+            "task": ["" if is_missing(task) else task for task in cases["task"]],
             "after": ["" if is_missing(step) else str(int(step)) for step in steps],
             "dtype": cases["dtype"],
             "seeds": cases["seeds"].astype(str),

@@ -4,12 +4,15 @@ Columns needed: those of stability.parquet. All take the values over seeds toget
 values, so that inf never becomes NaN), exponents as mean with a 95 % interval.
 """
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 
 from gatebench.report.stability import CASE, case_summary, gate_names, measured, quantiles
 
 SPECTRA = {"lyapunov_exponent": "Lyapunov exponent", "log_singular_value": "ln σ / T"}
+SIZES = ("train_step", "seq_len", "hidden_size")  # columns that a sweep goes along, where it is no number of an init
 # What cases may differ in beside gate, init and dtype, and how a series that differs says so.
 _TOLD = {
     "inputs": "inputs {}", "seq_len": "T={}", "hidden_size": "H={}", "input_size": "I={}", "batch": "B={}",
@@ -45,20 +48,38 @@ def _plain(value: object) -> str:
 def sweep_axis(stability: pd.DataFrame) -> str | None:
     """Return what a sweep is drawn against: `init` where all share a form with a number, else a size or the training step."""
     cases = measured(stability)[CASE].drop_duplicates()
+    if cases.empty:
+        return None
     parts = cases["init"].astype(str).str.partition("=")
     if parts[0].nunique() == 1 and parts[2].nunique() > 1 and (parts[1] == "=").all():
         return "init"
-    return next((name for name in ("train_step", "seq_len", "hidden_size") if cases[name].dropna().nunique() > 1), None)
+    return next((name for name in SIZES if cases[name].dropna().nunique() > 1), None)
 
 
-def sweep_table(stability: pd.DataFrame) -> pd.DataFrame:
+def sweep_axes(stability: pd.DataFrame) -> list[str]:
+    """Return all that a sweep can be drawn against: forms of inits that come with several numbers, then SIZES."""
+    cases = measured(stability)[CASE].drop_duplicates()
+    parts = [str(init).partition("=") for init in cases["init"].unique()]
+    numbers = pd.to_numeric(pd.Series([number for *_, number in parts], dtype=object), errors="coerce")
+    counts = Counter(form for (form, *_), number in zip(parts, numbers, strict=True) if number == number)
+    return [
+        *(form for form, count in counts.items() if count > 1),
+        *(name for name in SIZES if cases[name].dropna().nunique() > 1),
+    ]
+
+
+def sweep_table(stability: pd.DataFrame, along: str | None = None) -> pd.DataFrame:
     """Return one row per case of a sweep: the columns of case_summary, axis (its name), x, and what theory predicts.
 
     gate says the options and, where cases differ in more than gate, dtype and the axis, that too. Empty without an axis.
+    along: one of sweep_axes, whose form of init leaves other inits out; without it, sweep_axis says.
     """
-    axis = sweep_axis(stability)
+    axis = along or sweep_axis(stability)
     if axis is None:
         return pd.DataFrame()
+    if axis not in ("init", *SIZES):
+        stability = stability[stability["init"].str.startswith(f"{axis}=")]
+        axis = "init"
     summary = case_summary(stability)
     form, _, number = (summary["init"].astype(str).str.partition("=")[part] for part in range(3))
     summary["axis"] = form.iloc[0] if axis == "init" else axis
@@ -71,7 +92,12 @@ def sweep_table(stability: pd.DataFrame) -> pd.DataFrame:
             summary["gate"] += ", " + summary[column].map(_plain).map(words.format)
     if axis != "init" and summary["init"].nunique() > 1:
         summary["gate"] += ", " + summary["init"]
-    return summary[summary["x"].notna()].sort_values(["gate", "dtype", "x"], kind="stable", ignore_index=True)
+    summary = summary[summary["x"].notna()]
+    place = {gate: number for number, gate in enumerate(dict.fromkeys(summary["gate"]))}
+    order = {"gate": place.get, "dtype": str, "x": float}
+    return summary.sort_values(
+        list(order), key=lambda column: column.map(order[column.name]), kind="stable", ignore_index=True
+    )
 
 
 def spectrum_table(stability: pd.DataFrame) -> pd.DataFrame:

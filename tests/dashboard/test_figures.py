@@ -14,6 +14,7 @@ from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.scaling import scaling_figure, scaling_points
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
+from gatebench.report.names import by_value, natural
 from gatebench.report.runs import failures, news
 
 
@@ -182,6 +183,52 @@ def test_time_ticks_are_round_and_named():
     assert "1 ms" in labels
     assert values == sorted(values)
     assert quantities.time_ticks(1e3, 1e9)[1] == ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.9, 60, ["1", "2", "5", "10", "20", "50"]),
+        (1.9, 4.5, ["2", "2.5", "3", "4"]),
+        (0.002, 3e6, ["0.01", "1", "100", "10000", "10⁶"]),
+        (1e-30, 1e30, ["10⁻²⁴", "10⁻¹⁶", "10⁻⁸", "1", "10⁸", "10¹⁶", "10²⁴"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis_are_few_round_and_named(low, high, labels):
+    values, found = quantities.log_ticks(low, high)
+    assert found == labels
+    assert all(low <= value <= high for value in values)
+
+
+def test_numbers_that_no_one_can_read_have_an_exponent():
+    values = (1.84, 0.0000123, 123456789.0, -9.3e-19, 2.42e10)
+    assert [quantities.significant(value) for value in values] == [
+        "1.84",
+        "0.0000123",
+        "123456789",
+        "-9.30e-19",
+        "2.42e+10",
+    ]
+
+
+def test_names_with_numbers_stand_in_the_order_of_the_numbers():
+    names = ["forget_bias=10", "torch", "forget_bias=2", "16", "chrono", "forget_bias=-1", "8"]
+    assert sorted(names, key=natural) == [
+        "8",
+        "16",
+        "chrono",
+        "forget_bias=-1",
+        "forget_bias=2",
+        "forget_bias=10",
+        "torch",
+    ]
+
+
+def test_a_column_is_named_value_by_value_nothing_too():
+    column = pd.Series([1.0, None, 1.0], index=[5, 6, 9])
+    named = by_value(column, lambda value: "none" if value != value else f"{value:g}")
+    assert named.to_dict() == {5: "1", 6: "none", 9: "1"}
+    assert by_value(column[:0], str).empty
 
 
 def test_failures_are_gathered_by_reason():

@@ -5,9 +5,11 @@ import math
 import pandas as pd
 import pytest
 from figure_helpers import long_rows, profile
+from plotly.subplots import make_subplots
 
 from gatebench.report import stability as stability_tables
-from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
+from gatebench.report.figures import lines
+from gatebench.report.figures.stability import PATTERNS, norm_figure, saturation_figure, summary_figure
 from gatebench.stability.metrics import CLASSES, METRICS
 
 
@@ -107,9 +109,59 @@ def test_saturation_is_shown_by_letter_and_side():
     assert sorted((bar.x[0], bar.y[0]) for bar in bars) == [("f", 0.1), ("f", 0.3), ("g", 0.2)]
 
 
+def test_flat_slopes_are_told_where_no_end_of_the_range_says_it():
+    shares = [
+        ("gate", "negative_lobe", 0.5),
+        ("gate", "flat_share", 0.4),
+        ("h", "dead_share", 0.6),
+        ("h", "flat_share", 0.6),
+    ]
+    rows = [
+        long_rows(metric=metric, part=letter, value=value) for letter, metric, value in [*shares, ("d", "density", 0.7)]
+    ]
+    table = stability_tables.saturation_table(pd.DataFrame(rows))
+    assert sorted(zip(table["letter"], table["side"], strict=True)) == [
+        ("d", "1 (of 0 or 1)"), ("gate", "below 0 (swish, gelu)"), ("gate", "slope below 0.01"), ("h", "0 (relu)"),
+    ]  # fmt: skip
+    bars = {bar.y[0]: bar for bar in saturation_figure(table).data if bar.x[0] == "gate"}
+    assert bars[0.5].offsetgroup != bars[0.4].offsetgroup, "overlapping shares must not be stacked"
+
+
+def test_half_lives_that_never_end_lie_on_a_named_line_above_all_others():
+    values = pd.DataFrame({"value": [2.0, 40.0, math.inf], "low": [1.0, math.nan, 30.0]})
+    never = lines.never_at(values)
+    assert never == 120
+    assert list(lines.drawable(values["value"], never)) == [2, 40, never]
+    assert math.isnan(lines.drawable(values["value"])[2])
+    figure = make_subplots(rows=1, cols=1).add_scatter(x=[0], y=[2], row=1, col=1)
+    lines.set_decades(figure, values, {"row": 1, "col": 1}, never)
+    axis, (words,), (line,) = figure.layout.yaxis, figure.layout.annotations, figure.layout.shapes
+    assert line.y0 == never
+    assert axis.range[0] < words.y == math.log10(never) < axis.range[1] < math.log10(1000)
+    assert list(axis.ticktext) == ["1", "2", "5", "10", "20", "50", "100"]
+    assert lines.never_at(values.iloc[:2]) is None
+
+
+def test_every_share_has_a_pattern():
+    assert set(PATTERNS) == set(stability_tables.SATURATION.values())
+
+
+def test_a_legend_of_many_inits_has_room_above_the_panels_and_a_colour_each():
+    def figure(count):
+        rows = [row for bias in range(count) for row in profile(seeds=1, init=f"forget_bias={bias}")]
+        return norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+
+    few, many = figure(2), figure(12)
+    assert many.layout.margin.t > few.layout.margin.t
+    assert many.layout.height - many.layout.margin.t == few.layout.height - few.layout.margin.t
+    named = [(trace.name, trace.line.color) for trace in many.data if trace.name and trace.name.startswith("forget")]
+    assert [name for name, _ in named] == [f"forget_bias={bias}" for bias in range(12)]
+    assert len({colour for _, colour in named}) == 12
+
+
 def test_the_stability_names_used_here_are_those_of_the_metrics_table():
     used = {"half_life", "reach", "largest_lyapunov", "class", *stability_tables.SATURATION}
-    for norm, bound in stability_tables.CURVES.values():
-        used |= {norm, f"{norm}_p10", f"{norm}_p90"} | ({bound} if bound else set())
+    for norm, *bounds in stability_tables.CURVES.values():
+        used |= {norm, f"{norm}_p10", f"{norm}_p90", *filter(None, bounds)}
     assert used <= set(METRICS)
     assert stability_tables.CLASSES == CLASSES

@@ -8,12 +8,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gatebench.report.colours import series_colours, translucent
-from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, thin
-from gatebench.report.quantities import is_missing, power_of_ten, significant
+from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, panel_gap, seat_legend, thin
+from gatebench.report.figures.lines import add_band, add_entries, dtype_dashes
+from gatebench.report.names import natural
+from gatebench.report.quantities import is_missing, log_ticks, power_of_ten, significant
+from gatebench.report.stability import FLAT
 
-DASHES = ("solid", "dash", "dashdot", "longdash")
 SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
-PATTERNS = {"below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x"}
+PATTERNS = {
+    "below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x", "0 (relu)": "-", "1 (of 0 or 1)": "+",
+    "below 0 (swish, gelu)": "\\", FLAT: ".",
+}  # fmt: skip
 BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
 MOST_GATES = 8
@@ -40,7 +45,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     specs = [[{} if (row, col) in taken else None for col in range(1, columns + 1)] for row in range(1, rows + 1)]
     figure = make_subplots(
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=list(cells), horizontal_spacing=0.04,
-        vertical_spacing=_gap(rows), specs=specs,
+        vertical_spacing=panel_gap(rows), specs=specs,
     )  # fmt: skip
     keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
     most = max(20, MOST_MARKS // (4 * max(1, drawn.groupby(keys).ngroups)))
@@ -53,8 +58,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     dress(figure, 60 + 340 * rows)
     for _, group in drawn.groupby("kind"):
         _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
-    figure.update_layout(margin_t=92)
-    return figure
+    return seat_legend(figure)
 
 
 def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
@@ -70,32 +74,17 @@ def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
     return cells
 
 
-def _gap(rows: int) -> float:
-    """Return the space between rows of panels, as a share of the height: room for an axis title and a panel title."""
-    return 0.0 if rows == 1 else 0.3 / rows
-
-
 def _styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
-    """Return a colour per init and a dash per dtype, both in alphabetical order (float32 before bfloat16)."""
-    inits, dtypes = sorted(set(rows["init"]), key=lambda name: (name != "torch", name)), _by_width(rows["dtype"])
-    return series_colours(inits), {name: DASHES[number % len(DASHES)] for number, name in enumerate(dtypes)}
-
-
-def _by_width(dtypes: pd.Series) -> list[str]:
-    order = ("float64", "float32", "bfloat16", "float16")
-    return sorted(set(dtypes), key=lambda name: (order.index(name) if name in order else len(order), name))
+    """Return a colour per init, by name and number, torch first, and a dash per dtype, the widest first."""
+    inits = sorted(set(rows["init"]), key=lambda name: (name != "torch", natural(name)))
+    return series_colours(inits), dtype_dashes(rows["dtype"])
 
 
 def _add_curve(figure: go.Figure, line: pd.DataFrame, colour: str, dash: str, cell: dict) -> None:
     # Decades, not norms: e^-1000 is no float, but its logarithm is.
     norm, low, high = (line[name].to_numpy(dtype=float) / LN10 for name in ("norm", "low", "high"))
     back = line["back"].to_numpy(dtype=float)
-    inside = np.isfinite(low) & np.isfinite(high)
-    if inside.any():
-        figure.add_scatter(
-            x=[*back[inside], *back[inside][::-1]], y=[*high[inside], *low[inside][::-1]], fill="toself", mode="lines",
-            line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
-        )  # fmt: skip
+    add_band(figure, back, low, high, colour, cell)
     text = [_curve_hover(row) for row in line.itertuples()]
     figure.add_scatter(
         x=back, y=np.where(np.isfinite(norm), norm, np.nan), mode="lines", line={"color": colour, "width": 2, "dash": dash},
@@ -145,8 +134,7 @@ def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str]
     entries += [(dtype, {"color": MUTED, "dash": dash, "width": 2}) for dtype, dash in dashes.items()]
     words = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
     entries += [(words[name], {"color": MUTED, **BOUNDS[name]}) for name in bounds]
-    for name, line in entries:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
+    add_entries(figure, entries)
 
 
 def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
@@ -178,12 +166,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
     edge = _edge(gated["half_life"])
     for number, row in enumerate(gated.itertuples()):
         y = gates.index(row.gate) + offsets[number]
-        marker = {
-            "color": colours[row.init],
-            "symbol": symbols[row.dtype],
-            "size": 9,
-            "line": {"width": 2, "color": colours[row.init]},
-        }
+        colour = colours[row.init]
+        marker = {"color": colour, "symbol": symbols[row.dtype], "size": 9, "line": {"width": 2, "color": colour}}
         _add_dot(figure, 1, row, y, marker, ("half_life", "half_life_low", "half_life_high"), edge)
         _add_dot(figure, 2, row, y, marker, ("lyapunov", "lyapunov_low", "lyapunov_high"), None)
     for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
@@ -191,7 +175,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
     ]:
         figure.add_scatter(x=[None], y=[None], mode="markers", marker={**marker, "size": 10}, name=name, row=1, col=1)
     figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=2)
-    dress(figure, 170 + max(70, 22 * len(colours) * len(dashes)) * len(gates))
+    dress(figure, 170 + max(70, 20 * len(colours) * len(dashes)) * len(gates))
+    seat_legend(figure, titled=False)
     figure.update_yaxes(
         tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
     )
@@ -203,8 +188,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
 
 def _offsets(rows: pd.DataFrame, inits: list[str], dtypes: list[str]) -> list[float]:
     """Spread the cases of one gate over its lane, in the order of the legend, top down."""
-    lane = 0.7
     slots = len(inits) * len(dtypes)
+    lane = max(0.7, 1 - 2 / slots)
     numbers = [inits.index(row.init) * len(dtypes) + dtypes.index(row.dtype) for row in rows.itertuples()]
     return [lane / 2 - lane * (number + 0.5) / slots for number in numbers]
 
@@ -244,8 +229,7 @@ def _set_half_life_axis(figure: go.Figure, rows: pd.DataFrame, edge: float) -> N
     values = rows[["half_life", "half_life_low", "half_life_high"]].to_numpy(dtype=float)
     finite = values[np.isfinite(values) & (values > 0)]
     low, high = (finite.min() / 1.5, finite.max() * 1.5) if len(finite) else (1.0, 1e3)
-    ticks = [step * 10.0**power for power in range(-1, 7) for step in (1, 2, 5) if low <= step * 10.0**power <= high]
-    labels = [f"{tick:g}" for tick in ticks]
+    ticks, labels = log_ticks(low, high, most=6)
     if np.isinf(values[:, [0, 2]]).any():
         ticks, labels, high = [*ticks, edge], [*labels, "never"], edge * 1.3
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=labels, range=list(np.log10([low, high])), row=1, col=1)
@@ -254,8 +238,8 @@ def _set_half_life_axis(figure: go.Figure, rows: pd.DataFrame, edge: float) -> N
 def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     """Draw the saturated share of each gate letter, a panel per gate; needs the columns of `saturation_table`.
 
-    Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters, beyond ±0.99 (crossed) of tanh
-    letters; one bar per init and dtype. At most eight gates.
+    Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters; other letters have one share, and those
+    whose slope says more than their values a second bar. One bar per init and dtype. At most eight gates.
     """
     if saturation.empty:
         return empty("No saturation here.")
@@ -264,19 +248,22 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     rows = -(-len(gates) // columns)
     figure = make_subplots(
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
-        vertical_spacing=_gap(rows),
+        vertical_spacing=panel_gap(rows),
     )  # fmt: skip
     colours, dashes = _styles(saturation)
-    for (gate, init, dtype, side), bars in saturation.groupby(["gate", "init", "dtype", "side"], sort=False):
-        if gate not in gates:
-            continue
+    drawn = saturation[saturation["gate"].isin(gates)]
+    groups = list(drawn.groupby(["gate", "init", "dtype", "side"], sort=False))
+    # Beside each other as the legend lists them; sides of one bar stay as they are.
+    groups.sort(key=lambda group: (list(colours).index(group[0][1]), list(dashes).index(group[0][2])))
+    for (gate, init, dtype, side), bars in groups:
         position = gates.index(gate)
         faint = 1.0 if list(dashes).index(dtype) == 0 else 0.55
         figure.add_bar(
-            x=bars["letter"], y=bars["share"], offsetgroup=f"{init} {dtype}", showlegend=False,
+            x=bars["letter"], y=bars["share"], offsetgroup=f"{init} {dtype}{side if side == FLAT else ''}",
+            showlegend=False,
             marker={
                 "color": translucent(colours[init], faint), "line": {"width": 1, "color": colours[init]},
-                "pattern": {"shape": PATTERNS[side], "fillmode": "overlay", "fgcolor": HATCH, "size": 6, "solidity": 0.3},
+                "pattern": _pattern(side),
             },
             customdata=[f"<b>{gate}</b>, letter {row.letter}, {init}, {dtype}<br>{side}: {row.share:.1%}"
                         f"<br>n = {row.seeds} seeds" for row in bars.itertuples()],
@@ -284,11 +271,12 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     _add_saturation_keys(figure, colours, list(dashes), list(dict.fromkeys(saturation["side"])))
     dress(figure, 60 + 280 * rows)
-    figure.update_layout(barmode="stack", legend_traceorder="normal", margin_t=92)
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
+    seat_legend(figure)
     highest = saturation.groupby(["gate", "init", "dtype", "letter"])["share"].sum().max()
     top = min(1.0, max(0.02, float(highest)) * 1.1)
     figure.update_yaxes(tickformat=".0%" if top > 0.1 else ".1%", range=[0, top])
-    figure.update_yaxes(title_text="saturated share", col=1)
+    figure.update_yaxes(title_text="share of values", col=1)
     figure.update_xaxes(type="category")
     return figure
 
@@ -297,21 +285,11 @@ def _add_saturation_keys(figure: go.Figure, colours: dict[str, str], dtypes: lis
     entries = [(init, {"color": colour}) for init, colour in colours.items()]
     entries += [(f"{dtype}{' (paler)' if number else ''}", {"color": translucent(MUTED, 0.55 if number else 1.0)})
                 for number, dtype in enumerate(dtypes)] if len(dtypes) > 1 else []  # fmt: skip
-    entries += [
-        (
-            side,
-            {
-                "color": MUTED,
-                "pattern": {
-                    "shape": PATTERNS[side],
-                    "fillmode": "overlay",
-                    "fgcolor": HATCH,
-                    "size": 6,
-                    "solidity": 0.3,
-                },
-            },
-        )
-        for side in sides
-    ]
+    entries += [(side, {"color": MUTED, "pattern": _pattern(side)}) for side in sides]
+    taken = figure.data[0].offsetgroup  # one of their own would leave a gap beside the first panel's bars
     for name, marker in entries:
-        figure.add_bar(x=[None], y=[None], name=name, marker=marker, row=1, col=1)
+        figure.add_bar(x=[None], y=[None], name=name, marker=marker, offsetgroup=taken, row=1, col=1)
+
+
+def _pattern(side: str) -> dict:
+    return {"shape": PATTERNS[side], "fillmode": "overlay", "fgcolor": HATCH, "size": 6, "solidity": 0.3}

@@ -1,17 +1,22 @@
 """Figures of stability along an axis: a sweep beside theory, spectra by index, what training does."""
 
-import math
-
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gatebench.report.colours import series_colours, translucent
-from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, thin
-from gatebench.report.quantities import is_missing, significant
+from gatebench.report.colours import series_colours
+from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, panel_gap, seat_legend, thin
+from gatebench.report.figures.lines import (
+    add_band,
+    add_entries,
+    drawable,
+    dtype_dashes,
+    dtype_entries,
+    never_at,
+    number_text,
+    set_decades,
+)
 
-DASHES = ("solid", "dash", "dashdot", "longdash")
 AXES = {
     "forget_bias": "forget bias b",
     "gaussian": "gain g of Gaussian recurrent weights",
@@ -22,8 +27,11 @@ AXES = {
     "train_step": "steps of training",
 }
 SWEPT = {"half_life": "half-life (steps)", "lyapunov": "largest Lyapunov exponent (nats/step)"}
+HALF_LIVES = ["half_life", "half_life_low", "half_life_high"]
 LOGARITHMIC = ("chrono", "seq_len", "hidden_size")
 PANELS = {"loss": "loss", "gradient norm": "gradient norm (before clipping)", "clip rate": "clip rate (per window)", "half-life": "half-life (steps)"}  # fmt: skip
+EVERY_STEP = ("loss", "gradient norm")  # too many for marks
+MOST_GATES = 8
 
 
 def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
@@ -35,43 +43,80 @@ def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
     if sweep.empty:
         return empty("Nothing here differs in a number: give inits such as forget_bias=0,forget_bias=1, or several T.")
     axis = str(sweep["axis"].iloc[0])
+    sweep = sweep.dropna(subset=list(SWEPT), how="all")
     panels = [name for name in SWEPT if sweep[name].notna().any()]
-    figure = make_subplots(rows=1, cols=max(1, len(panels)), horizontal_spacing=0.1)
-    colours, dashes = _styles(sweep, "gate")
-    drawn, never = _capped(sweep)
+    if not panels:
+        return empty("No half-life and no Lyapunov exponent here.")
+    figure = make_subplots(rows=1, cols=len(panels), horizontal_spacing=0.16)
+    colours, dashes = _colours(sweep["gate"]), dtype_dashes(sweep["dtype"])
+    never = never_at(sweep[HALF_LIVES])
     for col, name in enumerate(panels, start=1):
-        for (gate, dtype), line in drawn.groupby(["gate", "dtype"], sort=False):
-            _add_band(figure, line, name, {"color": colours[gate], "width": 2, "dash": dashes[dtype]}, col)
-            _add_prediction(figure, line, f"predicted_{name}", colours[gate], col)
+        for (gate, dtype), line in sweep.groupby(["gate", "dtype"], sort=False):
+            _add_swept(figure, line, name, {"color": colours[gate], "width": 2, "dash": dashes[dtype]}, never, col)
+        _add_predictions(figure, sweep, f"predicted_{name}", colours, col)
         figure.update_yaxes(title_text=SWEPT[name], row=1, col=col)
-    _add_keys(
-        figure, colours, dashes, [f"predicted_{name}" for name in panels if sweep[f"predicted_{name}"].notna().any()]
-    )
-    dress(figure, 460)
-    figure.update_layout(margin_t=92)
-    figure.update_xaxes(title_text=AXES.get(axis, axis), type="log" if axis in LOGARITHMIC else "linear")
+    entries = [(name, {"color": colour, "width": 3}) for name, colour in colours.items()] + dtype_entries(dashes)
+    if any(sweep[f"predicted_{name}"].notna().any() for name in panels):
+        entries.append(("theory", {"color": MUTED, "dash": "dot", "width": 2}))
+    add_entries(figure, entries)
+    dress(figure, 480)
+    seat_legend(figure, titled=False)
+    figure.update_xaxes(title_text=AXES.get(axis, axis), **_across(axis, sweep["x"]))
     if "half_life" in panels:
-        _set_half_lives(figure, drawn, never)
+        set_decades(figure, sweep[[*HALF_LIVES, "predicted_half_life"]], {"row": 1, "col": 1}, never)
     if "lyapunov" in panels:
-        _add_edges(figure, sweep, len(panels))
+        _add_edges(figure, sweep, colours, len(panels))
     return figure
 
 
-def _set_half_lives(figure: go.Figure, drawn: pd.DataFrame, never: float | None) -> None:
-    figure.update_yaxes(**_decades(drawn[["half_life", "half_life_low", "half_life_high"]]), row=1, col=1)
-    if never is not None:
-        figure.add_hline(
-            y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1, annotation_text="does not shrink",
-            annotation_position="top left",
+def _across(axis: str, numbers: pd.Series) -> dict:
+    """Return the axis below a sweep; sizes are few, and named where they are."""
+    if axis not in LOGARITHMIC:
+        return {}
+    ticks = sorted(set(numbers.astype(float)))
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _add_swept(figure: go.Figure, line: pd.DataFrame, name: str, style: dict, never: float | None, col: int) -> None:
+    unit = "steps" if name == "half_life" else "nats/step"
+    cell = {"row": 1, "col": col}
+    x = line["x"].tolist()
+    value, low, high = (drawable(line[column], never) for column in (name, f"{name}_low", f"{name}_high"))
+    add_band(figure, x, low, high, style["color"], cell)
+    text = [
+        f"<b>{row.gate}</b>, {row.dtype}, {row.axis} = {row.x:g}<br>{number_text(getattr(row, name))} {unit}<br>"
+        f"{number_text(getattr(row, f'{name}_low'))} to {number_text(getattr(row, f'{name}_high'))}<br>{row.label}, n = {row.seeds} seeds"
+        for row in line.itertuples()
+    ]
+    figure.add_scatter(
+        x=x, y=value, mode="lines+markers", line=style, marker={"size": 6}, showlegend=False,
+        customdata=text, hovertemplate="%{customdata}<extra></extra>", **cell,
+    )  # fmt: skip
+
+
+def _add_predictions(figure: go.Figure, sweep: pd.DataFrame, name: str, colours: dict[str, str], col: int) -> None:
+    """Draw each prediction once: in its gate's colour, in grey where theory says the same of several gates."""
+    known = sweep[sweep[name].notna()].drop_duplicates(["gate", "x", name])
+    lines: dict[tuple, list[str]] = {}
+    for gate, line in known.groupby("gate", sort=False):
+        points = line.sort_values("x")
+        lines.setdefault((tuple(points["x"]), tuple(points[name])), []).append(str(gate))
+    for (x, y), gates in lines.items():
+        colour = colours[gates[0]] if len(gates) == 1 else MUTED
+        figure.add_scatter(
+            x=x, y=drawable(pd.Series(y)), mode="lines", line={"color": colour, "width": 2, "dash": "dot"},
+            showlegend=False, hoverinfo="skip", row=1, col=col,
         )  # fmt: skip
 
 
-def _add_edges(figure: go.Figure, sweep: pd.DataFrame, col: int) -> None:
+def _add_edges(figure: go.Figure, sweep: pd.DataFrame, colours: dict[str, str], col: int) -> None:
     """Mark where the exponent is 0, and where theory has it change its sign."""
     figure.add_hline(y=0, line={"color": LINE, "width": 1}, row=1, col=col)
-    for edge in sorted(set(sweep["predicted_edge"].dropna())):
+    for edge, group in sweep.dropna(subset=["predicted_edge"]).groupby("predicted_edge"):
+        gates = group["gate"].unique()
+        colour = colours[gates[0]] if len(gates) == 1 else MUTED
         figure.add_vline(
-            x=edge, line={"color": MUTED, "width": 1.5, "dash": "dot"}, row=1, col=col, annotation_text=f"edge g = {edge:g}",
+            x=edge, line={"color": colour, "width": 1.5, "dash": "dot"}, row=1, col=col, annotation_text=f"edge g = {edge:g}",
             annotation_position="bottom right",
         )  # fmt: skip
 
@@ -84,162 +129,103 @@ def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
     """
     if spectra.empty:
         return empty("No spectrum here: ask for the metrics spectrum or singular_values.")
-    gates = list(dict.fromkeys(spectra["gate"]))[:8]
+    gates = list(dict.fromkeys(spectra["gate"]))[:MOST_GATES]
     columns = min(2, len(gates))
+    rows = -(-len(gates) // columns)
     figure = make_subplots(
-        rows=-(-len(gates) // columns), cols=columns, subplot_titles=gates, horizontal_spacing=0.1, shared_yaxes=True
+        rows=rows, cols=columns, subplot_titles=gates, horizontal_spacing=0.12, vertical_spacing=panel_gap(rows)
     )
-    colours, _ = _styles(spectra, "init")
-    lines = spectra[spectra["gate"].isin(gates)].groupby(["gate", "init", "dtype", "kind"], sort=False)
+    spectra = _named(spectra, ["init", "dtype"])
+    colours = _colours(spectra["name"])
+    lines = spectra[spectra["gate"].isin(gates)].groupby(["gate", "name", "kind"], sort=False)
     most = max(20, MOST_MARKS // (4 * max(1, lines.ngroups)))
-    for (gate, init, _, kind), line in lines:
+    for (gate, name, kind), line in lines:
         cell = {"row": gates.index(gate) // columns + 1, "col": gates.index(gate) % columns + 1}
-        line = line.iloc[thin(len(line), most)]
-        x = (line["index"].astype(float) + 1).tolist()
-        dash = "solid" if kind == "Lyapunov exponent" else "dot"
-        _fill(figure, x, line["low"], line["high"], colours[init], cell)
-        figure.add_scatter(
-            x=x, y=_finite(line["value"]), mode="lines+markers", showlegend=False, **cell,
-            line={"color": colours[init], "width": 2, "dash": dash},
-            marker={"size": 5, "symbol": ["circle" if known else "circle-open" for known in line["resolved"]]},
-            customdata=[f"<b>{gate}</b>, {init}<br>{kind} {int(row.index_) + 1}: {_number(row.value)} nats/step<br>n = {row.seeds} seeds"
-                        for row in line.rename(columns={"index": "index_"}).itertuples()],
-            hovertemplate="%{customdata}<extra></extra>",
-        )  # fmt: skip
-    for init, colour in colours.items():
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines", line={"color": colour, "width": 3}, name=init, row=1, col=1
-        )
-    for kind in dict.fromkeys(spectra["kind"]):
-        style = {"color": MUTED, "width": 2, "dash": "solid" if kind == "Lyapunov exponent" else "dot"}
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=style, name=kind, row=1, col=1)
-    dress(figure, 60 + 340 * -(-len(gates) // columns))
-    figure.update_layout(margin_t=92)
+        _add_spectrum(figure, line.iloc[thin(len(line), most)], kind, colours[name], cell)
+    kinds = [(kind, {"color": MUTED, "width": 2, "dash": _kind_dash(kind)}) for kind in dict.fromkeys(spectra["kind"])]
+    add_entries(figure, [(name, {"color": colour, "width": 3}) for name, colour in colours.items()] + kinds)
+    dress(figure, 60 + 340 * rows)
+    seat_legend(figure)
     figure.update_xaxes(title_text="index (1 is the largest)")
     figure.update_yaxes(title_text="nats/step", col=1)
     return figure
 
 
+def _kind_dash(kind: str) -> str:
+    return "solid" if kind == "Lyapunov exponent" else "dot"
+
+
+def _add_spectrum(figure: go.Figure, line: pd.DataFrame, kind: str, colour: str, cell: dict) -> None:
+    x = (line["index"].astype(float) + 1).tolist()
+    add_band(figure, x, drawable(line["low"]), drawable(line["high"]), colour, cell)
+    text = [
+        f"<b>{row.gate}</b>, {row.name}<br>{kind} {row.place:g}: {number_text(row.value)} nats/step<br>n = {row.seeds} seeds"
+        for row in line.assign(place=x).itertuples(index=False)
+    ]
+    figure.add_scatter(
+        x=x, y=drawable(line["value"]), mode="lines+markers", showlegend=False, **cell,
+        line={"color": colour, "width": 2, "dash": _kind_dash(kind)},
+        marker={"size": 5, "symbol": ["circle" if known else "circle-open" for known in line["resolved"]]},
+        customdata=text, hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
 def training_figure(training: pd.DataFrame) -> go.Figure:
     """Draw loss, gradient norm, clip rate and half-life over the steps of training; needs the columns of `training_table`.
 
-    Lines are medians over seeds, bands deciles. The clip rate is that of the window that ends at its mark.
+    Lines are medians over seeds, bands deciles. The clip rate is that of the window that ends at its mark. Infinite
+    half-lives lie on a line of their own; a gap is a loss or a norm that was not finite.
     """
     if training.empty:
         return empty("No training here: give --task and --after-steps.")
-    names = training["gate"] + ", " + training["init"]
-    training = training.assign(name=names)
+    training = _named(training, ["gate", "init"])
     panels = [what for what in PANELS if what in set(training["what"])]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
     figure = make_subplots(
-        rows=-(-len(panels) // 2), cols=min(2, len(panels)), horizontal_spacing=0.1, vertical_spacing=0.2,
+        rows=rows, cols=columns, horizontal_spacing=0.12, vertical_spacing=panel_gap(rows),
         subplot_titles=[PANELS[what] for what in panels],
     )  # fmt: skip
-    colours, _ = _styles(training, "name")
-    lines = training.groupby(["what", "name", "dtype"], sort=False)
-    most = max(20, MOST_MARKS // (4 * max(1, lines.ngroups)))
-    for (what, name, _), line in lines:
-        cell = {"row": panels.index(what) // 2 + 1, "col": panels.index(what) % 2 + 1}
-        line = line.iloc[thin(len(line), most)]
-        _fill(figure, line["step"].tolist(), line["low"], line["high"], colours[name], cell)
-        figure.add_scatter(
-            x=line["step"], y=_finite(line["value"]), showlegend=False, **cell,
-            mode="lines" if what in ("loss", "gradient norm") else "lines+markers", line={"color": colours[name], "width": 2},
-            customdata=[f"<b>{name}</b>, step {row.step}<br>{what}: {_number(row.value)}<br>n = {row.seeds} seeds"
-                        for row in line.itertuples()],
-            hovertemplate="%{customdata}<extra></extra>",
-        )  # fmt: skip
-    for name, colour in colours.items():
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines", line={"color": colour, "width": 3}, name=name, row=1, col=1
-        )
-    dress(figure, 80 + 300 * -(-len(panels) // 2))
-    figure.update_layout(margin_t=92)
-    figure.update_xaxes(title_text="steps of training")
+    colours, dashes = _colours(training["name"]), dtype_dashes(training["dtype"])
+    most = max(20, MOST_MARKS // (4 * max(1, training.groupby(["what", "name", "dtype"]).ngroups)))
+    entries = [(name, {"color": colour, "width": 3}) for name, colour in colours.items()]
+    add_entries(figure, entries + dtype_entries(dashes))
+    dress(figure, 80 + 300 * rows)
+    seat_legend(figure)
     for number, what in enumerate(panels):
-        cell = {"row": number // 2 + 1, "col": number % 2 + 1}
+        cell = {"row": number // columns + 1, "col": number % columns + 1}
+        rows_here = training[training["what"] == what]
+        never = never_at(rows_here[["value", "low", "high"]]) if what == "half-life" else None
+        for (name, dtype), line in rows_here.groupby(["name", "dtype"], sort=False):
+            style = {"color": colours[name], "width": 2, "dash": dashes[dtype]}
+            _add_training(figure, line.iloc[thin(len(line), most)], style, never, cell)
         if what == "clip rate":
             figure.update_yaxes(tickformat=".0%", range=[-0.02, 1.02], **cell)
         else:
-            figure.update_yaxes(**_decades(training.loc[training["what"] == what, "value"]), **cell)
+            set_decades(figure, rows_here[["value", "low", "high"]], cell, never)
+    last = max(1.0, float(training["step"].max()))
+    figure.update_xaxes(title_text="steps of training", range=[-0.03 * last, 1.03 * last])
     return figure
 
 
-def _capped(sweep: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
-    """Put half-lives that are infinite on a line well above all others; None where none is."""
-    names = ["half_life", "half_life_low", "half_life_high"]
-    values = sweep[names].to_numpy(dtype=float)
-    if not np.isinf(values).any():
-        return sweep, None
-    finite = values[np.isfinite(values)]
-    edge = float(finite.max()) * 3 if len(finite) else 1e3
-    return sweep.assign(**{name: sweep[name].astype(float).clip(upper=edge) for name in names}), edge
-
-
-def _decades(values: pd.DataFrame | pd.Series) -> dict:
-    """Return a logarithmic axis with a label per decade; over less than two, 2 and 5 have one too."""
-    numbers = values.to_numpy(dtype=float)
-    numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
-    narrow = len(numbers) == 0 or numbers.max() / numbers.min() < 100
-    return {"type": "log", "dtick": "D2" if narrow else 1, "exponentformat": "power"}
-
-
-def _styles(rows: pd.DataFrame, column: str) -> tuple[dict[str, str], dict[str, str]]:
-    dtypes = list(dict.fromkeys(rows["dtype"]))
-    return series_colours(list(dict.fromkeys(rows[column]))), dict(zip(dtypes, DASHES * len(dtypes), strict=False))
-
-
-def _add_band(figure: go.Figure, line: pd.DataFrame, name: str, style: dict, col: int) -> None:
-    unit = "steps" if name == "half_life" else "nats/step"
-    cell = {"row": 1, "col": col}
-    x = line["x"].tolist()
-    _fill(figure, x, line[f"{name}_low"], line[f"{name}_high"], style["color"], cell)
+def _add_training(figure: go.Figure, line: pd.DataFrame, style: dict, never: float | None, cell: dict) -> None:
+    value, low, high = (drawable(line[column], never) for column in ("value", "low", "high"))
+    add_band(figure, line["step"].tolist(), low, high, style["color"], cell)
     text = [
-        f"<b>{row.gate}</b>, {row.dtype}, {row.axis} = {row.x:g}<br>{_number(getattr(row, name))} {unit}<br>"
-        f"{_number(getattr(row, f'{name}_low'))} to {_number(getattr(row, f'{name}_high'))}<br>{row.label}, n = {row.seeds} seeds"
-        for row in line.itertuples()
+        f"<b>{row.name}</b>, {row.dtype}, step {row.step}<br>{row.what}: {number_text(row.value)}<br>n = {row.seeds} seeds"
+        for row in line.itertuples(index=False)
     ]
     figure.add_scatter(
-        x=x, y=_finite(line[name]), mode="lines+markers", line=style, marker={"size": 6}, showlegend=False,
-        customdata=text, hovertemplate="%{customdata}<extra></extra>", **cell,
+        x=line["step"], y=value, mode="lines" if line["what"].iloc[0] in EVERY_STEP else "lines+markers", line=style,
+        showlegend=False, customdata=text, hovertemplate="%{customdata}<extra></extra>", **cell,
     )  # fmt: skip
 
 
-def _add_prediction(figure: go.Figure, line: pd.DataFrame, name: str, colour: str, col: int) -> None:
-    if line[name].notna().any():
-        figure.add_scatter(
-            x=line["x"], y=_finite(line[name]), mode="lines", line={"color": colour, "width": 2, "dash": "dot"},
-            showlegend=False, hoverinfo="skip", row=1, col=col,
-        )  # fmt: skip
+def _named(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Name lines by those of these columns in which they differ; by the first where they don't."""
+    told = [name for name in columns if table[name].nunique() > 1] or columns[:1]
+    return table.assign(name=table[told].astype(str).agg(", ".join, axis=1))
 
 
-def _add_keys(figure: go.Figure, colours: dict[str, str], dashes: dict[str, str], predicted: list[str]) -> None:
-    entries = [(name, {"color": colour, "width": 3}) for name, colour in colours.items()]
-    if len(dashes) > 1:
-        entries += [(name, {"color": MUTED, "dash": dash, "width": 2}) for name, dash in dashes.items()]
-    if predicted:
-        entries.append(("theory", {"color": MUTED, "dash": "dot", "width": 2}))
-    for name, line in entries:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)
-
-
-def _fill(figure: go.Figure, x: list, low: pd.Series, high: pd.Series, colour: str, cell: dict) -> None:
-    """Draw a band between two series, over the longest range where both are finite at every point."""
-    inside = np.isfinite(low.to_numpy(float)) & np.isfinite(high.to_numpy(float))
-    if not inside.any():
-        return
-    at = np.asarray(x, dtype=float)[inside]
-    figure.add_scatter(
-        x=[*at, *at[::-1]], y=[*low.to_numpy(float)[inside], *high.to_numpy(float)[inside][::-1]], fill="toself",
-        mode="lines", line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
-    )  # fmt: skip
-
-
-def _finite(values: pd.Series) -> np.ndarray:
-    numbers = values.to_numpy(dtype=float)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def _number(value: float) -> str:
-    if is_missing(value):
-        return "not known"
-    return significant(float(value)) if math.isfinite(value) else ("0" if value < 0 else "∞")
+def _colours(names: pd.Series) -> dict[str, str]:
+    return series_colours(list(dict.fromkeys(names)))
