@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
+from gatebench.report.names import by_value, natural
+
 # Keys in the URL. Anything else there is dropped, and named.
 KEYS = (
     "machine", "run", "gate", "mode", "dtype", "device", "batch", "input", "cache", "launch", "side", "seed",
     "implementation", "baseline", "axis", "per", "fixed_h", "fixed_t", "gates", "init", "chain_dtype", "seq_len",
-    "hidden_size", "inputs", "probe", "task", "train_step", "stability_batch",
+    "hidden_size", "inputs", "probe", "task", "train_step", "stability_batch", "against",
 )  # fmt: skip
 NAMES = {
     "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",
-    "train_step": "training step", "stability_batch": "batch",
+    "train_step": "training step", "stability_batch": "batch", "against": "sweep against",
 }  # fmt: skip
 
 LONGEST_VALUE = 60  # letters of a dropped value that the page repeats
@@ -69,7 +71,7 @@ class Filters:
         order: Callable | None = None,
     ) -> pd.DataFrame:  # fmt: skip
         """Return the rows of `frame` whose `column` (as text) is the chosen value, one of those that occur."""
-        values = frame[column].map(text)
+        values = by_value(frame[column], text)
         options = sorted(set(values), key=order or natural)
         chosen = self.one(key, label, options, always=always)
         return pd.DataFrame(frame[values == chosen])
@@ -95,14 +97,6 @@ def text(value: object) -> str:
     if value is None or value != value:
         return "none"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def natural(value: str) -> tuple[int, float, str]:
-    """Sort key: numbers by value, before words by letter."""
-    try:
-        return (0, float(value), value)
-    except ValueError:
-        return (1, 0.0, value)
 
 
 def ordered(*first: str) -> Callable[[str], tuple]:

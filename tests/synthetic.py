@@ -17,7 +17,7 @@ from gatebench.analyze.statistics import estimate
 from gatebench.cases import Case, options_text
 from gatebench.shape import Shape
 from gatebench.store.write import write_run
-from tests.synthetic_stability import stability_rows
+from tests.synthetic_stability import SEQ_LENS, series_rows, stability_rows
 
 FAMILIES = {"rnn_tanh": "recurrent", "lstm": "recurrent", "gru": "recurrent"}
 START = datetime(2026, 10, 1, 8, 30)
@@ -43,6 +43,8 @@ class Plan:
     partial: bool = False  # the newest run was interrupted
     failures: bool = True
     stability: bool = True
+    stability_seq_lens: Sequence[int] = SEQ_LENS
+    series: bool = False  # stability also holds a sweep, spectra and training
     seed: int = 0
 
 
@@ -87,7 +89,8 @@ def _tables(run_id: str, plan: Plan, random: np.random.Generator, newest: bool) 
         if status in ("ok", "wrong"):
             accuracy += _accuracy(run_id, row, status, random)
     _add_times(rows, samples)
-    stability = stability_rows(run_id, plan.gates, random) if plan.stability else []
+    stability = stability_rows(run_id, plan.gates, random, plan.stability_seq_lens) if plan.stability else []
+    stability += series_rows(run_id, plan.gates, random) if plan.series else []
     return {"measurements": rows, "samples": samples, "accuracy": accuracy, "stability": stability}
 
 

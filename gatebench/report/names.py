@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gatebench.report.quantities import is_missing
 
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)")
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 DTYPES = ("float64", "float32", "bfloat16", "float16")  # the finest first
 TOKEN_FAMILIES = ("recurrent", "scan", "glu", "highway")  # batch x seq_len are tokens; gates of others may take images
 
@@ -51,9 +54,15 @@ def inputs(measurements: pd.DataFrame) -> pd.Series:
     return pd.Series(["I = H" if i == h else f"I = {i}" for i, h in pairs], index=measurements.index, dtype=object)
 
 
-def natural(name: str) -> list[str | float]:
+def natural(name: str) -> tuple[str | float, ...]:
     """Return the key that sorts names as people do, numbers in them by value: T=16 before T=128, b=-2 before b=1."""
-    return [float(part) if number % 2 else part for number, part in enumerate(_NUMBER.split(name))]
+    return tuple(float(part) if number % 2 else part for number, part in enumerate(_NUMBER.split(name)))
+
+
+def by_value(column: pd.Series, name: Callable[[Any], str]) -> pd.Series:
+    """Return the names of a column's values; each value is named once, for stability has a million rows and ten values."""
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    return pd.Series(np.array([name(value) for value in values], dtype=object)[codes], index=column.index, dtype=object)
 
 
 def run_label(run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs") -> str:

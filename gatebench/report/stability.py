@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gatebench.analyze.statistics import mean_interval
-from gatebench.report.names import options_label
+from gatebench.report.names import by_value, options_label
 
 # Most severe first; a case's class is the most severe of its seeds. Equal to gatebench.stability.metrics (tested).
 CLASSES = ("nonfinite", "underflow", "exploding", "vanished", "vanishing", "marginal", "stable")
@@ -23,11 +23,14 @@ BY_STEP = (  # of training, not of a case: they say how it went, and nothing of 
     "train_loss", "train_gradient_norm", "train_gradient_norm_p50", "train_gradient_norm_p95", "train_gradient_norm_p99",
     "clip_rate", "clip_coefficient", "nonfinite_steps",
 )  # fmt: skip
-SATURATION = {
+ENDS = {  # shares of a letter's values at an end of its range, where its derivative is nearly 0
     "saturation_low": "below 0.1",
     "saturation_high": "above 0.9",
     "saturation_tanh": "beyond ±0.99 (tanh)",
+    "dead_share": "0 (relu)",
 }
+FLAT = "slope below 0.01"
+SATURATION = ENDS | {"density": "1 (of 0 or 1)", "negative_lobe": "below 0 (swish, gelu)", "flat_share": FLAT}
 
 
 def norm_curves(stability: pd.DataFrame) -> pd.DataFrame:
@@ -132,12 +135,18 @@ def _lyapunov(rows: pd.DataFrame | None) -> tuple[float, float, float]:
 
 
 def saturation_table(stability: pd.DataFrame) -> pd.DataFrame:
-    """Return mean saturated shares per gate letter: gate, init, dtype, letter, side (words), share (0 to 1), seeds."""
+    """Return mean shares per gate letter: gate, init, dtype, letter, metric, side (words), share (0 to 1), seeds.
+
+    The share of flat slopes only where ends do not say it already: of swish and gelu, which have none.
+    """
     ok = measured(stability)
     rows = ok[ok["metric"].isin(list(SATURATION))]
     keys = ["gate", "init", "dtype", "part", "metric"]
     table = rows.groupby(keys, sort=False).agg(share=("value", "mean"), seeds=("seed", "nunique")).reset_index()
-    return table.rename(columns={"part": "letter"}).assign(side=table["metric"].map(SATURATION))
+    with_ends = pd.MultiIndex.from_frame(table.loc[table["metric"].isin(list(ENDS)), keys[:-1]])
+    told = (table["metric"] == "flat_share") & pd.MultiIndex.from_frame(table[keys[:-1]]).isin(with_ends)
+    table = table[~told].rename(columns={"part": "letter"})
+    return table.assign(side=table["metric"].map(SATURATION)).reset_index(drop=True)
 
 
 def not_ok(stability: pd.DataFrame) -> pd.DataFrame:
@@ -149,9 +158,8 @@ def not_ok(stability: pd.DataFrame) -> pd.DataFrame:
 
 def gate_names(stability: pd.DataFrame) -> pd.Series:
     """Name each row's gate with its options, e.g. `swiglu_ffn (beta=2.0)`. Columns: gate, options."""
-    pairs = zip(stability["gate"], stability["options"], strict=True)
-    names = [f"{gate} ({label})" if (label := options_label(text)) else gate for gate, text in pairs]
-    return pd.Series(names, index=stability.index, dtype=object)
+    labels = by_value(stability["options"], lambda text: f" ({label})" if (label := options_label(text)) else "")
+    return stability["gate"].astype(object) + labels
 
 
 def measured(stability: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ _TOLD = {  # columns that stand in the title where all rows share them, and how
     "seeds": "seeds {}", "shape": "{}",
 }  # fmt: skip
 _PLAIN = {"inputs": "", "probe": "ones", "task": "", "after": ""}  # shared by nearly all runs, and not worth a word
-_NOTHING = "–"
+NOTHING = "–"
 
 
 def stability_json(stability: pd.DataFrame) -> dict[str, list[dict]]:
@@ -46,7 +46,7 @@ def _gradients(stability: pd.DataFrame) -> Block:
     cases = case_summary(stability)
     rows = list(cases.itertuples())
     cells = {
-        "class": [_NOTHING if is_missing(row.label) else row.label for row in rows],
+        "class": [NOTHING if is_missing(row.label) else row.label for row in rows],
         "half-life": _numbers(cases["half_life"]),
         "in theory": _numbers(cases["predicted_half_life"]),
         "reach": _numbers(cases["reach"]),
@@ -66,14 +66,7 @@ def _gradients(stability: pd.DataFrame) -> Block:
 
 
 def _spectra(cases: pd.DataFrame) -> Block:
-    """Return a row per case: ends of the spectra, what is not resolved, dimension, determinant; medians over seeds."""
-    singular = zip(cases["log_singular_values"], cases["unresolved"], strict=True)
-    cells = {
-        "λ": [_ends(values) for values in cases["lyapunov_exponents"]],
-        "D_KY": _numbers(cases["kaplan_yorke_dimension"]),
-        "ln σ": [_ends(values) + (f" ({count} unresolved)" if count else "") for values, count in singular],
-        "ln|det|": _numbers(cases["log_abs_det"]),
-    }
+    cells = spectrum_cells(cases)
     notes = {
         "λ": "λ: first and last Lyapunov exponent, nats/step; D_KY: Kaplan-Yorke dimension; medians over seeds",
         "ln σ": "ln σ: first and last singular value of ds_T/ds_0, nats; medians over seeds",
@@ -83,22 +76,36 @@ def _spectra(cases: pd.DataFrame) -> Block:
     return _block("Spectra", [], cases, cases["train_step"].map(_whole), cells, told)
 
 
-def _training(cases: pd.DataFrame) -> Block:
-    """Return a row per trained case: loss and half-life before and after, clipping, steps that were not finite."""
-    rows = list(cases.itertuples())
-    cells = {
-        "loss": [_change(row.loss_first, row.loss_last) for row in rows],
-        "half-life": [_change(row.half_life_first, row.half_life_last) for row in rows],
-        "clipped": [_NOTHING if is_missing(row.clip_rate) else f"{row.clip_rate:.0%}" for row in rows],
-        "norm p50, p99": [f"{_number(row.gradient_norm_p50)}, {_number(row.gradient_norm_p99)}" for row in rows],
-        "not finite": _numbers(cases["nonfinite_steps"]),
+def spectrum_cells(cases: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of `spectra_table` as text: ends of the spectra, what is not resolved, dimension, determinant."""
+    singular = zip(cases["log_singular_values"], cases["unresolved"], strict=True)
+    return {
+        "λ": [_ends(values) for values in cases["lyapunov_exponents"]],
+        "D_KY": _numbers(cases["kaplan_yorke_dimension"]),
+        "ln σ": [_ends(values) + (f" ({count} unresolved)" if count else "") for values, count in singular],
+        "ln|det|": _numbers(cases["log_abs_det"]),
     }
+
+
+def _training(cases: pd.DataFrame) -> Block:
     notes = (
         "loss: the first step's, and the mean of the last tenth; norms before clipping; medians over seeds",
         *(["not finite: steps of all seeds that were left out"] if cases["nonfinite_steps"].sum() else []),
     )
     after = cases["after_steps"].map(_whole)
-    return _block("What training does", ["half-life in steps"], cases, after, cells, notes)
+    return _block("What training does", ["half-life in steps"], cases, after, training_cells(cases), notes)
+
+
+def training_cells(cases: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of `training_ends` as text: loss and half-life before and after, clipping, steps left out."""
+    rows = list(cases.itertuples())
+    return {
+        "loss": [_change(row.loss_first, row.loss_last) for row in rows],
+        "half-life": [_change(row.half_life_first, row.half_life_last) for row in rows],
+        "clipped": [NOTHING if is_missing(row.clip_rate) else f"{row.clip_rate:.0%}" for row in rows],
+        "norm p50, p99": [f"{_number(row.gradient_norm_p50)}, {_number(row.gradient_norm_p99)}" for row in rows],
+        "not finite": _numbers(cases["nonfinite_steps"]),
+    }
 
 
 def _block(
@@ -139,7 +146,7 @@ def _shapes(cases: pd.DataFrame) -> list[str]:
 
 
 def _any(texts: Sequence[str]) -> bool:
-    return any(text != _NOTHING for text in texts)
+    return any(text != NOTHING for text in texts)
 
 
 def _whole(step: float | None) -> str:
@@ -148,11 +155,11 @@ def _whole(step: float | None) -> str:
 
 def _ends(values: list[float]) -> str:
     """Return the first and the last of a spectrum."""
-    return f"{_number(values[0])} … {_number(values[-1])}" if values else _NOTHING
+    return f"{_number(values[0])} … {_number(values[-1])}" if values else NOTHING
 
 
 def _change(first: float, last: float) -> str:
-    return _NOTHING if is_missing(first) and is_missing(last) else f"{_number(first)} → {_number(last)}"
+    return NOTHING if is_missing(first) and is_missing(last) else f"{_number(first)} → {_number(last)}"
 
 
 def _numbers(values: pd.Series) -> list[str]:
@@ -160,4 +167,4 @@ def _numbers(values: pd.Series) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return _NOTHING if is_missing(value) else significant(float(value))
+    return NOTHING if is_missing(value) else significant(float(value))

@@ -4,18 +4,20 @@ Columns needed: those of stability.parquet. All take the values over seeds toget
 values, so that inf never becomes NaN), exponents as mean with a 95 % interval.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gatebench.own_files import short_name
+from gatebench.own_files import FROM_FILE, short_name
 from gatebench.report.names import natural
 from gatebench.report.quantities import is_missing
 from gatebench.report.stability import BY_STEP, CASE, case_summary, gate_names, measured, quantiles, row_values
 
 SPECTRA = {"lyapunov_exponent": "Lyapunov exponent", "log_singular_value": "ln σ / T"}
+SIZES = ("train_step", "seq_len", "hidden_size")  # columns that a sweep goes along, where it is no number of an init
 # What cases may differ in beside gate, init and dtype, and how a series says it.
 TOLD = {
     "inputs": "inputs {}", "seq_len": "T={}", "hidden_size": "H={}", "input_size": "I={}", "batch": "B={}",
@@ -65,27 +67,53 @@ def _told(column: str, value: Any) -> str:
 
 def sweep_axis(stability: pd.DataFrame) -> str | None:
     """Return what a sweep is drawn against: `init` where all share a form with a number, else a size or the training step."""
-    ok = measured(stability)
-    cases = ok.loc[~ok["metric"].isin(BY_STEP), CASE].drop_duplicates()
-    forms = {tuple(str(init).partition("=")[:2]) for init in cases["init"]}
-    if len(forms) == 1 and "=" in forms.pop() and cases["init"].nunique() > 1:
+    cases = _cases(stability)
+    numbered = [_numbered(init) for init in cases["init"].unique()]
+    if len(numbered) > 1 and len({form for form, _ in numbered}) == 1 and numbered[0][0] is not None:
         return "init"
-    return next((name for name in ("train_step", "seq_len", "hidden_size") if cases[name].dropna().nunique() > 1), None)
+    return next((name for name in SIZES if cases[name].dropna().nunique() > 1), None)
 
 
-def sweep_table(stability: pd.DataFrame) -> pd.DataFrame:
+def sweep_axes(stability: pd.DataFrame) -> list[str]:
+    """Return all that a sweep can be drawn against: forms of inits that come with several numbers, then SIZES."""
+    cases = _cases(stability)
+    counts = Counter(form for form, _ in map(_numbered, cases["init"].unique()))
+    return [
+        *(form for form, count in counts.items() if form is not None and count > 1),
+        *(name for name in SIZES if cases[name].dropna().nunique() > 1),
+    ]
+
+
+def _numbered(init: str) -> tuple[str | None, float]:
+    """Return the form of an init and its number, e.g. forget_bias and 2.0; None and NaN where it has none."""
+    form, _, number = str(init).partition("=")
+    known = number and not form.startswith(FROM_FILE)  # selectors of a file have a = too
+    return (form, float(number)) if known else (None, np.nan)
+
+
+def _cases(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return what was measured, once each; losses by step and the like are no cases of their own."""
+    ok = measured(stability)
+    return ok.loc[~ok["metric"].isin(BY_STEP), CASE].drop_duplicates()
+
+
+def sweep_table(stability: pd.DataFrame, along: str | None = None) -> pd.DataFrame:
     """Return one row per case of a sweep: the columns of case_summary, axis (its name), x, and what theory predicts.
 
     gate says the options and, where cases differ in more than gate, dtype and the axis, that too; the rows are in the order
     of gate, dtype and x. Empty without an axis.
+    along: one of sweep_axes, whose form of init leaves other inits out; without it, sweep_axis says.
     """
-    axis = sweep_axis(stability)
+    axis = along or sweep_axis(stability)
     if axis is None:
         return pd.DataFrame()
+    if axis not in ("init", *SIZES):
+        stability = stability[stability["init"].str.startswith(f"{axis}=")]
+        axis = "init"
     summary = case_summary(stability)
-    forms = [str(init).partition("=") for init in summary["init"]]
-    summary["axis"] = forms[0][0] if axis == "init" else axis
-    summary["x"] = [float(number) for _, _, number in forms] if axis == "init" else summary[axis].astype(float)
+    numbered = [_numbered(init) for init in summary["init"]]
+    summary["axis"] = numbered[0][0] if axis == "init" else axis
+    summary["x"] = [number for _, number in numbered] if axis == "init" else summary[axis].astype(float)
     summary["gate"] = gate_names(summary)
     for column in _differing(summary, (axis,)):
         summary["gate"] = [f"{gate}{_told(column, value)}" for gate, value in _pairs(summary, "gate", column)]

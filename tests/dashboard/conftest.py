@@ -12,6 +12,7 @@ if str(ROOT) not in sys.path:
 
 from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path above)
 
+FULL = Plan(gates=("lstm", "gru"), seq_lens=(64,), hidden_sizes=(64,), series=True)
 SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128, 256), hidden_sizes=(64, 128, 256))
 
 
@@ -26,6 +27,14 @@ def one_run(tmp_path_factory):
     """A store with one run: two gates, five implementations, failures with reasons, stability."""
     store = tmp_path_factory.mktemp("one") / "results"
     write_store(store, SMALL)
+    return store
+
+
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory):
+    """A store with one run whose stability holds a sweep of forget biases, spectra and training beside the usual."""
+    store = tmp_path_factory.mktemp("full") / "results"
+    write_store(store, FULL)
     return store
 
 

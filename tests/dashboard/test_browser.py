@@ -68,6 +68,12 @@ def address(one_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def full_address(full_run, tmp_path_factory):
+    with server(full_run, tmp_path_factory.mktemp("log") / "streamlit.log") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def browser():
     executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if executable is None:
@@ -100,8 +106,8 @@ class Watch:
             self.complaints.append(f"{message.text} at {message.location}")
 
 
-@pytest.fixture
-def opened(browser, address):
+@contextmanager
+def opening(browser, address: str):
     """Yield a function that opens a path in a fresh page; afterwards nothing foreign and no complaint may remain."""
     context = browser.new_context(viewport={"width": 1000, "height": 900})
     context.set_default_timeout(WAIT_MS)
@@ -117,6 +123,18 @@ def opened(browser, address):
     context.close()
     assert watch.foreign == []
     assert watch.complaints == []
+
+
+@pytest.fixture
+def opened(browser, address):
+    with opening(browser, address) as open_path:
+        yield open_path
+
+
+@pytest.fixture
+def opened_full(browser, full_address):
+    with opening(browser, full_address) as open_path:
+        yield open_path
 
 
 def settled(page: Page) -> None:
@@ -151,7 +169,7 @@ def test_every_page_opens_with_its_figures_and_asks_no_other_host(opened):
     for path, title in PAGES.items():
         page = opened(path)
         expect(page.locator("h1")).to_have_text(title)
-        figures = {"/": 0, "/stability": 3}.get(path, 1)
+        figures = {"/": 0, "/stability": 4}.get(path, 1)
         expect(page.locator(".js-plotly-plot")).to_have_count(figures)
         assert page.get_by_text("Traceback").count() == 0
 
@@ -189,3 +207,19 @@ def test_a_value_that_does_not_exist_is_named_and_leaves_the_url(opened):
     expect(page.get_by_text("gate = nosuch does not exist here and was dropped.")).to_be_visible()
     expect(page.get_by_text("lstm · forward + backward")).to_be_visible()
     page.wait_for_url(lambda url: "gate=" not in url and "mode=forward_backward" in url)
+
+
+def test_a_run_with_sweep_spectra_and_training_shows_them_and_the_choice_is_kept(opened_full):
+    page = opened_full("/stability")
+    page.set_viewport_size({"width": 1000, "height": 1400})  # an open list closes when the sidebar scrolls to it
+    expect(page.locator(".js-plotly-plot")).to_have_count(5)
+    settled(page)
+    choose(page, "Sweep against", "T")
+    page.wait_for_url(lambda url: "against=T" in url)
+    page.reload()
+    settled(page)
+    expect(page.get_by_text("Half-life and exponent against T (steps)")).to_be_visible()
+    choose(page, "Task", "adding")
+    expect(page.get_by_text("What training does")).to_be_visible()
+    page.wait_for_url(lambda url: "task=adding" in url and "against" not in url)
+    expect(page.get_by_text("sweep against = T does not exist here and was dropped.")).to_be_visible()

@@ -14,6 +14,7 @@ from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.scaling import scaling_figure, scaling_points
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
+from gatebench.report.names import by_value
 from gatebench.report.runs import failures, news
 
 
@@ -182,6 +183,13 @@ def test_time_ticks_are_round_and_named():
     assert "1 ms" in labels
     assert values == sorted(values)
     assert quantities.time_ticks(1e3, 1e9)[1] == ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+
+
+def test_a_column_is_named_value_by_value_nothing_too():
+    column = pd.Series([1.0, None, 1.0], index=[5, 6, 9])
+    named = by_value(column, lambda value: "none" if value != value else f"{value:g}")
+    assert named.to_dict() == {5: "1", 6: "none", 9: "1"}
+    assert by_value(column[:0], str).empty
 
 
 def test_failures_are_gathered_by_reason():

@@ -7,7 +7,7 @@ import pytest
 from figure_helpers import long_rows, profile
 
 from gatebench.report import stability as stability_tables
-from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
+from gatebench.report.figures.stability import PATTERNS, norm_figure, saturation_figure, summary_figure
 from gatebench.report.stability_ends import SPECTRAL
 from gatebench.report.stability_series import SPECTRA
 from gatebench.stability.metrics import CLASSES, METRICS
@@ -107,6 +107,41 @@ def test_saturation_is_shown_by_letter_and_side():
     }  # fmt: skip
     bars = [trace for trace in saturation_figure(table).data if trace.x[0] is not None]
     assert sorted((bar.x[0], bar.y[0]) for bar in bars) == [("f", 0.1), ("f", 0.3), ("g", 0.2)]
+
+
+def test_flat_slopes_are_told_where_no_end_of_the_range_says_it():
+    shares = [
+        ("gate", "negative_lobe", 0.5),
+        ("gate", "flat_share", 0.4),
+        ("h", "dead_share", 0.6),
+        ("h", "flat_share", 0.6),
+    ]
+    rows = [
+        long_rows(metric=metric, part=letter, value=value) for letter, metric, value in [*shares, ("d", "density", 0.7)]
+    ]
+    table = stability_tables.saturation_table(pd.DataFrame(rows))
+    assert sorted(zip(table["letter"], table["side"], strict=True)) == [
+        ("d", "1 (of 0 or 1)"), ("gate", "below 0 (swish, gelu)"), ("gate", "slope below 0.01"), ("h", "0 (relu)"),
+    ]  # fmt: skip
+    bars = {bar.y[0]: bar for bar in saturation_figure(table).data if bar.x[0] == "gate"}
+    assert bars[0.5].offsetgroup != bars[0.4].offsetgroup, "overlapping shares must not be stacked"
+
+
+def test_every_share_has_a_pattern():
+    assert set(PATTERNS) == set(stability_tables.SATURATION.values())
+
+
+def test_a_legend_of_many_inits_has_room_above_the_panels_and_a_colour_each():
+    def figure(count):
+        rows = [row for bias in range(count) for row in profile(seeds=1, init=f"forget_bias={bias}")]
+        return norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+
+    few, many = figure(2), figure(12)
+    assert many.layout.margin.t > few.layout.margin.t
+    assert many.layout.height - many.layout.margin.t == few.layout.height - few.layout.margin.t
+    named = [(trace.name, trace.line.color) for trace in many.data if trace.name and trace.name.startswith("forget")]
+    assert [name for name, _ in named] == [f"forget_bias={bias}" for bias in range(12)]
+    assert len({colour for _, colour in named}) == 12
 
 
 def test_the_stability_names_used_here_are_those_of_the_metrics_table():

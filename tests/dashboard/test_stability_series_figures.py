@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from figure_helpers import marks, trace
 
-from gatebench.report.colours import SERIES
 from gatebench.report.figures.axes import NEVER, logarithmic
+from gatebench.report.figures.curves import MOST_SERIES
 from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.stability import norm_figure
 from gatebench.report.figures.stability_series import spectrum_figure, sweep_figure, training_figure
@@ -353,11 +353,11 @@ FIGURES = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_more_series_than_colours_are_drawn_and_the_legend_says_so(name):
-    names = [f"T_{number}" for number in (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)]
+    names = [f"T_{number}" for number in range(MOST_SERIES + 2, 0, -1)]
     figure = FIGURES[name](names)
     drawn = [entry for entry in legend(figure) if "T_" in entry]
-    assert len(drawn) == len(SERIES)
-    assert [entry[-1] for entry in drawn] == list("12345678")  # as people sort them
+    numbers = [entry.rpartition("T_")[2] for entry in drawn]
+    assert numbers == [str(number) for number in range(1, MOST_SERIES + 1)]  # as people sort them
     assert trace(figure, "(2 more not drawn)").x == (None,)
     assert "(2 more not drawn)" not in legend(FIGURES[name](names[2:]))
 

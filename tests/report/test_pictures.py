@@ -113,7 +113,7 @@ def test_html_holds_the_figure_and_all_that_it_needs():
 
 
 SHOWN = {
-    "norms": "lag (steps back)", "summary": "half-life (steps)", "saturation": "saturated share",
+    "norms": "lag (steps back)", "summary": "half-life (steps)", "saturation": "share of values",
     "sweep": "steps of training", "spectrum": "index (1 is the largest)", "training": "clip rate (per window)",
 }  # fmt: skip
 EMPTY = {

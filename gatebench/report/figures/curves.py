@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from gatebench.report.colours import SERIES, translucent
+from gatebench.report.colours import translucent
 from gatebench.report.figures.layout import MOST_MARKS, MUTED
 from gatebench.report.names import DTYPES, natural
 
-MOST_SERIES = len(SERIES)  # colours that are told apart
+MOST_SERIES = 16  # more colours than these nobody tells apart
 DASHES = ("solid", "dash", "dashdot", "longdash")
 _MARKS_OF_KEYS = 50
 

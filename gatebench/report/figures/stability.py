@@ -18,11 +18,15 @@ from gatebench.report.figures.curves import (
     points_per_line,
     those_that_fit,
 )
-from gatebench.report.figures.layout import LINE, MUTED, dress, empty, thin
+from gatebench.report.figures.layout import LINE, MUTED, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.quantities import is_missing, power_of_ten, significant
+from gatebench.report.stability import FLAT
 
 SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
-PATTERNS = {"below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x"}
+PATTERNS = {
+    "below 0.1": "/", "above 0.9": "", "beyond ±0.99 (tanh)": "x", "0 (relu)": "-", "1 (of 0 or 1)": "+",
+    "below 0 (swish, gelu)": "\\", FLAT: ".",
+}  # fmt: skip
 BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
 BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
@@ -39,7 +43,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     Solid and dashed lines are medians over seeds, ribbons run from the lowest lower to the highest upper decile,
     dotted lines are the bounds, from the Jacobians and (sparser dots, plain RNNs) from the weights alone. A cross ends a
     curve whose gradient is exactly 0 or not finite from there on. At most 5,000 marks (lags are thinned evenly), eight
-    gates and eight inits.
+    gates and 16 inits.
     """
     if curves.empty:
         return empty("No gradient norm here; the table below says why.")
@@ -53,7 +57,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     specs = [[{} if (row, col) in taken else None for col in range(1, columns + 1)] for row in range(1, rows + 1)]
     figure = make_subplots(
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=list(cells), horizontal_spacing=0.04,
-        vertical_spacing=_gap(rows), specs=specs,
+        vertical_spacing=panel_gap(rows), specs=specs,
     )  # fmt: skip
     keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
     most = points_per_line(drawn.groupby(keys).ngroups, marks=6)  # norm, ribbon twice, two bounds, the end
@@ -69,8 +73,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     dress(figure, 60 + 340 * rows)
     for _, group in drawn.groupby("kind"):
         _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
-    figure.update_layout(margin_t=92)
-    return figure
+    return seat_legend(figure)
 
 
 def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
@@ -84,11 +87,6 @@ def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
             cells[gate] = {"row": row + number // columns + 1, "col": number % columns + 1}
         row += -(-len(members) // columns)
     return cells
-
-
-def _gap(rows: int) -> float:
-    """Return the space between rows of panels, as a share of the height: room for an axis title and a panel title."""
-    return 0.0 if rows == 1 else 0.3 / rows
 
 
 def _styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
@@ -172,12 +170,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
     never = never_line(half_lives)
     for number, row in enumerate(gated.itertuples()):
         y = gates.index(row.gate) + offsets[number]
-        marker = {
-            "color": colours[row.init],
-            "symbol": symbols[row.dtype],
-            "size": 9,
-            "line": {"width": 2, "color": colours[row.init]},
-        }
+        colour = colours[row.init]
+        marker = {"color": colour, "symbol": symbols[row.dtype], "size": 9, "line": {"width": 2, "color": colour}}
         _add_dot(figure, row, y, marker, "half_life", never)
         _add_dot(figure, row, y, marker, "lyapunov", None)
     for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
@@ -185,7 +179,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
     ]:
         figure.add_scatter(x=[None], y=[None], mode="markers", marker={**marker, "size": 10}, name=name, row=1, col=1)
     figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=2)
-    dress(figure, 170 + max(70, 22 * len(colours) * len(dashes)) * len(gates))
+    dress(figure, 170 + max(70, 20 * len(colours) * len(dashes)) * len(gates))
+    seat_legend(figure, titled=False)
     figure.update_yaxes(
         tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
     )
@@ -196,8 +191,8 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
 
 def _offsets(rows: pd.DataFrame, inits: list[str], dtypes: list[str]) -> list[float]:
     """Spread the cases of one gate over its lane, in the order of the legend, top down."""
-    lane = 0.7
     slots = len(inits) * len(dtypes)
+    lane = max(0.7, 1 - 2 / slots)
     numbers = [inits.index(row.init) * len(dtypes) + dtypes.index(row.dtype) for row in rows.itertuples()]
     return [lane / 2 - lane * (number + 0.5) / slots for number in numbers]
 
@@ -228,8 +223,8 @@ def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: f
 def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     """Draw the saturated share of each gate letter, a panel per gate; needs the columns of `saturation_table`.
 
-    Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters, beyond ±0.99 (crossed) of tanh
-    letters; one bar per init and dtype. At most eight gates.
+    Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters; other letters have one share, and those
+    whose slope says more than their values a second bar. One bar per init and dtype. At most eight gates.
     """
     if saturation.empty:
         return empty("No saturation here.")
@@ -238,19 +233,22 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     rows = -(-len(gates) // columns)
     figure = make_subplots(
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
-        vertical_spacing=_gap(rows),
+        vertical_spacing=panel_gap(rows),
     )  # fmt: skip
     colours, dashes = _styles(saturation)
-    for (gate, init, dtype, side), bars in saturation.groupby(["gate", "init", "dtype", "side"], sort=False):
-        if gate not in gates:
-            continue
+    drawn = saturation[saturation["gate"].isin(gates)]
+    groups = list(drawn.groupby(["gate", "init", "dtype", "side"], sort=False))
+    # Beside each other as the legend lists them; sides of one bar stay as they are.
+    groups.sort(key=lambda group: (list(colours).index(group[0][1]), list(dashes).index(group[0][2])))
+    for (gate, init, dtype, side), bars in groups:
         position = gates.index(gate)
         faint = 1.0 if list(dashes).index(dtype) == 0 else 0.55
         figure.add_bar(
-            x=bars["letter"], y=bars["share"], offsetgroup=f"{init} {dtype}", showlegend=False,
+            x=bars["letter"], y=bars["share"], offsetgroup=f"{init} {dtype}{side if side == FLAT else ''}",
+            showlegend=False,
             marker={
                 "color": translucent(colours[init], faint), "line": {"width": 1, "color": colours[init]},
-                "pattern": {"shape": PATTERNS[side], "fillmode": "overlay", "fgcolor": HATCH, "size": 6, "solidity": 0.3},
+                "pattern": _pattern(side),
             },
             customdata=[f"<b>{gate}</b>, letter {row.letter}, {init}, {dtype}<br>{side}: {row.share:.1%}"
                         f"<br>n = {row.seeds} seeds" for row in bars.itertuples()],
@@ -258,11 +256,12 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     _add_saturation_keys(figure, colours, list(dashes), list(dict.fromkeys(saturation["side"])))
     dress(figure, 60 + 280 * rows)
-    figure.update_layout(barmode="stack", legend_traceorder="normal", margin_t=92)
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
+    seat_legend(figure)
     highest = saturation.groupby(["gate", "init", "dtype", "letter"])["share"].sum().max()
     top = min(1.0, max(0.02, float(highest)) * 1.1)
     figure.update_yaxes(tickformat=".0%" if top > 0.1 else ".1%", range=[0, top])
-    figure.update_yaxes(title_text="saturated share", col=1)
+    figure.update_yaxes(title_text="share of values", col=1)
     figure.update_xaxes(type="category")
     return figure
 
@@ -271,21 +270,11 @@ def _add_saturation_keys(figure: go.Figure, colours: dict[str, str], dtypes: lis
     entries = [(init, {"color": colour}) for init, colour in colours.items()]
     entries += [(f"{dtype}{' (paler)' if number else ''}", {"color": translucent(MUTED, 0.55 if number else 1.0)})
                 for number, dtype in enumerate(dtypes)] if len(dtypes) > 1 else []  # fmt: skip
-    entries += [
-        (
-            side,
-            {
-                "color": MUTED,
-                "pattern": {
-                    "shape": PATTERNS[side],
-                    "fillmode": "overlay",
-                    "fgcolor": HATCH,
-                    "size": 6,
-                    "solidity": 0.3,
-                },
-            },
-        )
-        for side in sides
-    ]
+    entries += [(side, {"color": MUTED, "pattern": _pattern(side)}) for side in sides]
+    taken = figure.data[0].offsetgroup  # one of their own would leave a gap beside the first panel's bars
     for name, marker in entries:
-        figure.add_bar(x=[None], y=[None], name=name, marker=marker, row=1, col=1)
+        figure.add_bar(x=[None], y=[None], name=name, marker=marker, offsetgroup=taken, row=1, col=1)
+
+
+def _pattern(side: str) -> dict:
+    return {"shape": PATTERNS[side], "fillmode": "overlay", "fgcolor": HATCH, "size": 6, "solidity": 0.3}

@@ -15,7 +15,7 @@ from gatebench.report.figures.curves import (
     points_per_line,
     those_that_fit,
 )
-from gatebench.report.figures.layout import LINE, MUTED, dress, empty, thin
+from gatebench.report.figures.layout import LINE, MUTED, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.names import natural
 from gatebench.report.quantities import is_missing, significant, size_ticks
 
@@ -43,7 +43,7 @@ def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
 
     Bands are deciles over seeds and batch rows, and 95 % intervals over seeds. Dotted lines are what theory predicts,
     vertical ones the edge beyond which the state 0 is unstable. Infinite half-lives lie on a line of their own, `never`.
-    At most eight series, and 5,000 marks (points are thinned evenly).
+    At most 16 series, and 5,000 marks (points are thinned evenly).
     """
     if sweep.empty:
         return empty("Nothing here differs in a number: give inits such as forget_bias=0,forget_bias=1, or several T.")
@@ -67,7 +67,7 @@ def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
     predicted = any(drawn[f"predicted_{name}"].notna().any() for name in panels)
     add_keys(figure, keys | ({"theory": THEORY} if predicted else {}), left_out)
     dress(figure, 460)
-    figure.update_layout(margin_t=92)
+    seat_legend(figure, titled=False)
     _set_swept_axes(figure, drawn, axis, panels, never)
     return figure
 
@@ -126,7 +126,7 @@ def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
 
     Lines are medians over seeds, bands deciles; solid the exponents, dotted ln σ / T of the end-to-end Jacobian: both
     agree as T grows. Hollow marks are not resolved in float64; what has collapsed (-inf) ends its line. At most eight
-    gates and eight series, and 5,000 marks (indices are thinned evenly).
+    gates and 16 series, and 5,000 marks (indices are thinned evenly).
     """
     if spectra.empty:
         return empty("No spectrum here: ask for the metrics spectrum or singular_values.")
@@ -138,7 +138,7 @@ def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
     columns = min(2, len(gates))
     height = -(-len(gates) // columns)
     figure = make_subplots(
-        rows=height, cols=columns, subplot_titles=gates, horizontal_spacing=0.1, vertical_spacing=0.3 / height,
+        rows=height, cols=columns, subplot_titles=gates, horizontal_spacing=0.1, vertical_spacing=panel_gap(height),
         shared_yaxes=True,
     )  # fmt: skip
     colours = series_colours(names)
@@ -153,7 +153,7 @@ def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
         keys[kind] = {"color": MUTED, "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
     add_keys(figure, keys, left_out)
     dress(figure, 60 + 340 * height)
-    figure.update_layout(margin_t=92)
+    seat_legend(figure)
     figure.update_xaxes(title_text="index (1 is the largest)")
     figure.update_yaxes(title_text="nats/step", col=1)
     return figure
@@ -176,7 +176,7 @@ def training_figure(training: pd.DataFrame) -> go.Figure:
     """Draw loss, gradient norm, clip rate and half-life over the steps of training; needs the columns of `training_table`.
 
     Lines are medians over seeds, bands deciles. The clip rate is that of the window that ends at its mark. Infinite
-    half-lives lie on a line of their own, `never`. At most eight series, and 5,000 marks (steps are thinned evenly).
+    half-lives lie on a line of their own, `never`. At most 16 series, and 5,000 marks (steps are thinned evenly).
     """
     told = training[training["value"].notna()]
     if told.empty:
@@ -186,7 +186,7 @@ def training_figure(training: pd.DataFrame) -> go.Figure:
     panels = [what for what in PANELS if what in set(drawn["what"])]
     height = -(-len(panels) // 2)
     figure = make_subplots(
-        rows=height, cols=min(2, len(panels)), horizontal_spacing=0.1, vertical_spacing=0.4 / height,
+        rows=height, cols=min(2, len(panels)), horizontal_spacing=0.1, vertical_spacing=panel_gap(height),
         subplot_titles=[PANELS[what] for what in panels],
     )  # fmt: skip
     colours = series_colours(names)
@@ -201,7 +201,7 @@ def training_figure(training: pd.DataFrame) -> go.Figure:
         _set_trained_axis(figure, panel, what, never, cell)
     add_keys(figure, {name: {"color": colour, "width": 3} for name, colour in colours.items()}, left_out)
     dress(figure, 80 + 300 * height)
-    figure.update_layout(margin_t=92)
+    seat_legend(figure)
     figure.update_xaxes(title_text="steps of training")
     return figure
 

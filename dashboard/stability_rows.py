@@ -1,0 +1,95 @@
+"""The rows of a run's stability that its page shows: chosen by filters, at one T, H and training step or along them."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from dashboard.filters import Filters, ordered, text
+from dashboard.slices import DTYPES
+from gatebench.own_files import short_name
+from gatebench.report.names import by_value
+from gatebench.report.stability import BY_STEP, gate_names
+from gatebench.report.stability_series import SIZES, sweep_axes
+
+SEVERAL = (("gates", "Gates", "gate"), ("init", "Initialisation", "init"), ("chain_dtype", "Dtype", "dtype"))
+ONE = (
+    ("task", "Task", "task"), ("inputs", "Inputs", "inputs"), ("stability_batch", "Batch size B", "batch"),
+)  # fmt: skip
+SHAPE = (("seq_len", "T (sequence length)", "seq_len"), ("hidden_size", "H (hidden size)", "hidden_size"))
+GRADIENTS = (("train_step", "Training step", "train_step"), ("probe", "Probe", "probe"))
+AXES = {"seq_len": "T", "hidden_size": "H", "train_step": "training step"}  # in the URL; a form of init as it is
+SWEPT = ("half_life", "largest_lyapunov")  # metrics that a sweep shows
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The chosen gates, inits and dtypes with one task, kind of inputs and batch size.
+
+    rows: at every T, H, training step and probe; gate says the options, which plain_gate and plain_options keep apart.
+    at: which of those is shown where one is (column -> value as text).
+    axis: what the sweep goes along, one of `sweep_axes`; None: the rows hold no sweep.
+    """
+
+    rows: pd.DataFrame
+    at: dict[str, str] = field(default_factory=dict)
+    axis: str | None = None
+
+    def here(self, *along: str) -> pd.DataFrame:
+        """Return the rows at the chosen T, H, training step and probe, but for the columns in `along`: all of those."""
+        rows = self.rows
+        failed = rows["status"] != "ok"
+        keep = pd.Series(True, index=rows.index)
+        for column in self.at.keys() - set(along):
+            # What came to nothing as a whole has neither probe nor training step, and is said all the same.
+            keep &= (by_value(rows[column], text) == self.at[column]) | (failed & rows[column].isna())
+        return pd.DataFrame(rows[keep])
+
+    def sweep(self) -> pd.DataFrame:
+        """Return the rows of the sweep."""
+        return self.here(*(name for name in SIZES if name == self.axis))
+
+
+def choose(filters: Filters, rows: pd.DataFrame) -> Chosen:
+    """Let the sidebar choose gates, inits and dtypes (several), and one of all else that differs."""
+    kept = _named(rows)
+    orders = {"gate": ordered(*dict.fromkeys(kept["gate"])), "init": ordered("torch"), "dtype": DTYPES}
+    for key, label, column in SEVERAL:
+        wanted = filters.many(key, label, sorted(kept[column].unique(), key=orders[column]))
+        kept = pd.DataFrame(kept[kept[column].isin(wanted)])
+    if kept.empty:
+        return Chosen(kept)
+    for key, label, column in ONE:
+        kept = filters.slice(kept, key, label, column, order=ordered("none", "normal"))
+    chosen = Chosen(kept, _choose_place(filters, kept))
+    # Asked also where there is no sweep: what the URL still says of another run's is dropped and named.
+    axes = _axes(chosen)
+    axis = filters.one("against", "Sweep against", axes or ["none"], always=False, words=AXES)
+    return Chosen(chosen.rows, chosen.at, axis if axes else None)
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name gates with their options, which then count as told, and files by the first digits of their hash."""
+    return rows.assign(
+        plain_gate=rows["gate"], plain_options=rows["options"], gate=gate_names(rows), options="{}",
+        init=by_value(rows["init"], short_name), inputs=by_value(rows["inputs"], short_name),
+    )  # fmt: skip
+
+
+def _choose_place(filters: Filters, rows: pd.DataFrame) -> dict[str, str]:
+    """Choose T, H, training step and probe, those that gradients were looked at with; values as text."""
+    at = {}
+    for key, label, column in SHAPE:
+        rows = filters.slice(rows, key, label, column, always=True)
+        at[column] = text(rows[column].iloc[0])
+    ok = pd.DataFrame(rows[(rows["status"] == "ok") & ~rows["metric"].isin(BY_STEP)])
+    rows = ok if len(ok) else rows
+    for key, label, column in GRADIENTS:
+        rows = filters.slice(rows, key, label, column, order=ordered("ones"))
+        at[column] = text(rows[column].iloc[0])
+    return at
+
+
+def _axes(chosen: Chosen) -> list[str]:
+    """Return what a sweep can go along with all else as chosen."""
+    swept = Chosen(pd.DataFrame(chosen.rows[chosen.rows["metric"].isin(SWEPT)]), chosen.at)
+    return [axis for axis in sweep_axes(swept.rows) if axis in sweep_axes(Chosen(swept.rows, chosen.at, axis).sweep())]
