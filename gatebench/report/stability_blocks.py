@@ -104,7 +104,7 @@ def training_cells(cases: pd.DataFrame) -> dict[str, list[str]]:
         "half-life": [_change(row.half_life_first, row.half_life_last) for row in rows],
         "clipped": [NOTHING if is_missing(row.clip_rate) else f"{row.clip_rate:.0%}" for row in rows],
         "norm p50, p99": [f"{_number(row.gradient_norm_p50)}, {_number(row.gradient_norm_p99)}" for row in rows],
-        "not finite": _numbers(cases["nonfinite_steps"]),
+        "not finite": [NOTHING if is_missing(row.nonfinite_steps) else f"{row.nonfinite_steps:.0f}" for row in rows],
     }
 
 

@@ -119,7 +119,7 @@ def test_training_has_curves_and_a_row_per_case(opened, full_run):
     table = table_with(app, "loss").set_index("gate")
     assert re.fullmatch(r"1\.01 → 0\.03\d+", table.loc["lstm", "loss"])
     assert table.loc["lstm", "clipped"] == "30%"
-    assert table.loc["gru", "steps not finite"] == "1"
+    assert table.loc["gru", "steps not finite"] == "3"  # one of each seed
     assert said(app).endswith("--batch 4 --seeds 3 --task adding --after-steps 40")
 
 

@@ -141,7 +141,7 @@ def test_steps_that_were_left_out_are_counted_over_all_seeds():
     )
     block = stability_blocks(rows)[-1]
     (row,) = cells(block)
-    assert (row["not finite"], row["loss"]) == ("3.00", "2.00 → 1.50")
+    assert (row["not finite"], row["loss"]) == ("3", "2.00 → 1.50")
     assert any(note.startswith("not finite: ") for note in block.notes)
 
 

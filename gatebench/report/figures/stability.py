@@ -221,7 +221,7 @@ def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: f
 
 
 def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
-    """Draw the saturated share of each gate letter, a panel per gate; needs the columns of `saturation_table`.
+    """Draw shares of each gate letter, at an end of its range or flat, a panel per gate; needs the columns of `saturation_table`.
 
     Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters; other letters have one share, and those
     whose slope says more than their values a second bar. One bar per init and dtype. At most eight gates.
