@@ -41,7 +41,7 @@ def gradients(summary: pd.DataFrame, rows: pd.DataFrame) -> None:
     without = not_ok(rows)
     if len(without):
         st.markdown("Without a value:")
-        elements.wrapped(without[[*CASE, "status", "reason"]].drop_duplicates())
+        elements.wrapped(without)
 
 
 def norms(rows: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gatebench.analyze.statistics import mean_interval
+from gatebench.own_files import short_name
 from gatebench.report.names import by_value, options_label
 
 # Most severe first; a case's class is the most severe of its seeds. Equal to gatebench.stability.metrics (tested).
@@ -150,10 +151,15 @@ def saturation_table(stability: pd.DataFrame) -> pd.DataFrame:
 
 
 def not_ok(stability: pd.DataFrame) -> pd.DataFrame:
-    """Return the cases without values and why: gate, init, dtype, seq_len, hidden_size, status, reason."""
+    """Return what has no values and why, a row per gate and reason: gate, init and dtype (those it holds for), status, reason."""
     rows = stability[stability["status"] != "ok"]
-    columns = ["gate", "init", "dtype", "seq_len", "hidden_size", "status", "reason"]
-    return rows[columns].drop_duplicates(ignore_index=True)
+    columns = ["gate", "init", "dtype", "status", "reason"]
+    rows = rows.assign(gate=gate_names(rows), init=by_value(rows["init"], short_name))[columns]
+    return rows.groupby(["gate", "status", "reason"], sort=False, as_index=False).agg(_listed)[columns]
+
+
+def _listed(names: pd.Series) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def gate_names(stability: pd.DataFrame) -> pd.Series:

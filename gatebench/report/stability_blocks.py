@@ -27,9 +27,8 @@ def stability_json(stability: pd.DataFrame) -> dict[str, list[dict]]:
 
 
 def failures(stability: pd.DataFrame) -> tuple[str, ...]:
-    """Return a line per gate, init and reason for what has no values."""
-    failed = not_ok(stability).drop_duplicates(["gate", "init", "status", "reason"])
-    return tuple(f"{row.gate}, {short_name(row.init)} init: {row.status}: {row.reason}" for row in failed.itertuples())
+    """Return a line per gate and reason for what has no values."""
+    return tuple(f"{row.gate}, init {row.init}: {row.status}: {row.reason}" for row in not_ok(stability).itertuples())
 
 
 def stability_blocks(stability: pd.DataFrame) -> list[Block]:

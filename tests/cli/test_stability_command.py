@@ -75,7 +75,7 @@ def test_a_sweep_of_biases_stands_beside_theory_in_a_table_that_fits(gb, inside)
     assert header.split()[:5] == ["gate", "init", "class", "half-life", "in"]
     assert next(line for line in lines if "forget_bias=-2 " in line).split()[4] == "0.326"  # ln 2 / -ln σ(-2)
     assert next(line for line in lines if "forget_bias=1000 " in line).split()[4] == "∞"
-    assert "  rnn_relu, forget_bias=-2 init: unsupported: rnn_relu has no gate that keeps its state, so" in lines
+    assert "  rnn_relu, init forget_bias=-2: unsupported: rnn_relu has no gate that keeps its state, so" in lines
     assert max(len(line) for line in answer.out.splitlines()) <= 100
     assert values(stored(), "predicted_half_life") == 2 * [pytest.approx(math.log(2) / math.log1p(math.exp(2)))] + 2 * [
         math.inf
@@ -93,7 +93,7 @@ def test_gates_without_time_learn_nothing_and_say_so(gb, inside):
     answer = gb("stability", "glu,swiglu_ffn,rnn_tanh", *SIZES, "--seeds", 1, "--after-steps", 1, *STORE)
     assert answer.code == 0
     for gate in ("glu", "swiglu_ffn"):
-        assert f"  {gate}, torch init: unsupported: {gate} has no time, so it is not trained on sequences" in answer.out
+        assert f"  {gate}, init torch: unsupported: {gate} has no time, so it is not trained on sequences" in answer.out
 
 
 def test_sequences_that_are_too_short_for_a_task_are_rows_and_exit_3_where_nothing_is_left(gb, inside):
@@ -102,7 +102,7 @@ def test_sequences_that_are_too_short_for_a_task_are_rows_and_exit_3_where_nothi
     lines = answer.out.splitlines()
     assert lines[0] == "Do gradients survive?"  # without the header of a table that has no rows
     assert lines[1:3] == [
-        f"  lstm, torch init: unsupported: task copy: seq_len is {length}; accepted: 4 and more" for length in (1, 3)
+        f"  lstm, init torch: unsupported: task copy: seq_len is {length}; accepted: 4 and more" for length in (1, 3)
     ]
     reber = gb("stability", "lstm", "--seq-len", "1,2", "--hidden-size", 2, "--seeds", 1, "--task", "reber", "--after-steps", 1, *STORE)  # fmt: skip
     assert reber.code == 0, reber
@@ -111,7 +111,7 @@ def test_sequences_that_are_too_short_for_a_task_are_rows_and_exit_3_where_nothi
 def test_a_combination_that_takes_too_long_is_a_row_with_the_time_it_had(gb):
     answer = gb(*LSTM, "--after-steps", 1_000_000, "--timeout", 1)
     assert answer.code == 3
-    assert "lstm, torch init: timeout: no answer to stability within 1 s" in answer.out
+    assert "lstm, init torch: timeout: no answer to stability within 1 s" in answer.out
 
 
 def test_an_interrupted_run_is_kept_drawn_and_finished_by_resuming_it(gb, monkeypatch):

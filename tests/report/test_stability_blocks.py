@@ -73,7 +73,7 @@ def test_theory_stands_beside_what_was_measured():
 
 def test_what_came_to_nothing_is_said_once_below_the_last_table():
     blocks = stability_blocks(frame(case(), spectrum([-1.0]), failed(init="forget_bias=1"), failed(init="forget_bias=1", seed=1)))  # fmt: skip
-    reason = "lstm, forget_bias=1 init: unsupported: it has no forget gate"
+    reason = "lstm, init forget_bias=1: unsupported: it has no forget gate"
     assert [block.notes.count(reason) for block in blocks] == [0, 1]
 
 
@@ -226,3 +226,13 @@ def test_a_gradient_that_does_not_shrink_reaches_at_least_to_the_end():
     ((line,),) = gradient_lines(rows).values()
     assert line.startswith("gradient: does not shrink, reach at least 8 steps, ")
     assert gradient_lines(rows.iloc[:0]) == {}
+
+
+def test_what_fails_for_one_reason_is_one_line_per_gate():
+    forms = [(f"forget_bias={bias}", dtype) for bias in (0, 1) for dtype in ("float64", "float32")]
+    rows = [failed(init=init, dtype=dtype) for init, dtype in forms]
+    highway = failed(init="forget_bias=0", gate="highway", options='{"transform_bias": -1.0}')
+    assert stability_blocks(frame(case(), *rows, highway))[-1].notes[-2:] == (
+        "lstm, init forget_bias=0, forget_bias=1: unsupported: it has no forget gate",
+        "highway (transform_bias=-1.0), init forget_bias=0: unsupported: it has no forget gate",
+    )

@@ -166,7 +166,7 @@ def test_what_failed_in_stability_is_printed_with_its_reason(capsys, monkeypatch
     vars(results)["stability"] = stability
     monkeypatch.setattr(stored_run, "load", lambda path: results)
     text = printed(capsys, folder)
-    assert "lstm, torch init: timeout: no answer to stability in time" in text
+    assert "lstm, init torch, forget_bias=1: timeout: no answer to stability in time" in text
     assert "gradient: " not in text.split("\nglu, ")[0]
 
 

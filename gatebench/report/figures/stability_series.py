@@ -53,7 +53,7 @@ def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
     axis = str(sweep["axis"].iloc[0])
     drawn, names, left_out = those_that_fit(sweep, "gate", list(dict.fromkeys(sweep["gate"])))
     colours, dashes = series_colours(names), dashes_of(drawn["dtype"])
-    figure = make_subplots(rows=1, cols=len(panels), horizontal_spacing=0.1)
+    figure = make_subplots(rows=1, cols=len(panels), horizontal_spacing=0.16)
     lines = drawn.groupby(["gate", "dtype"], sort=False)
     most = points_per_line(lines.ngroups * len(panels), marks=4)
     never = never_line(drawn[["half_life", "half_life_low", "half_life_high"]])
