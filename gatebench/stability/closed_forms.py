@@ -47,7 +47,7 @@ def _rnn_tanh(gate: Gate, params: Params, x: Tensor, state: Tensor) -> LinearMap
 
 def _rnn_relu(gate: Gate, params: Params, x: Tensor, state: Tensor) -> LinearMap:
     h = gate.step(params, x, state)
-    return Diagonal((h > 0).to(h)) @ Shared(params["weight_hh"])
+    return Diagonal(torch.where(h.isnan(), h, (h > 0).to(h))) @ Shared(params["weight_hh"])
 
 
 # --- LSTM forms: first the cell, (h', c') -> (h', c), then the output, (h', c) -> (h, c)

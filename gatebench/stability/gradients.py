@@ -106,7 +106,8 @@ def profile_of_gradients(found: Gradients, trajectory: Trajectory, part: str | N
     """Sum up gradients that were computed already; see gradient_profile."""
     logs = found.log_norms(trajectory.part(part))
     start = found.log_norms(trajectory.part(None))[-1]
-    return profile_of(torch.where(logs == math.inf, math.inf, logs - start).flip(0))
+    relative = torch.where(logs == math.inf, math.inf, logs - start)
+    return profile_of(relative.flip(0), trajectory.first_bad_step < 0)
 
 
 def _cotangent(trajectory: Trajectory, cotangent: Tensor | None) -> Tensor:
