@@ -28,9 +28,12 @@ def closed_form(gate: Gate | None) -> ClosedForm | None:
     A subclass may compute something else, so the class itself must be known; of a gate with layers, one layer in one
     direction.
     """
-    if gate is None or (isinstance(gate, Layered) and not gate.single):
-        return None
-    return _CLOSED_FORMS.get(type(gate))
+    return None if gate is None or is_stack(gate) else _CLOSED_FORMS.get(type(gate))
+
+
+def is_stack(gate: Gate) -> bool:
+    """Say whether a gate has several layers or directions, each with weights of its own."""
+    return isinstance(gate, Layered) and not gate.single
 
 
 # --- plain recurrences: J = diag(φ') U

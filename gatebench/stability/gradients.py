@@ -11,10 +11,9 @@ from gatebench.stability.checks import StabilityError, check_numbers
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory
 
-COMFORTABLE = (
-    2.0**-300
-)  # rows whose largest value lies between this and its inverse are left as they are: one step more
-#                          neither over- nor underflows, and most steps are spared the arithmetic
+# Rows whose largest value lies between this and its inverse are left as they are: one step more neither over- nor
+# underflows, and most steps are spared the arithmetic.
+COMFORTABLE = 2.0**-300
 
 
 @dataclass(frozen=True, eq=False)

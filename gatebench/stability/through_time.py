@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from gatebench.stability.activations import saturation_of
-from gatebench.stability.bounds import STEEPEST, norm_bound
+from gatebench.stability.bounds import has_weight_bound, norm_bound
 from gatebench.stability.checks import ALL_EXPONENTS_LIMIT, StabilityError
 from gatebench.stability.classification import classify
 from gatebench.stability.gradients import Gradients, gradients, profile_of_gradients
@@ -152,7 +152,7 @@ class ThroughTime:
 
     def _bound_rows(self) -> Iterator[Row]:
         forms = [("log_norm_bound", "bound_gap", "jacobian")]
-        if self.exact.gate is not None and self.exact.gate.name in STEEPEST:
+        if has_weight_bound(self.exact.gate):
             forms.append(("log_weight_bound", "weight_bound_gap", "weights"))
         for metric, gap, form in forms:
             bound = norm_bound(self.exact, form)

@@ -137,6 +137,11 @@ def test_rows_agree_with_the_functions():
     assert values(rows, "bound_gap") == pytest.approx([gap.mean().item()])
 
 
+def test_a_stack_of_layers_has_no_bound_from_the_weights_of_one():
+    one, two = ({row["metric"] for row in rows_of(gate="rnn_tanh", gate_options={"num_layers": n})} for n in (1, 2))
+    assert one - two == {"log_weight_bound", "weight_bound_gap"}
+
+
 def test_parts_are_stored_where_there_are_several():
     assert {row["part"] for row in rows_of() if row["metric"] == "log_gradient_norm"} == {"", "h", "c"}
     assert {row["part"] for row in rows_of(gate="gru") if row["metric"] == "log_gradient_norm"} == {""}
