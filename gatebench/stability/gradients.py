@@ -87,7 +87,8 @@ def gradient_norms(trajectory: Trajectory, cotangent: Tensor | None = None, part
     cotangent: δ_T on the state (B, S); default ones on part "h", on the whole state where there is none. part: a name of
     gate.state, default the whole state. A trajectory below float64 gives the plain chain of that dtype, underflow
     included. 0 where float64 itself cannot hold the norm (gradient_profile stays in log space); inf: not finite.
-    Raises StabilityError for a cotangent of the wrong shape, with NaN or of zeros only, and for an unknown part.
+    Raises StabilityError for a cotangent of the wrong shape, with NaN, or with a row that is 0 in the trajectory's dtype,
+    and for an unknown part.
     """
     return gradients(trajectory, cotangent).norms(trajectory.part(part))
 
@@ -122,6 +123,8 @@ def _cotangent(trajectory: Trajectory, cotangent: Tensor | None) -> Tensor:
             f"accepted: {shape}, one value per row and state value",
         )
     check_numbers("cotangent", {"it": cotangent})
-    if bool((cotangent == 0).all(-1).any()):
-        raise StabilityError("cotangent", "a row is zero everywhere", "accepted: rows with a value that is not zero")
-    return cotangent.detach().to(trajectory.states)
+    rounded = cotangent.detach().to(trajectory.states)
+    if bool((rounded == 0).all(-1).any()):
+        what = f"a row is zero everywhere in {rounded.dtype}".replace("torch.", "")
+        raise StabilityError("cotangent", what, "accepted: rows with a value that is not zero")
+    return rounded

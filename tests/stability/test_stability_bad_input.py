@@ -89,6 +89,10 @@ GRADIENTS = {
         lambda: stability.gradient_profile(lstm(), torch.tensor([[1.0], [0.0]]).expand(2, 8)),
         "zero everywhere",
     ),
+    "a cotangent that the dtype rounds to zeros": (
+        lambda: stability.gradient_profile(unrolled(torch.float16), torch.full((2, 8), 1e-10, dtype=torch.float64)),
+        "zero everywhere in float16",
+    ),
     "a cotangent with NaN": (lambda: stability.gradient_norms(lstm(), torch.full((2, 8), math.nan)), "16 values"),
     "an unknown part": (lambda: stability.gradient_norms(lstm(), part="hh"), "did you mean 'h'"),
     "a part of a bare step": (lambda: stability.gradient_norms(bare(), part="h"), "'h'"),
