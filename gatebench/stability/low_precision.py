@@ -74,12 +74,9 @@ def precision(
     Bound for a diagonal chain: |relative error| <= (1 + u)^k - 1 at lag k.
     """
     dtype = check_dtype("precision", dtype)
-    rounded = ({name: value.to(dtype) for name, value in tensors.items()} for tensors in (params, inputs))
-    low_params, low_inputs = rounded
-    low = gradients(unroll(gate, low_params, low_inputs, dtype))
-    reference = gradients(unroll(gate, low_params, low_inputs))
-    original = gradients(unroll(gate, params, inputs))
-    return compare_gradients(low, reference, original, dtype)
+    low = unroll(gate, params, inputs, dtype)
+    reference, original = gradients(low.again_in_float64()), gradients(unroll(gate, params, inputs))
+    return compare_gradients(gradients(low), reference, original, dtype)
 
 
 def compare_gradients(low: Gradients, reference: Gradients, original: Gradients, dtype: torch.dtype) -> PrecisionError:

@@ -71,8 +71,7 @@ class ThroughTime:
     @functools.cached_property
     def trajectory(self) -> Trajectory:
         """The states in the problem's dtype."""
-        problem = self.problem
-        return unroll(problem.gate, problem.rounded(self.params), problem.rounded(self.inputs), problem.dtype)
+        return unroll(self.problem.gate, self.params, self.inputs, self.problem.dtype)
 
     @functools.cached_property
     def found(self) -> Gradients:
@@ -87,10 +86,7 @@ class ThroughTime:
     @functools.cached_property
     def exact(self) -> Trajectory:
         """The states in float64 at the dtype's rounded weights and inputs."""
-        if self.low:
-            problem = self.problem
-            return unroll(problem.gate, problem.rounded(self.params), problem.rounded(self.inputs))
-        return self.trajectory
+        return self.trajectory.again_in_float64() if self.low else self.trajectory
 
     @functools.cached_property
     def exact_found(self) -> Gradients:

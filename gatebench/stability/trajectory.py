@@ -105,6 +105,11 @@ class Trajectory:
         params = {name: value.double() for name, value in self.params.items()}
         return replace(self, states=self.states.double(), params=params, x=self.x.double())
 
+    def again_in_float64(self) -> "Trajectory":
+        """Compute the states anew in float64, from the same rounded parameters, inputs and s_0."""
+        exact = self.to_float64()
+        return replace(exact, states=_states(self.step, exact.params, exact.x, exact.states[0]))
+
 
 def unroll(
     gate: Gate | Step,

@@ -176,6 +176,13 @@ def test_long_float32_chains_underflow_and_the_reference_still_has_a_half_life()
     assert 100 < values(rows, "first_bad_lag", index=0)[0] < 400
 
 
+def test_weights_that_the_dtype_cannot_hold_are_a_case_of_their_own_class():
+    rows = rows_of(gate="rnn_linear", init="gaussian=1e6", dtype="float16", seq_len=4)
+    assert {row["label"] for row in rows if row["metric"] == "class"} == {"nonfinite"}
+    assert set(values(rows, "first_bad_step")) == {1.0}
+    assert {row["status"] for row in rows} == {"ok"}
+
+
 def test_the_forget_bias_lengthens_the_half_life():
     torch_init, biased = (values(rows_of(init=init), "half_life", index=None)[0] for init in ("torch", "forget_bias=1"))
     assert biased > 1.5 * torch_init

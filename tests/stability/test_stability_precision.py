@@ -151,3 +151,14 @@ def test_no_error_metric_is_nan_where_everything_underflows():
         for part in (error.arithmetic, error.quantisation, error.total):
             assert not part.relative_error.isnan().any()
             assert not part.cosine.isnan().any()
+
+
+def test_weights_that_the_dtype_cannot_hold_are_a_result():
+    gate, params, inputs = drawn("gru", seq_len=6)
+    params = params | {"weight_hh": 1e6 * params["weight_hh"]}
+    error = stability.precision(gate, params, inputs, "float16")
+    assert error.first_bad_lag.tolist() == [1, 1]
+    assert error.usable_loss_scale.tolist() == [0.0, 0.0]
+    assert error.total.relative_error[1:].eq(math.inf).all()
+    fine = stability.precision(gate, params, inputs, "bfloat16")
+    assert fine.nonfinite_share.eq(0).all()
