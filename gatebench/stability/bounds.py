@@ -93,8 +93,8 @@ def _lanczos_norms(trajectory: Trajectory, x: Tensor, states: Tensor) -> Tensor:
     converged values appear, the largest stays right (Golub & Van Loan 2013, 10.4).
     """
     linear = trajectory.linear_map(x, states)
-    v = torch.randn(states.shape, generator=torch.Generator().manual_seed(START_SEED), dtype=torch.float64)
-    v = v / v.norm(dim=1, keepdim=True)
+    start = torch.randn(states.shape[1], generator=torch.Generator().manual_seed(START_SEED), dtype=torch.float64)
+    v = (start / start.norm()).expand_as(states)  # one for all rows: no norm depends on a row's place
     u, diagonal = _normalised(linear.push(v))
     diagonals, above = [diagonal], []
     low = high = diagonal

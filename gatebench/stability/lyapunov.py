@@ -36,8 +36,10 @@ class LyapunovSpectrum:
         """D = k + Σ_{i<=k} λ_i / |λ_{k+1}|, k the most exponents whose sum is not negative; 0 where λ_1 < 0.
 
         The dimension of the attractor that the states live on. All exponents where none makes the sum negative: more
-        would be needed. NaN-free: inf where an exponent is. Kaplan & Yorke 1979.
+        would be needed. inf where no Jacobian was finite. Kaplan & Yorke 1979.
         """
+        if bool((self.values == math.inf).any()):
+            return math.inf
         sums = self.values.cumsum(0)
         k = int((sums >= 0).sum())
         if k in (0, len(sums)):

@@ -60,3 +60,10 @@ def test_one_layers_weights_do_not_bound_a_stack():
     assert stability.norm_bound(trajectory)[-1].max() > 8 * math.log(0.01)
     with pytest.raises(stability.StabilityError, match=r"does not hold for rnn_tanh; accepted: .*, of one layer"):
         stability.norm_bound(trajectory, "weights")
+
+
+def test_the_bound_of_a_wide_row_does_not_depend_on_its_place():
+    gate, params, inputs = drawn("lstm", hidden_size=24, batch=3, seq_len=4)
+    last = {name: value[..., -1:, :] for name, value in inputs.items()}
+    together, alone = (stability.norm_bound(stability.unroll(gate, params, each)) for each in (inputs, last))
+    torch.testing.assert_close(together[:, 2:], alone, rtol=1e-12, atol=0)
