@@ -11,8 +11,8 @@ from gatebench.stability.checks import StabilityError, check_numbers
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory
 
-# Rows whose largest value lies between this and its inverse are left as they are: one step more neither over- nor
-# underflows, and most steps are spared the arithmetic.
+# Rows whose largest value lies between this and its inverse are left as they are: one step more, by a factor from
+# 2^-700 to 2^700, neither over- nor underflows, and most steps are spared the arithmetic.
 COMFORTABLE = 2.0**-300
 
 
@@ -55,7 +55,9 @@ def gradients(trajectory: Trajectory, cotangent: Tensor | None = None) -> Gradie
     values = torch.empty_like(trajectory.states)
     exponents = torch.zeros(values.shape[:2], dtype=torch.int64, device=values.device)
     exponent = exponents[0].clone()
-    values[-1] = delta
+    if rescale:
+        delta, exponent = rescaled(delta, exponent)
+    values[-1], exponents[-1] = delta, exponent
     for t, jacobian in zip(range(trajectory.steps, 0, -1), trajectory.linear_maps(reverse=True), strict=True):
         delta = jacobian.pull(delta)
         if rescale:
