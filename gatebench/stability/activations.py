@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatebench.gates.base import Gate
 from gatebench.shape import ONES
-from gatebench.stability.checks import check_numbers
+from gatebench.stability.checks import check_dtype, check_given, check_numbers
 from gatebench.stability.trajectory import Trajectory, unroll
 
 LOW, HIGH = 0.1, 0.9  # ends of a sigmoid gate (Karpathy, Johnson & Fei-Fei 2015)
@@ -50,10 +50,12 @@ def saturation(gate: Gate, params: Mapping[str, Tensor], inputs: Mapping[str, Te
 
     A gate with time is unrolled, and all steps count; others are evaluated once; both in the inputs' dtype. Letters that
     cannot saturate (identity, exp) are left out, {} for a gate that names none.
-    Raises StabilityError as unroll does. Karpathy, Johnson & Fei-Fei 2015, arXiv 1506.02078.
+    Raises StabilityError as unroll does, time or not. Karpathy, Johnson & Fei-Fei 2015, arXiv 1506.02078.
     """
+    check_given("saturation", inputs, gate.input_shapes(ONES))
+    dtype = check_dtype("saturation", next(iter(inputs.values())).dtype)
     if gate.state(ONES):
-        return saturation_of(unroll(gate, params, inputs, next(iter(inputs.values())).dtype))
+        return saturation_of(unroll(gate, params, inputs, dtype))
     check_numbers("saturation", {**params, **inputs})
     with torch.no_grad():
         return _by_letter(gate, gate.activations(params, inputs), gate.slopes(params, inputs))

@@ -25,10 +25,10 @@ class Basis:
 
     @classmethod
     def random(cls, batch: int, size: int, k: int) -> "Basis":
-        """Draw directions; the first ones are the same whatever k is."""
+        """Draw directions, the same for each row, so that no row's numbers depend on its place; the first whatever k is."""
         generator = torch.Generator().manual_seed(START_SEED)
-        one_by_one = [torch.randn(batch, size, generator=generator, dtype=torch.float64) for _ in range(k)]
-        return cls.of(torch.stack(one_by_one, -1))
+        one_by_one = [torch.randn(size, generator=generator, dtype=torch.float64) for _ in range(k)]
+        return cls.of(torch.stack(one_by_one, -1).repeat(batch, 1, 1))
 
     @property
     def square(self) -> bool:

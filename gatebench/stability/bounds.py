@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from gatebench.gates.base import Gate
+from gatebench.stability.bases import lengths
 from gatebench.stability.checks import StabilityError
+from gatebench.stability.closed_forms import is_stack
 from gatebench.stability.trajectory import Trajectory
 
 FORMS = ("jacobian", "weights")
@@ -23,13 +26,13 @@ def norm_bound(trajectory: Trajectory, form: str = "jacobian") -> Tensor:
     """Bound ln||δ_{T-k}|| - ln||δ_T|| from above by lag k -> (T+1, B), nats; 0 at lag 0.
 
     form "jacobian":  Σ_{t=T-k+1..T} ln||J_t||_2 (Pascanu et al. 2013, tight form), any gate with time
-    form "weights":   k · ln(||U||_2 max φ'), for rnn_linear, rnn_tanh, rnn_relu, whose max φ' is 1: from the weights
-                      alone; below 0 it proves vanishing, above 0 it proves nothing
+    form "weights":   k · ln(||U||_2 max φ'), for rnn_linear, rnn_tanh, rnn_relu of one layer, whose max φ' is 1: from
+                      the weights alone; below 0 it proves vanishing, above 0 it proves nothing
 
     Norms are in float64 at the trajectory's states: up to S = 32 from singular values, above from Lanczos
     (Golub-Kahan, random start) to a relative 1e-4, of which the upper end is taken: too large by at most 1e-4 nats a
-    step, and too small only where the random start is all but orthogonal to the leading direction. +inf where a Jacobian is not finite. Raises StabilityError for another form, and for the weights
-    form of another gate.
+    step, and too small only where the random start is all but orthogonal to the leading direction. +inf where a
+    Jacobian is not finite. Raises StabilityError for another form, and for the weights form of another gate or a stack.
     """
     if form not in FORMS:
         raise StabilityError("norm_bound", f"form is {form!r}", f"accepted: {', '.join(FORMS)}")
@@ -50,18 +53,23 @@ def log_jacobian_norms(trajectory: Trajectory) -> Tensor:
     return torch.cat(norms).reshape(trajectory.steps, trajectory.batch).log()
 
 
+def has_weight_bound(gate: Gate | None) -> bool:
+    """Say whether one matrix U bounds the gradient: not that of a stack, whose layers have one each and hear each other."""
+    return gate is not None and gate.name in STEEPEST and not is_stack(gate)
+
+
 def _weight_bound(trajectory: Trajectory) -> Tensor:
-    name = trajectory.gate.name if trajectory.gate else "a bare step"
-    if name not in STEEPEST:
+    gate = trajectory.gate
+    if gate is None or not has_weight_bound(gate):
         raise StabilityError(
             "norm_bound",
-            f"form 'weights' does not hold for {name}",
-            f"accepted: {', '.join(STEEPEST)}",
+            f"form 'weights' does not hold for {gate.name if gate else 'a bare step'}",
+            f"accepted: {', '.join(STEEPEST)}, of one layer",
             "use 'jacobian'",
         )
     norm = torch.linalg.matrix_norm(trajectory.params["weight_hh"].double(), ord=2)
     lags = torch.arange(trajectory.steps + 1, dtype=torch.float64)
-    per_step = (norm * STEEPEST[name]).log()
+    per_step = (norm * STEEPEST[gate.name]).log()
     bound = torch.where(lags > 0, lags * per_step, 0.0)  # 0 · -inf at lag 0
     return bound[:, None].repeat(1, trajectory.batch)
 
@@ -85,8 +93,8 @@ def _lanczos_norms(trajectory: Trajectory, x: Tensor, states: Tensor) -> Tensor:
     converged values appear, the largest stays right (Golub & Van Loan 2013, 10.4).
     """
     linear = trajectory.linear_map(x, states)
-    v = torch.randn(states.shape, generator=torch.Generator().manual_seed(START_SEED), dtype=torch.float64)
-    v = v / v.norm(dim=1, keepdim=True)
+    start = torch.randn(states.shape[1], generator=torch.Generator().manual_seed(START_SEED), dtype=torch.float64)
+    v = (start / start.norm()).expand_as(states)  # one for all rows: no norm depends on a row's place
     u, diagonal = _normalised(linear.push(v))
     diagonals, above = [diagonal], []
     low = high = diagonal
@@ -107,7 +115,7 @@ def _open(low: Tensor, high: Tensor) -> Tensor:
 
 
 def _normalised(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    length = vectors.norm(dim=1)
+    length = lengths(vectors, 1)
     return torch.where(length[:, None] > 0, vectors / length[:, None], 0.0), length
 
 

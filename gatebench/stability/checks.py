@@ -1,8 +1,8 @@
 """What stability refuses: one clear error each, which is a UserError and a ValueError."""
 
 import math
-from collections.abc import Mapping
-from numbers import Real
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -40,6 +40,15 @@ def check_numbers(where: str, tensors: Mapping[str, Tensor]) -> None:
             )
 
 
+def check_given(where: str, inputs: Mapping[str, Tensor], names: Iterable[str]) -> None:
+    """Raise StabilityError where inputs lack one of the names."""
+    for name in names:
+        if name not in inputs:
+            raise StabilityError(
+                where, f"inputs lack {name!r}", f"given: {', '.join(inputs) or 'none'}", f"add {name!r}"
+            )
+
+
 def check_count(where: str, k: int | None, size: int) -> int:
     """Return how many exponents are wanted; None means all `size`, refused above 2048."""
     if k is None:
@@ -48,14 +57,14 @@ def check_count(where: str, k: int | None, size: int) -> int:
                 where, f"k is not given and the state has {size} values", f"accepted: k from 1 to {size}", "give k"
             )
         return size
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
+    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= size:
         raise StabilityError(where, f"k is {k!r}", f"accepted: 1 to {size}, the width of the state")
-    return k
+    return int(k)
 
 
 def check_burn_in(where: str, burn_in: int, steps: int) -> None:
     """Raise StabilityError unless 0 <= burn_in < steps."""
-    if isinstance(burn_in, bool) or not isinstance(burn_in, int) or not 0 <= burn_in < steps:
+    if isinstance(burn_in, bool) or not isinstance(burn_in, Integral) or not 0 <= burn_in < steps:
         raise StabilityError(where, f"burn_in is {burn_in!r}", f"accepted: 0 to {steps - 1}, fewer than all steps")
 
 

@@ -26,7 +26,7 @@ def classify(
 ) -> list[str]:
     """Name what the gradients of each of B rows do, from slope m and total R = p_T; the first that fits.
 
-    nonfinite   any norm is not finite
+    nonfinite   any norm, or any state that it was taken along, is not finite
     underflow   a norm is 0 where the float64 reference's is not (needs `reference`)
     exploding   m > 0 and R > ln 1000
     vanished    m < 0 and R < ln u, the round-off of `dtype`; also R = -inf, a gradient of exactly 0
@@ -50,6 +50,8 @@ def _class(profile: Profile, reference: Profile | None, row: int, threshold: flo
     log_norm, slope = profile.log_norm[:, row], float(profile.slope[row])
     total = float(log_norm[-1])
     grows, shrinks = not slope <= 0, not slope >= 0  # a slope that is not known (NaN) is both
+    if profile.finite is not None and not bool(profile.finite[row]):
+        return "nonfinite"
     if bool((log_norm.isnan() | (log_norm == math.inf)).any()):
         return "nonfinite"
     if reference is not None and bool(((log_norm == -math.inf) & (reference.log_norm[:, row] > -math.inf)).any()):

@@ -28,9 +28,12 @@ def closed_form(gate: Gate | None) -> ClosedForm | None:
     A subclass may compute something else, so the class itself must be known; of a gate with layers, one layer in one
     direction.
     """
-    if gate is None or (isinstance(gate, Layered) and not gate.single):
-        return None
-    return _CLOSED_FORMS.get(type(gate))
+    return None if gate is None or is_stack(gate) else _CLOSED_FORMS.get(type(gate))
+
+
+def is_stack(gate: Gate) -> bool:
+    """Say whether a gate has several layers or directions, each with weights of its own."""
+    return isinstance(gate, Layered) and not gate.single
 
 
 # --- plain recurrences: J = diag(φ') U
@@ -47,7 +50,7 @@ def _rnn_tanh(gate: Gate, params: Params, x: Tensor, state: Tensor) -> LinearMap
 
 def _rnn_relu(gate: Gate, params: Params, x: Tensor, state: Tensor) -> LinearMap:
     h = gate.step(params, x, state)
-    return Diagonal((h > 0).to(h)) @ Shared(params["weight_hh"])
+    return Diagonal(torch.where(h.isnan(), h, (h > 0).to(h))) @ Shared(params["weight_hh"])
 
 
 # --- LSTM forms: first the cell, (h', c') -> (h', c), then the output, (h', c) -> (h, c)

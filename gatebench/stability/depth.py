@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gatebench.gates.base import Gate
-from gatebench.stability.checks import StabilityError, check_numbers
+from gatebench.shape import ONES
+from gatebench.stability.checks import StabilityError, check_dtype, check_given, check_numbers
 from gatebench.stability.gradients import Gradients, rescaled
 
 Layer = Mapping[str, Tensor]
@@ -17,10 +18,10 @@ def depth_profile(gate: Gate, layers: Sequence[Layer], inputs: Mapping[str, Tens
     """Compute ||dL/d(input of layer l)||, l = 0..L -> (L+1, B) float64; row L is the output's, L = Σ output.
 
     The stack is plain: x_{l+1} = gate(layers[l], x_l), without residual paths or normalisation; other inputs (initial
-    states) are the same in every layer. The norm runs over all axes but the batch. dtype: that of the parameters; in
-    float64 powers of two keep products from over- and underflowing, below it the chain is plain.
-    Raises StabilityError for a gate that is not stackable, no layers, NaN in weights or inputs, and where the output's
-    shape is not x's.
+    states) are the same in every layer. The norm runs over all axes but the batch. dtype: that of x and all
+    weights, alike; in float64 powers of two keep products from over- and underflowing, below it the chain is plain.
+    Raises StabilityError for a gate that is not stackable, no layers, missing inputs, NaN in weights or inputs, dtypes
+    that differ or are no floats, and where the output's shape is not x's.
     """
     return depth_gradients(gate, layers, inputs).norms(slice(None))
 
@@ -80,7 +81,16 @@ def _check(gate: Gate, layers: Sequence[Layer], inputs: Mapping[str, Tensor]) ->
         raise StabilityError("depth_profile", "no layers are given", "accepted: one set of parameters per layer")
     for number, layer in enumerate(layers):
         check_numbers(f"depth_profile: layer {number}", layer)
+    check_given("depth_profile", inputs, gate.input_shapes(ONES))
     check_numbers("depth_profile", inputs)
+    _check_dtypes([inputs["x"], *(value for layer in layers for value in layer.values())])
+
+
+def _check_dtypes(tensors: Sequence[Tensor]) -> None:
+    dtypes = sorted({str(value.dtype) for value in tensors})
+    if len(dtypes) > 1:
+        raise StabilityError("depth_profile", f"dtypes are {', '.join(dtypes)}", "accepted: one of x and all weights")
+    check_dtype("depth_profile", tensors[0].dtype)
 
 
 def relative_log_norms(found: Gradients) -> Tensor:

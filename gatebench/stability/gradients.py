@@ -11,10 +11,9 @@ from gatebench.stability.checks import StabilityError, check_numbers
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory
 
-COMFORTABLE = (
-    2.0**-300
-)  # rows whose largest value lies between this and its inverse are left as they are: one step more
-#                          neither over- nor underflows, and most steps are spared the arithmetic
+# Rows whose largest value lies between this and its inverse are left as they are: one step more, by a factor from
+# 2^-700 to 2^700, neither over- nor underflows, and most steps are spared the arithmetic.
+COMFORTABLE = 2.0**-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,9 @@ def gradients(trajectory: Trajectory, cotangent: Tensor | None = None) -> Gradie
     values = torch.empty_like(trajectory.states)
     exponents = torch.zeros(values.shape[:2], dtype=torch.int64, device=values.device)
     exponent = exponents[0].clone()
-    values[-1] = delta
+    if rescale:
+        delta, exponent = rescaled(delta, exponent)
+    values[-1], exponents[-1] = delta, exponent
     for t, jacobian in zip(range(trajectory.steps, 0, -1), trajectory.linear_maps(reverse=True), strict=True):
         delta = jacobian.pull(delta)
         if rescale:
@@ -88,7 +89,8 @@ def gradient_norms(trajectory: Trajectory, cotangent: Tensor | None = None, part
     cotangent: δ_T on the state (B, S); default ones on part "h", on the whole state where there is none. part: a name of
     gate.state, default the whole state. A trajectory below float64 gives the plain chain of that dtype, underflow
     included. 0 where float64 itself cannot hold the norm (gradient_profile stays in log space); inf: not finite.
-    Raises StabilityError for a cotangent of the wrong shape, with NaN or of zeros only, and for an unknown part.
+    Raises StabilityError for a cotangent of the wrong shape, with NaN, or with a row that is 0 in the trajectory's dtype,
+    and for an unknown part.
     """
     return gradients(trajectory, cotangent).norms(trajectory.part(part))
 
@@ -106,7 +108,8 @@ def profile_of_gradients(found: Gradients, trajectory: Trajectory, part: str | N
     """Sum up gradients that were computed already; see gradient_profile."""
     logs = found.log_norms(trajectory.part(part))
     start = found.log_norms(trajectory.part(None))[-1]
-    return profile_of(torch.where(logs == math.inf, math.inf, logs - start).flip(0))
+    relative = torch.where(logs == math.inf, math.inf, logs - start)
+    return profile_of(relative.flip(0), trajectory.first_bad_step < 0)
 
 
 def _cotangent(trajectory: Trajectory, cotangent: Tensor | None) -> Tensor:
@@ -122,6 +125,8 @@ def _cotangent(trajectory: Trajectory, cotangent: Tensor | None) -> Tensor:
             f"accepted: {shape}, one value per row and state value",
         )
     check_numbers("cotangent", {"it": cotangent})
-    if bool((cotangent == 0).all(-1).any()):
-        raise StabilityError("cotangent", "a row is zero everywhere", "accepted: rows with a value that is not zero")
-    return cotangent.detach().to(trajectory.states)
+    rounded = cotangent.detach().to(trajectory.states)
+    if bool((rounded == 0).all(-1).any()):
+        what = f"a row is zero everywhere in {rounded.dtype}".replace("torch.", "")
+        raise StabilityError("cotangent", what, "accepted: rows with a value that is not zero")
+    return rounded

@@ -13,6 +13,7 @@ from gatebench.stability.gradients import Gradients, gradients
 from gatebench.stability.trajectory import unroll
 
 PLATEAU_DROP = math.log(2)  # nats; the reference must fall by this much while the low-precision norm stands still
+LARGEST_SHIFT = 2046  # exponents: from 2^-1023 to 2^1023, each half of it a finite number
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ class PrecisionError:
     first_bad_lag (B,)         first lag with a non-finite entry, or a norm of 0 where float64's is not; -1: none
     false_plateau (B,)         lags at the end over which the norm stands still (to one round-off) while float64's falls
                                to half or less; 0: none
-    usable_loss_scale (B,)     largest power of two that keeps every δ_t of the reference finite in the dtype
+    usable_loss_scale (B,)     largest power of two that keeps every δ_t of the reference finite in the dtype; 0: none that
+                               float64 holds
     """
 
     dtype: torch.dtype
@@ -72,12 +74,9 @@ def precision(
     Bound for a diagonal chain: |relative error| <= (1 + u)^k - 1 at lag k.
     """
     dtype = check_dtype("precision", dtype)
-    rounded = ({name: value.to(dtype) for name, value in tensors.items()} for tensors in (params, inputs))
-    low_params, low_inputs = rounded
-    low = gradients(unroll(gate, low_params, low_inputs, dtype))
-    reference = gradients(unroll(gate, low_params, low_inputs))
-    original = gradients(unroll(gate, params, inputs))
-    return compare_gradients(low, reference, original, dtype)
+    low = unroll(gate, params, inputs, dtype)
+    reference, original = gradients(low.again_in_float64()), gradients(unroll(gate, params, inputs))
+    return compare_gradients(gradients(low), reference, original, dtype)
 
 
 def compare_gradients(low: Gradients, reference: Gradients, original: Gradients, dtype: torch.dtype) -> PrecisionError:
@@ -118,7 +117,8 @@ def _by_lag(found: Gradients) -> Gradients:
 
 
 def _scaled(found: Gradients, shift: Tensor) -> Tensor:
-    """Return values · 2^shift in float64; what float64 cannot hold becomes 0 or inf."""
+    """Return values · 2^shift in float64; what float64 cannot hold becomes 0 or inf, and 0 stays 0."""
+    shift = shift.clamp(-LARGEST_SHIFT, LARGEST_SHIFT)
     half = shift // 2
     values = found.values.double()
     return values * torch.exp2(half.double())[..., None] * torch.exp2((shift - half).double())[..., None]
@@ -133,5 +133,10 @@ def _false_plateau(low: Tensor, reference: Tensor, roundoff: float) -> Tensor:
 
 
 def _usable_loss_scale(reference: Gradients, dtype: torch.dtype) -> Tensor:
-    largest = reference.values.double().abs().amax(-1).log2() + reference.exponents
-    return torch.exp2((math.log2(torch.finfo(dtype).max) - largest.amax(0)).floor())
+    """Return 2^e with the largest e such that |δ_t| 2^e is at most the dtype's largest number, for every t."""
+    top, top_exponent = math.frexp(torch.finfo(dtype).max)
+    largest = reference.values.double().abs().amax(-1)
+    mantissa, exponent = torch.frexp(largest)
+    room = top_exponent - exponent - reference.exponents - (mantissa > top).long()
+    scale = torch.exp2(room.masked_fill(largest == 0, torch.iinfo(room.dtype).max).amin(0).double())
+    return scale.masked_fill(~torch.isfinite(largest).all(0), 0.0)

@@ -36,8 +36,10 @@ class LyapunovSpectrum:
         """D = k + Σ_{i<=k} λ_i / |λ_{k+1}|, k the most exponents whose sum is not negative; 0 where λ_1 < 0.
 
         The dimension of the attractor that the states live on. All exponents where none makes the sum negative: more
-        would be needed. NaN-free: inf where an exponent is. Kaplan & Yorke 1979.
+        would be needed. inf where no Jacobian was finite. Kaplan & Yorke 1979.
         """
+        if bool((self.values == math.inf).any()):
+            return math.inf
         sums = self.values.cumsum(0)
         k = int((sums >= 0).sum())
         if k in (0, len(sums)):
@@ -63,14 +65,18 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
 
 
 def lyapunov_of_products(jacobians: Tensor, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
-    """Compute the k largest exponents of the product J_N ... J_1 of matrices (N, S, S), J_1 first; as lyapunov_spectrum."""
-    if jacobians.ndim != 3 or jacobians.shape[1] != jacobians.shape[2] or not jacobians.is_floating_point():
+    """Compute the k largest exponents of the product J_N ... J_1 of matrices (N, S, S), J_1 first; as lyapunov_spectrum.
+
+    Raises StabilityError for other shapes, whole numbers, k outside 1..S and burn_in outside 0..N-1.
+    """
+    square = jacobians.ndim == 3 and jacobians.shape[1] == jacobians.shape[2] > 0
+    if not square or not jacobians.is_floating_point():
         raise StabilityError(
             "lyapunov_of_products", f"jacobians have shape {tuple(jacobians.shape)}", "accepted: (N, S, S) floats"
         )
     k = check_count("lyapunov_of_products", k, jacobians.shape[1])
     check_burn_in("lyapunov_of_products", burn_in, len(jacobians))
-    products = map(Matrices, jacobians.double()[:, None])
+    products = map(Matrices, jacobians.detach().double()[:, None])
     return _spectrum(_logs(products, 1, jacobians.shape[1], k)[burn_in:])
 
 

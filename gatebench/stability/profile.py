@@ -20,6 +20,7 @@ class Profile:
     half_life (B,)     ln 2 / -m, steps; inf where m >= 0; NaN where slope is
     horizon (B,)       -1/m, steps; inf where m >= 0; NaN where slope is
     reach (B,)         largest lag with norm >= 1e-3 of lag 0, steps
+    finite (B,)        whether every state that it was taken along is finite; None: of norms alone
     """
 
     log_norm: Tensor
@@ -28,14 +29,15 @@ class Profile:
     half_life: Tensor
     horizon: Tensor
     reach: Tensor
+    finite: Tensor | None = None
 
 
-def profile_of(log_norm: Tensor) -> Profile:
+def profile_of(log_norm: Tensor, finite: Tensor | None = None) -> Profile:
     """Sum up log norms by lag (T+1, B), relative to lag 0, as a Profile. Definitions: see there."""
     log_norm = log_norm.double()
     slope, r_squared = _slopes(log_norm)
     decay = torch.where(slope >= 0, 0.0, -slope)  # 0 where the gradient does not shrink: ln 2 / 0 = 1 / 0 = inf
-    return Profile(log_norm, slope, r_squared, math.log(2) / decay, 1 / decay, _reach(log_norm))
+    return Profile(log_norm, slope, r_squared, math.log(2) / decay, 1 / decay, _reach(log_norm), finite)
 
 
 def _slopes(log_norm: Tensor) -> tuple[Tensor, Tensor]:

@@ -90,7 +90,7 @@ def log_abs_det(trajectory: Trajectory) -> Tensor:
     """Compute ln|det ds_T/ds_0| = Σ_t ln|det J_t| -> (B,), nats; float64 at the trajectory's states.
 
     -inf where a J_t is singular in float64 (a column within S eps of the span of those before it); +inf where one is not
-    finite. Equal to the sum of all ln σ_i and to T times the sum of all Lyapunov exponents.
+    finite, or its factors are not. Equal to the sum of all ln σ_i and to T times the sum of all Lyapunov exponents.
     """
     exact = trajectory.to_float64()
     total = torch.zeros(exact.batch, dtype=torch.float64)
@@ -101,5 +101,5 @@ def log_abs_det(trajectory: Trajectory) -> Tensor:
         grown = torch.geqrf(safe).a.diagonal(dim1=-2, dim2=-1).abs()
         gone = grown <= exact.size * EPS * lengths(safe, -2)
         total = total + torch.where(gone, 0.0, grown).log().sum((0, -1))
-        lost = lost | bad.any(0)
+        lost = lost | (bad | ~torch.isfinite(grown).all(-1)).any(0)
     return total.masked_fill(lost, math.inf)

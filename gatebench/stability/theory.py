@@ -45,9 +45,9 @@ def mean_field(gain: float, input_variance: float = 0.0) -> MeanField:
         if not 0 <= value <= LARGEST:
             raise StabilityError("mean_field", f"{name} is {value}", f"accepted: finite numbers from 0 to {LARGEST:g}")
     q = _stationary_variance(gain, input_variance)
-    chi = gain**2 * _expectation(lambda a: np.cosh(np.clip(a, -TAIL, TAIL)) ** -4.0, q)
-    growth = math.log(chi) if chi > 0 else -math.inf
-    return MeanField(q, chi, growth / 2, -1 / growth if growth else math.inf)
+    slope = _expectation(lambda a: np.cosh(np.clip(a, -TAIL, TAIL)) ** -4.0, q)  # E (tanh')²
+    growth = 2 * math.log(gain) + math.log(slope) if gain > 0 else -math.inf  # of a χ that may underflow
+    return MeanField(q, gain**2 * slope, growth / 2, -1 / growth if growth else math.inf)
 
 
 def _stationary_variance(gain: float, input_variance: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from gatebench.stability.activations import saturation_of
-from gatebench.stability.bounds import STEEPEST, norm_bound
+from gatebench.stability.bounds import has_weight_bound, norm_bound
 from gatebench.stability.checks import ALL_EXPONENTS_LIMIT, StabilityError
 from gatebench.stability.classification import classify
 from gatebench.stability.gradients import Gradients, gradients, profile_of_gradients
@@ -71,8 +71,7 @@ class ThroughTime:
     @functools.cached_property
     def trajectory(self) -> Trajectory:
         """The states in the problem's dtype."""
-        problem = self.problem
-        return unroll(problem.gate, problem.rounded(self.params), problem.rounded(self.inputs), problem.dtype)
+        return unroll(self.problem.gate, self.params, self.inputs, self.problem.dtype)
 
     @functools.cached_property
     def found(self) -> Gradients:
@@ -87,10 +86,7 @@ class ThroughTime:
     @functools.cached_property
     def exact(self) -> Trajectory:
         """The states in float64 at the dtype's rounded weights and inputs."""
-        if self.low:
-            problem = self.problem
-            return unroll(problem.gate, problem.rounded(self.params), problem.rounded(self.inputs))
-        return self.trajectory
+        return self.trajectory.again_in_float64() if self.low else self.trajectory
 
     @functools.cached_property
     def exact_found(self) -> Gradients:
@@ -152,7 +148,7 @@ class ThroughTime:
 
     def _bound_rows(self) -> Iterator[Row]:
         forms = [("log_norm_bound", "bound_gap", "jacobian")]
-        if self.exact.gate is not None and self.exact.gate.name in STEEPEST:
+        if has_weight_bound(self.exact.gate):
             forms.append(("log_weight_bound", "weight_bound_gap", "weights"))
         for metric, gap, form in forms:
             bound = norm_bound(self.exact, form)

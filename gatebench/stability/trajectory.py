@@ -9,7 +9,7 @@ from torch import Tensor
 from gatebench.errors import unknown
 from gatebench.gates.base import Gate
 from gatebench.shape import ONES
-from gatebench.stability.checks import StabilityError, check_dtype, check_numbers
+from gatebench.stability.checks import StabilityError, check_dtype, check_given, check_numbers
 from gatebench.stability.closed_forms import closed_form
 from gatebench.stability.derivatives import RecordedStep, Step
 from gatebench.stability.linear_maps import LinearMap, Matrices
@@ -105,6 +105,11 @@ class Trajectory:
         params = {name: value.double() for name, value in self.params.items()}
         return replace(self, states=self.states.double(), params=params, x=self.x.double())
 
+    def again_in_float64(self) -> "Trajectory":
+        """Compute the states anew in float64, from the same rounded parameters, inputs and s_0."""
+        exact = self.to_float64()
+        return replace(exact, states=_states(self.step, exact.params, exact.x, exact.states[0]))
+
 
 def unroll(
     gate: Gate | Step,
@@ -117,27 +122,39 @@ def unroll(
     gate: a gate with time, whose inputs are x (T, B, I) and <part>0 (B, width) for each part of its state; or any
     step(params, x_t, state) -> state, whose inputs are x (T, B, ·) and state0 (B, S). Rows of a batch must not
     influence each other. Parameters and inputs are rounded to `dtype` first. States that overflow are results.
-    Raises StabilityError for a gate without time, T = 0, missing or misshapen inputs, NaN in weights or inputs, and a
-    dtype that is no floating type.
+    Raises StabilityError for a gate without time, T = 0 or B = 0, missing inputs, rows of another number, a step that
+    changes the state's shape, NaN in weights or inputs, and a dtype that is no floating type.
     """
     dtype = check_dtype("unroll", dtype)
     parts = _initial_parts(gate, inputs)
-    state = torch.cat(list(parts.values()), dim=-1)
     x = gate.step_inputs(inputs) if isinstance(gate, Gate) else inputs["x"]
-    _check_sizes(x, state)
+    _check_sizes(x, parts)
     check_numbers("unroll", {**params, "x": x, **{f"{name}0": value for name, value in parts.items()}})
     rounded = {name: value.detach().to(dtype) for name, value in params.items()}
-    step, x, state = gate.step if isinstance(gate, Gate) else gate, x.detach().to(dtype), state.detach().to(dtype)
-    states = torch.empty(len(x) + 1, *state.shape, dtype=dtype, device=state.device)
-    states[0] = state
-    with torch.no_grad():
-        for t, x_t in enumerate(x.unbind(0)):
-            states[t + 1] = step(rounded, x_t, states[t])
+    state = torch.cat(list(parts.values()), dim=-1).detach().to(dtype)
+    step, x = gate.step if isinstance(gate, Gate) else gate, x.detach().to(dtype)
+    states = _states(step, rounded, x, state)
     slices, end = {}, 0
     for name, value in parts.items():
         slices[name] = slice(end, end := end + value.shape[-1])
     is_gate = isinstance(gate, Gate)
     return Trajectory(states, slices if is_gate else {}, step, rounded, x, gate if is_gate else None)
+
+
+def _states(step: Step, params: Mapping[str, Tensor], x: Tensor, state: Tensor) -> Tensor:
+    """Compute s_0 .. s_T (T+1, B, S), in the dtype of all three."""
+    states = torch.empty(len(x) + 1, *state.shape, dtype=state.dtype, device=state.device)
+    states[0] = state
+    with torch.no_grad():
+        for t, x_t in enumerate(x.unbind(0)):
+            after = step(params, x_t, states[t])
+            if after.shape != state.shape:  # it would be repeated to fit
+                given, asked = tuple(after.shape), tuple(state.shape)
+                raise StabilityError(
+                    "unroll", f"the step makes a state {given} of one {asked}", "accepted: equal shapes"
+                )
+            states[t + 1] = after
+    return states
 
 
 def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -151,16 +168,16 @@ def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str,
             "use saturation",
         )
     asked = gate.input_shapes(ONES) if isinstance(gate, Gate) else ("x", "state0")
-    for key in asked:
-        if key not in inputs:
-            raise StabilityError("unroll", f"inputs lack {key!r}", f"given: {', '.join(inputs)}", f"add {key!r}")
+    check_given("unroll", inputs, asked)
     return {name: inputs[f"{name}0"] for name in names}
 
 
-def _check_sizes(x: Tensor, state: Tensor) -> None:
-    if x.ndim < 3 or len(x) == 0:
-        raise StabilityError("unroll", f"x has shape {tuple(x.shape)}", "accepted: (T, B, I) with T at least 1")
-    if state.ndim != 2 or state.shape[0] != x.shape[1]:
+def _check_sizes(x: Tensor, parts: Mapping[str, Tensor]) -> None:
+    if x.ndim < 3 or 0 in x.shape[:2]:
         raise StabilityError(
-            "unroll", f"x has shape {tuple(x.shape)} and the initial state {tuple(state.shape)}", "accepted: equal B"
+            "unroll", f"x has shape {tuple(x.shape)}", "accepted: (T, B, I) with T at least 1, B at least 1"
         )
+    for name, value in parts.items():
+        if value.ndim != 2 or value.shape[0] != x.shape[1]:
+            what = f"x has shape {tuple(x.shape)} and {name}0 {tuple(value.shape)}"
+            raise StabilityError("unroll", what, f"accepted: equal B, {name}0 (B, width)")

@@ -194,5 +194,20 @@ def test_infinite_states_of_a_linear_network_leave_its_finite_jacobians_alone():
     params, inputs = at_rest(2 * torch.eye(3, dtype=torch.float64), 2000)
     trajectory = stability.unroll(LinearRNN(), params, inputs | {"h0": torch.ones(1, 3, dtype=torch.float64)})
     assert trajectory.first_bad_step.item() == 1024
-    assert stability.gradient_profile(trajectory).log_norm[-1].item() == pytest.approx(2000 * math.log(2))
+    profile = stability.gradient_profile(trajectory)
+    assert profile.log_norm[-1].item() == pytest.approx(2000 * math.log(2))
+    assert stability.classify(profile, "float64") == ["nonfinite"]  # the class is the trajectory's
     assert stability.log_abs_det(trajectory).item() == pytest.approx(6000 * math.log(2))
+
+
+def test_states_of_nan_do_not_pass_for_dead_units():
+    """Two infinite units meet in inf - inf; the slope of the ReLU there is not known, and not 0."""
+    gate, params, inputs = drawn("rnn_relu", hidden_size=3, batch=1, seq_len=1_100)
+    params = {name: torch.zeros_like(value) for name, value in params.items()}
+    params["weight_hh"] = torch.tensor([[2.0, 0, 0], [0, 2.0, 0], [1.0, -1.0, 0]], dtype=torch.float64)
+    trajectory = stability.unroll(gate, params, {"x": 0 * inputs["x"], "h0": torch.ones(1, 3, dtype=torch.float64)})
+    assert bool(trajectory.states[-1, 0, 2].isnan())
+    profile = stability.gradient_profile(trajectory)
+    assert profile.log_norm[-1].tolist() == [math.inf]
+    assert stability.classify(profile, "float64") == ["nonfinite"]
+    assert stability.lyapunov_spectrum(trajectory, 1, burn_in=1_050).nonfinite.tolist() == [50]

@@ -71,6 +71,12 @@ def test_at_large_gain_the_exponent_is_half_a_log_of_it():
         assert stability.mean_field(gain).lyapunov == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_exponent_of_a_gain_whose_square_underflows():
+    found = stability.mean_field(1e-200)
+    assert found.lyapunov == pytest.approx(-200 * math.log(10), rel=1e-14)
+    assert found.timescale == pytest.approx(1 / (400 * math.log(10)), rel=1e-14)
+
+
 # --- networks
 
 

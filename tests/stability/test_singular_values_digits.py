@@ -198,6 +198,15 @@ def test_numbers_whose_squares_overflow_or_underflow(size):
     assert stability.norm_bound(trajectory)[-1].item() == pytest.approx(5 * log, rel=1e-13)
 
 
+def test_a_matrix_at_the_end_of_float64_has_no_nan():
+    """Its entries are finite, their norm is not."""
+    trajectory = chain(torch.full((2, 2, 2), 1.7e308, dtype=torch.float64))
+    assert stability.log_abs_det(trajectory).tolist() == [math.inf]
+    found = stability.singular_values(trajectory)
+    assert found.values[0].tolist() == [math.inf] * 2
+    assert not bool(found.resolved.any())
+
+
 def test_singular_values_of_a_gate_agree_with_many_digits():
     for name in ("lstm", "gru", "lstm_peephole_full"):
         trajectory = stability.unroll(*drawn(name, batch=2, seq_len=60, hidden_size=2))

@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from stability_models import LinearRNN, at_rest, drawn, linear
@@ -36,9 +37,17 @@ def misfit():
     return stability.depth_profile(gate, [params], inputs)
 
 
-def bare(**changes):
+def bare(step=lambda params, x, state: state, **changes):
     inputs = {"x": torch.zeros(3, 2, 1), "state0": torch.zeros(2, 4)} | changes
-    return stability.unroll(lambda params, x, state: state, {}, inputs)
+    return stability.unroll(step, {}, inputs)
+
+
+def stacked(dtype, inputs_dtype=None):
+    """Compute the depth profile of a feed-forward block in a dtype, its inputs in another."""
+    gate, params, drawn_inputs = drawn("swiglu_ffn", input_size=5)
+    layer = {name: value.to(dtype) for name, value in params.items()}
+    given = {name: value.to(inputs_dtype or dtype) for name, value in drawn_inputs.items()}
+    return stability.depth_profile(gate, [layer], given)
 
 
 NAN, INF = torch.full((16,), math.nan), torch.full((16,), math.inf)
@@ -47,7 +56,18 @@ UNROLL = {
     "a gate without time": (lambda: stability.unroll(gates.get("glu"), {}, {}), "no time"),
     "T = 0": (lambda: unrolled(x=torch.zeros(0, 2, 3)), "T at least 1"),
     "x without a batch": (lambda: unrolled(x=torch.zeros(4, 3)), "accepted: (T, B, I)"),
+    "B = 0": (lambda: bare(x=torch.zeros(3, 0, 1), state0=torch.zeros(0, 4)), "T at least 1, B at least 1"),
     "another batch": (lambda: unrolled(x=torch.zeros(4, 5, 3)), "equal B"),
+    "another batch in one part": (
+        lambda: unrolled(h0=torch.zeros(3, 4)),
+        "h0 (3, 4); accepted: equal B, h0 (B, width)",
+    ),
+    "a part without a batch": (lambda: unrolled(c0=torch.zeros(4)), "c0 (4,); accepted: equal B"),
+    "a step that narrows the state": (
+        lambda: bare(step=lambda params, x, state: state[:, :1]),
+        "the step makes a state (2, 1) of one (2, 4)",
+    ),
+    "a step that sums up the batch": (lambda: bare(step=lambda params, x, state: state.sum(0)), "a state (4,)"),
     "a state of one row": (lambda: bare(state0=torch.zeros(4)), "equal B"),
     "no c0": (lambda: without("c0"), "'c0'"),
     "no x": (lambda: without("x"), "'x'"),
@@ -78,6 +98,7 @@ COUNTS = {
     "matrices that are not square": (lambda: stability.lyapunov_of_products(torch.zeros(3, 2, 1)), "(N, S, S)"),
     "one matrix alone": (lambda: stability.lyapunov_of_products(torch.eye(2)), "(N, S, S)"),
     "whole numbers": (lambda: stability.lyapunov_of_products(torch.ones(3, 2, 2, dtype=torch.int64)), "floats"),
+    "matrices of nothing": (lambda: stability.lyapunov_of_products(torch.zeros(3, 0, 0)), "(N, S, S)"),
     "no matrices": (lambda: stability.lyapunov_of_products(torch.zeros(0, 2, 2)), "burn_in is 0"),
 }
 
@@ -88,6 +109,10 @@ GRADIENTS = {
     "a cotangent with a row of zeros": (
         lambda: stability.gradient_profile(lstm(), torch.tensor([[1.0], [0.0]]).expand(2, 8)),
         "zero everywhere",
+    ),
+    "a cotangent that the dtype rounds to zeros": (
+        lambda: stability.gradient_profile(unrolled(torch.float16), torch.full((2, 8), 1e-10, dtype=torch.float64)),
+        "zero everywhere in float16",
     ),
     "a cotangent with NaN": (lambda: stability.gradient_norms(lstm(), torch.full((2, 8), math.nan)), "16 values"),
     "an unknown part": (lambda: stability.gradient_norms(lstm(), part="hh"), "did you mean 'h'"),
@@ -111,6 +136,20 @@ STACKS = {
     "a stack of glu": (lambda: stability.depth_profile(gates.get("glu"), [{}], {}), "not stackable"),
     "a stack without layers": (lambda: stability.depth_profile(gates.get("gru"), [], {}), "no layers"),
     "layers that do not fit": (misfit, "output of x's shape"),
+    "a stack without x": (lambda: stability.depth_profile(gates.get("swiglu_ffn"), [{}], {}), "inputs lack 'x'"),
+    "a stack of two dtypes": (lambda: stacked(torch.float32, torch.float64), "torch.float32, torch.float64"),
+    "a stack of whole numbers": (lambda: stacked(torch.int64), "dtype is torch.int64"),
+    "saturation of nothing": (lambda: stability.saturation(gates.get("lstm"), {}, {}), "inputs lack 'x'; given: none"),
+    "saturation without the value": (
+        lambda: stability.saturation(gates.get("swiglu"), {}, {"gate": torch.ones(1, 1, 2)}),
+        "inputs lack 'value'",
+    ),
+    "saturation of whole numbers": (
+        lambda: stability.saturation(
+            gates.get("swiglu"), {}, dict.fromkeys(("value", "gate"), torch.ones(1, 1, 2).int())
+        ),
+        "dtype is torch.int32",
+    ),
 }
 
 MEAN_FIELD = {
@@ -145,6 +184,8 @@ def test_all_of_the_limits_are_legal():
     assert stability.singular_values(trajectory, k=8).values.shape == (2, 8)
     assert stability.lyapunov_spectrum(trajectory, k=8, burn_in=7).values.shape == (8,)
     assert trajectory.jacobian(8).shape == (2, 8, 8)
+    assert stability.singular_values(trajectory, k=np.int64(3)).values.shape == (2, 3)
+    assert stability.lyapunov_spectrum(trajectory, k=np.int64(1), burn_in=np.int64(7)).values.shape == (1,)
     params, inputs = at_rest(torch.eye(2, dtype=torch.float64), 1)
     assert stability.unroll(LinearRNN(), params, inputs).steps == 1
 

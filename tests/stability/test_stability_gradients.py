@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from stability_models import drawn, gaussian, linear
 
@@ -52,3 +53,13 @@ def test_low_precision_chains_are_plain_also_beside_a_row_that_died():
     norms = stability.gradient_norms(trajectory, torch.eye(2)).flip(0)
     assert (norms[:, 0] > 0).sum() < 25  # row 0 is gone before row 1 is
     assert norms[24:26, 1].tolist() == [2.0**-24, 0.0]
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e200, 1.7e308])
+def test_a_cotangent_of_any_size_has_the_same_profile(size):
+    """The norm of the largest is more than float64 holds, and so is all that it grows to."""
+    trajectory, ones = linear(2 * torch.eye(4, dtype=torch.float64), 5), torch.ones(1, 4, dtype=torch.float64)
+    found, expected = (stability.gradient_profile(trajectory, each) for each in (size * ones, ones))
+    torch.testing.assert_close(found.log_norm, expected.log_norm, rtol=1e-12, atol=1e-12)
+    norms = stability.gradient_norms(trajectory, size * ones)
+    assert norms[-1].item() == (pytest.approx(2 * size, rel=1e-12) if size < 1e308 else math.inf)

@@ -7,7 +7,7 @@ import torch
 from stability_models import drawn, orthogonal
 
 from gatebench import stability
-from gatebench.stability import lyapunov
+from gatebench.stability import LyapunovSpectrum, lyapunov
 
 
 @pytest.mark.parametrize("name", ["rnn_tanh", "lstm", "gru"])
@@ -51,3 +51,17 @@ def test_a_direction_that_shrinks_by_less_than_the_round_off_has_not_collapsed()
     spectrum = stability.lyapunov_of_products(orthogonal(20, 2, 2) @ narrow @ orthogonal(20, 2, 2, seed=1))
     assert float(spectrum.values.sum()) == pytest.approx(math.log(1e-12), abs=1e-3)  # eps / 1e-12 is left of it
     assert spectrum.collapsed.tolist() == [0, 0]
+
+
+def test_the_dimension_of_an_attractor_by_kaplan_and_yorke():
+    def dimension(*values):
+        none = torch.zeros(len(values))
+        return LyapunovSpectrum(torch.tensor(values), none, none, none).kaplan_yorke_dimension
+
+    assert dimension(0.5, -0.25, -1.0) == 2.25
+    assert dimension(0.4192, -1.6232) == pytest.approx(1.258, abs=1e-3)  # Hénon's map
+    assert dimension(-0.1, -0.2) == 0.0
+    assert dimension(0.0, -math.inf) == 1.0
+    assert dimension(0.3, 0.1) == 2.0
+    lost = stability.lyapunov_of_products(torch.full((3, 2, 2), math.inf, dtype=torch.float64))
+    assert lost.kaplan_yorke_dimension == math.inf

@@ -137,6 +137,11 @@ def test_rows_agree_with_the_functions():
     assert values(rows, "bound_gap") == pytest.approx([gap.mean().item()])
 
 
+def test_a_stack_of_layers_has_no_bound_from_the_weights_of_one():
+    one, two = ({row["metric"] for row in rows_of(gate="rnn_tanh", gate_options={"num_layers": n})} for n in (1, 2))
+    assert one - two == {"log_weight_bound", "weight_bound_gap"}
+
+
 def test_parts_are_stored_where_there_are_several():
     assert {row["part"] for row in rows_of() if row["metric"] == "log_gradient_norm"} == {"", "h", "c"}
     assert {row["part"] for row in rows_of(gate="gru") if row["metric"] == "log_gradient_norm"} == {""}
@@ -169,6 +174,13 @@ def test_long_float32_chains_underflow_and_the_reference_still_has_a_half_life()
     assert values(rows, "log_gradient_norm", part="", lag=400) == [-math.inf]
     assert 1 < values(rows, "reference_half_life", index=None)[0] < 3
     assert 100 < values(rows, "first_bad_lag", index=0)[0] < 400
+
+
+def test_weights_that_the_dtype_cannot_hold_are_a_case_of_their_own_class():
+    rows = rows_of(gate="rnn_linear", init="gaussian=1e6", dtype="float16", seq_len=4)
+    assert {row["label"] for row in rows if row["metric"] == "class"} == {"nonfinite"}
+    assert set(values(rows, "first_bad_step")) == {1.0}
+    assert {row["status"] for row in rows} == {"ok"}
 
 
 def test_the_forget_bias_lengthens_the_half_life():

@@ -7,6 +7,8 @@ import torch
 from stability_models import drawn, gated_by_bias, linear
 
 from gatebench import stability
+from gatebench.stability.gradients import Gradients
+from gatebench.stability.low_precision import compare_gradients
 
 
 def scalar_chain(gain, steps):
@@ -114,6 +116,33 @@ def test_float16_stalls_on_a_subnormal():
 def test_usable_loss_scale_keeps_the_largest_gradient_finite():
     assert stability.precision(*scalar_chain(0.5, 10), "float16").usable_loss_scale.item() == 2.0**15
     assert stability.precision(*scalar_chain(2.0, 10), "float16").usable_loss_scale.item() == 2.0**5
+    assert stability.precision(*scalar_chain(0.5, 10), "float64").usable_loss_scale.item() == 2.0**1023
+    assert stability.precision(*scalar_chain(3.0, 1300), "float32").usable_loss_scale.item() == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_twice_the_usable_loss_scale_is_one_too_many(dtype):
+    largest = torch.tensor([1.0, 1.999, 1.9999999999, 3.1, 4.0], dtype=torch.float64)[None, :, None]
+    found = Gradients(largest, torch.zeros(1, 5, dtype=torch.int64))
+    scale, top = compare_gradients(found, found, found, dtype).usable_loss_scale, torch.finfo(dtype).max
+    assert bool((scale * largest[0, :, 0] <= top).all())
+    assert bool((2 * scale * largest[0, :, 0] > top).all())
+
+
+def test_no_loss_scale_saves_a_gradient_that_is_not_finite_itself():
+    values = torch.tensor([[1.0], [math.nan], [math.inf]], dtype=torch.float64)[:, None]
+    found = Gradients(values, torch.zeros(3, 1, dtype=torch.int64))
+    assert compare_gradients(found, found, found, torch.float16).usable_loss_scale.tolist() == [0.0]
+
+
+def test_what_underflowed_is_wrong_by_all_of_it_however_small_the_reference_is():
+    """After 1500 steps of 1/4 the reference is 2^-3000, which float64 holds by its exponent alone."""
+    error = stability.precision(*scalar_chain(0.25, 1500), "float32")
+    for part in (error.arithmetic, error.total):
+        assert part.relative_error[:75, 0].eq(0).all()
+        assert part.relative_error[75:, 0].eq(1).all()
+        assert part.cosine[75:, 0].eq(0).all()
+    assert error.quantisation.relative_error.eq(0).all()
 
 
 def test_no_error_metric_is_nan_where_everything_underflows():
@@ -122,3 +151,14 @@ def test_no_error_metric_is_nan_where_everything_underflows():
         for part in (error.arithmetic, error.quantisation, error.total):
             assert not part.relative_error.isnan().any()
             assert not part.cosine.isnan().any()
+
+
+def test_weights_that_the_dtype_cannot_hold_are_a_result():
+    gate, params, inputs = drawn("gru", seq_len=6)
+    params = params | {"weight_hh": 1e6 * params["weight_hh"]}
+    error = stability.precision(gate, params, inputs, "float16")
+    assert error.first_bad_lag.tolist() == [1, 1]
+    assert error.usable_loss_scale.tolist() == [0.0, 0.0]
+    assert error.total.relative_error[1:].eq(math.inf).all()
+    fine = stability.precision(gate, params, inputs, "bfloat16")
+    assert fine.nonfinite_share.eq(0).all()
