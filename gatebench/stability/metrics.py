@@ -63,7 +63,7 @@ METRICS = {
         Metric(
             "log_weight_bound",
             "nats",
-            "k ln(||U|| max φ'), plain RNNs only, float64 at the dtype's rounded weights",
+            "k ln(||U|| max φ'), plain RNNs of one layer only, float64 at the dtype's rounded weights",
             by=_LAG,
             group="bounds",
         ),
@@ -76,7 +76,7 @@ METRICS = {
         Metric(
             "weight_bound_gap",
             "nats",
-            "log_weight_bound - log_gradient_norm at lag T, as bound_gap; plain RNNs only",
+            "log_weight_bound - log_gradient_norm at lag T, as bound_gap; plain RNNs of one layer only",
             group="bounds",
         ),
         Metric(

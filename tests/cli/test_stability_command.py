@@ -75,7 +75,9 @@ def test_a_sweep_of_biases_stands_beside_theory_in_a_table_that_fits(gb, inside)
     assert header.split()[:5] == ["gate", "init", "class", "half-life", "in"]
     assert next(line for line in lines if "forget_bias=-2 " in line).split()[4] == "0.326"  # ln 2 / -ln σ(-2)
     assert next(line for line in lines if "forget_bias=1000 " in line).split()[4] == "∞"
-    assert "  rnn_relu, init forget_bias=-2, forget_bias=1000: unsupported: rnn_relu has no gate that keeps its" in lines
+    assert (
+        "  rnn_relu, init forget_bias=-2, forget_bias=1000: unsupported: rnn_relu has no gate that keeps its" in lines
+    )
     assert max(len(line) for line in answer.out.splitlines()) <= 100
     assert values(stored(), "predicted_half_life") == 2 * [pytest.approx(math.log(2) / math.log1p(math.exp(2)))] + 2 * [
         math.inf
