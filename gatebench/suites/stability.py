@@ -13,7 +13,7 @@ from gatebench.forms import DEFAULT_METRICS, INITS, INPUTS, METRICS, TASKS
 from gatebench.suites.checks import MAX_CASES, axis, number, sizes, written
 from gatebench.suites.model import Narrowing, Suite
 from gatebench.suites.names import check_narrowing, group_gates
-from gatebench.suites.own_files import FILES, default_sizes, files_of
+from gatebench.suites.own_files import FILES, default_sizes, files_of, is_drawn
 
 CHAIN_DTYPES = (*DTYPES, "float16")  # gradients are looked at in what no implementation is timed in, too
 MAX_SEEDS = 10_000  # of one part
@@ -51,8 +51,8 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
         options = {name: dict(catalogue.check_options(where, name, given[name])) for name in names}
         for choice in itertools.product(*axes.values()):
             request = _request(dict(zip(axes, choice, strict=True)), suite.seed, asked, files)
-            request["gate_options"] = options[request["gate"]]
-            requests.append(request)
+            if is_drawn(request) or request["seed"] == suite.seed:  # other seeds would measure the same again
+                requests.append(request | {"gate_options": options[request["gate"]]})
     return merged(f"{suite.file}: stability", requests)
 
 
