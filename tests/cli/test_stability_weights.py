@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,14 @@ def test_inputs_from_a_file_say_their_sizes_and_are_measured_once(gb, network, t
     assert [(case["seq_len"], case["batch"], case["input_size"], case["seeds"]) for case in cases] == [(6, 2, 5, 1), (20, 2, 5, 1)]  # fmt: skip
     assert {(case["init"], case["inputs"]) for case in cases} == {names}
     no_path_is_stored(load(tmp_path / "elsewhere").folders[0].path, tmp_path)
+
+
+@pytest.mark.parametrize("name", [b'\xf0\x9f\x98\x80 \x7f"\\n\n.safetensors', b"\xff.safetensors"])
+def test_any_name_of_a_file_is_stored_as_toml(gb, network, tmp_path, name):
+    os.rename(b"nets/model.safetensors", name)
+    assert gb("stability", "lstm", "--weights", os.fsdecode(name), "--prefix", "decoder", "--seq-len", 2, "--seeds", 1, *STORE).code == 0  # fmt: skip
+    suite = tomllib.loads(load(tmp_path / "elsewhere").folders[0].manifest["suite"]["text"])
+    assert suite["stability"][0]["weights"] == name.decode("utf-8", "replace")
 
 
 def test_what_no_seed_changes_is_measured_once(gb, network, tmp_path):
