@@ -10,7 +10,7 @@ from gatebench.cases import DTYPES
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError
 from gatebench.forms import DEFAULT_METRICS, INITS, INPUTS, METRICS, TASKS
-from gatebench.suites.checks import MAX_CASES, axis, number, sizes, written
+from gatebench.suites.checks import MAX_CASES, axis, number, sizes, stability_part, written
 from gatebench.suites.model import Narrowing, Suite
 from gatebench.suites.names import check_narrowing, group_gates
 from gatebench.suites.own_files import FILES, default_sizes, files_of, is_drawn
@@ -35,8 +35,8 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
     narrowing = check_narrowing(narrowing or Narrowing(), catalogue)
     requests: list[Request] = []
     total = 0
-    for group in suite.stability:
-        where = f"{suite.file}: stability"
+    for part, group in enumerate(suite.stability, start=1):
+        where = stability_part(suite.file, part, len(suite.stability))
         names = group_gates(where, group, catalogue)
         files = files_of(where, group, names, catalogue)
         names = [name for name in names if not narrowing.gates or name in narrowing.gates]

@@ -264,3 +264,9 @@ def test_help_names_all_metrics_tasks_and_figures(gb):
     text = " ".join(gb("stability", "--help").out.replace("│", " ").split())
     for name in ("profile", "singular_values", "theory", "adding", "copy", "reber", *pictures.KINDS):
         assert name in text
+def test_of_several_parts_the_number_is_said(gb):
+    good = STABILITY.replace("[stability]", "[[stability]]")
+    for line, message in (("clip = 1", "s.toml: stability[2].clip: 1, given without tasks; "), ("seed = 3", "s.toml: stability[2]: unknown key 'seed'; ")):  # fmt: skip
+        one_line(gb("run", suite(HEAD + good + good + line)), message)
+
+
