@@ -195,6 +195,18 @@ def test_the_suite_that_is_stored_asks_for_the_same_again(gb, inside):
     assert first["metric"].tolist() == second["metric"].tolist()
 
 
+def test_options_of_a_gate_are_part_of_the_suite_that_is_stored(gb, inside):
+    two = ("stability", "lstm,gru", *SIZES, "--seeds", 1, "--metric", "lyapunov", *STORE)
+    assert gb(*two, "-o", "gru.num_layers=2").code == 0
+    text = load(Path("elsewhere")).folders[-1].manifest["suite"]["text"]
+    assert gb("run", suite(text), "--store", "again").code == 0
+    first, second = stored(), load(Path("again")).stability
+    assert list(dict.fromkeys(first["gate"])) == ["lstm", "gru"]
+    assert set(zip(first["gate"], first["options"], strict=True)) == {("lstm", "{}"), ("gru", '{"num_layers": 2}')}
+    for column in ("gate", "options", "metric", "value"):
+        assert second[column].fillna(0).tolist() == first[column].fillna(0).tolist()
+
+
 # --- bad input
 
 
@@ -225,6 +237,8 @@ BAD = {
     "one misspelt of two": (("--inputs", "nromal,white=1"), ["--inputs: unknown inputs 'nromal'"]),
     "no inputs": (("--inputs", ""), ["--inputs: []; "]),
     "inputs that look like a file": (("--inputs", "gone/x"), ["--inputs: x: no such file"]),
+    "options of another gate": (("-o", "gru.num_layers=2"), ["-o: gru is not asked for; accepted: options of lstm"]),
+    "options of an implementation": (("-o", "compile.chunk=2"), ["-o: compile is not asked for; accepted: options of lstm"]),
     "a time that is none": (("--timeout", "inf"), ["--timeout: inf; a finite number"]),
     "no time": (("--timeout", 0), ["stability: Invalid value for '--timeout'"]),
     "too many seeds": (("--seeds", 20_000), ["--seeds: 20000; an integer from 1 to 10,000"]),
@@ -260,13 +274,13 @@ def test_a_suite_says_in_which_file_and_key(gb):
     one_line(gb("run", suite(text)), "s.toml: stability.clip: 0; a number above 0, up to 1,000,000 is accepted")
 
 
-def test_help_names_all_metrics_tasks_and_figures(gb):
-    text = " ".join(gb("stability", "--help").out.replace("│", " ").split())
-    for name in ("profile", "singular_values", "theory", "adding", "copy", "reber", *pictures.KINDS):
-        assert name in text
 def test_of_several_parts_the_number_is_said(gb):
     good = STABILITY.replace("[stability]", "[[stability]]")
     for line, message in (("clip = 1", "s.toml: stability[2].clip: 1, given without tasks; "), ("seed = 3", "s.toml: stability[2]: unknown key 'seed'; ")):  # fmt: skip
         one_line(gb("run", suite(HEAD + good + good + line)), message)
 
 
+def test_help_names_all_metrics_tasks_and_figures(gb):
+    text = " ".join(gb("stability", "--help").out.replace("│", " ").split())
+    for name in ("profile", "singular_values", "theory", "adding", "copy", "reber", *pictures.KINDS):
+        assert name in text
