@@ -71,7 +71,10 @@ def command(
     layer: own_files.Layer = None,
     direction: own_files.Direction = None,
     source: own_files.Source = None,
-    option: options.Options = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", help="Option of a gate, e.g. lstm.num_layers=2; may be given several times."),
+    ] = None,
     plugin: options.Plugins = None,
     store: options.Store = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one combination may take.")] = 300.0,
