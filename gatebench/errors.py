@@ -28,10 +28,16 @@ class PluginError(UserError):
     """A plugin that breaks the rules: duplicate names, a wrong signature, another contract."""
 
 
+def closest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the closest of `choices`, None where none is close."""
+    close = difflib.get_close_matches(name, [str(choice) for choice in choices], n=1, cutoff=0.55)
+    return close[0] if close else None
+
+
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the closest of `choices`, or an empty string."""
-    close = difflib.get_close_matches(name, [str(choice) for choice in choices], n=1, cutoff=0.55)
-    return f"did you mean {close[0]!r}?" if close else ""
+    close = closest(name, choices)
+    return f"did you mean {close!r}?" if close else ""
 
 
 def unknown(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gatebench.errors import UserError, unknown
+from gatebench.errors import UserError, closest
 
 
 class Choice(NamedTuple):
@@ -75,8 +75,13 @@ TASKS = {"adding": 2, "copy": 10, "reber": 7}  # generated tasks to train on -> 
 
 
 def choice(where: str, kind: str, text: str, forms: tuple[Form, ...], error: type[UserError] = UserError) -> Choice:
-    """Read a text in one of `forms`; raises `error` for any other, with all of them and the closest one."""
+    """Read a text in one of `forms`; raises `error` for any other, with all of them and the one of the closest name."""
     for form in forms:
         if found := form.read(text):
             return found
-    raise unknown(where, kind, text, map(str, forms), error)
+    name, equals, _ = text.partition("=")
+    alike_last = sorted(forms, key=lambda form: bool(form.number) == bool(equals))  # of two with a name this one stays
+    by_name = {form.name: str(form) for form in alike_last}
+    close = closest(name, by_name)
+    accepted = f"accepted: {', '.join(sorted(map(str, forms)))}"
+    raise error(where, f"unknown {kind} {text!r}", accepted, f"did you mean {by_name[close]!r}?" if close else "")

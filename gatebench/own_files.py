@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import re
+import stat
 from pathlib import Path
 
 from gatebench.errors import UserError
@@ -40,15 +41,19 @@ def selectors(text: str) -> dict[str, str]:
 
 def check_file(path: Path) -> None:
     """Raise UserError, where = the file's name, unless there is a file with something in it that can be read."""
-    if path.is_dir():
-        raise UserError(path.name, "is a folder", "accepted: one file", "name the file in it")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UserError(path.name, "is a folder", "accepted: one file", "name the file in it")
+        if not stat.S_ISREG(mode):  # a pipe or a device may never end
+            raise UserError(path.name, "is no regular file", "accepted: a file on a disk", "save or copy it to one")
         with path.open("rb") as file:
             empty = not file.read(1)
     except FileNotFoundError:
         raise UserError(path.name, "no such file", "accepted: a file", "check the path") from None
-    except OSError as error:
-        raise UserError(path.name, f"cannot be read: {error.strerror}", "accepted: a file", "check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: no path has a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(path.name, f"cannot be read: {reason}", "accepted: a file", "check the path") from None
     if empty:
         raise UserError(path.name, "is empty", "accepted: a file with tensors", "save or copy it again")
 
@@ -59,8 +64,8 @@ def sha256_of(path: Path) -> str:
     A file whose size, time of change and inode are the same is not read again: checkpoints have gigabytes.
     """
     check_file(path)
-    stat = path.stat()
-    return _sha256(path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    found = path.stat()
+    return _sha256(path.absolute(), found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from gatebench.cli.options import names
 from gatebench.errors import UserError
 from gatebench.forms import INPUTS
 from gatebench.own_files import sha256_of
-from gatebench.suites.own_files import FILES
+from gatebench.suites.own_files import FILES, is_drawn
 
 _ENDING = re.compile(r"\.[A-Za-z]\w*$")  # .npy, but not the .5 of white=0.5
 _PANEL = "Your own network"
@@ -43,7 +43,7 @@ def kinds_or_file(text: str) -> tuple[list[str], Path | None]:
     known = {form.name for form in INPUTS}
     if any(kind.partition("=")[0] in known for kind in kinds):
         return kinds, None
-    if kinds and (Path(text).exists() or os.sep in text or _ENDING.search(text)):
+    if kinds and (os.path.exists(text) or os.sep in text or _ENDING.search(text)):
         return [], Path(text)
     return kinds, None  # a misspelt kind, to be refused with those that there are
 
@@ -65,8 +65,8 @@ def with_files(group: Mapping[str, Any], given: Callable[[str], bool], **files: 
             chosen[sha] = _hash("--inputs" if file == "inputs_file" else "--weights", files[file])
     left_out = {key for file, keys in _SAID_BY.items() if file in chosen for key in keys if not given(key)}
     found = {**{key: value for key, value in group.items() if key not in left_out}, **chosen}
-    if FILES.keys() <= found.keys() and not given("seeds"):
-        found["seeds"] = 1  # nothing is drawn: others would measure the same again
+    if not is_drawn(found) and not given("seeds"):
+        found["seeds"] = 1  # others would measure the same again
     return found
 
 

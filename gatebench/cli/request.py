@@ -134,4 +134,7 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(entry) for entry in value) + "]"
-    return json.dumps(value)  # TOML's text, numbers and booleans look as JSON's do
+    if isinstance(value, str):  # names of files may be bytes that are no text
+        value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    # TOML's text, numbers and booleans look as JSON's do, but for DEL and for what JSON writes as two halves.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,12 +1,14 @@
 """`gatebench stability`: do gradients survive? Measures the metrics of gates, stores a run, prints a table."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gatebench.cli import options, own_files
+from gatebench.errors import UserError
 from gatebench.forms import DEFAULT_METRICS, METRICS, TASKS
 
 _TRAINING = "Training"
@@ -69,7 +71,10 @@ def command(
     layer: own_files.Layer = None,
     direction: own_files.Direction = None,
     source: own_files.Source = None,
-    option: options.Options = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", help="Option of a gate, e.g. lstm.num_layers=2; may be given several times."),
+    ] = None,
     plugin: options.Plugins = None,
     store: options.Store = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one combination may take.")] = 300.0,
@@ -125,7 +130,7 @@ def command(
         "name": "command-line",
         "measure": {"timeout_s": timeout},
         "cases": [],
-        "stability": [group],
+        "stability": _parts(group, options.options_by_name(option)),
     }
     with flags_named("stability", gates="stability"):
         suite = suite_from_data(data, as_toml(own_files.without_paths(data)), COMMAND_LINE, Path())
@@ -133,9 +138,25 @@ def command(
         request = execute.Request(suite, narrowing, plugins=tuple(plugin or []))
         catalogue = discover(request.all_plugins())
         plan = execute.make_plan(request, catalogue)
+    _check_asked_for(narrowing.options, plan.stability)
     pictures.check_drawings(figures, plan.stability)
     broken = say_broken_plugins(catalogue, plugin or [])
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
     pictures.draw_all(results.stability, figures)
     sys.exit(stability_exit_code(results.stability, outcome.interrupted) or (3 if broken else 0))
+
+
+def _parts(group: dict[str, Any], given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the suite's parts: one, or, where a gate that is named has options, one per gate."""
+    if not given.keys() & {*group["gates"]}:
+        return [group]
+    return [{**group, "gates": [name], "options": given.get(name, {})} for name in group["gates"]]
+
+
+def _check_asked_for(given: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError for an option of what is not measured."""
+    gates = dict.fromkeys(request["gate"] for request in requests)
+    for name in given:
+        if name not in gates:
+            raise UserError("-o", f"{name} is not asked for", f"accepted: options of {', '.join(gates)}", f"ask for {name}, or drop its options")  # fmt: skip

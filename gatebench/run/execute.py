@@ -54,11 +54,14 @@ def make_plan(request: Request, catalogue: Catalogue) -> Plan:
     cases = expand(request.suite, catalogue, request.narrowing)
     stability = expand_stability(request.suite, catalogue, request.narrowing)
     suite = request.suite
-    if suite.cases and request.narrowing.chooses:
+    narrowing = request.narrowing
+    if suite.cases and narrowing.chooses:
         # Who looks at one gate's cases does not wait for the others' stability.
         left = {case.gate for case in cases}
         stability = [entry for entry in stability if entry["gate"] in left]
     stability = settle(f"{suite.file}: stability", stability)
+    if not suite.cases:
+        stability = [entry for entry in stability if narrowing.keeps_request(entry)]
     if not cases and not stability:
         raise SuiteError(suite.file, "leaves nothing to measure", "at least one case is needed", "widen -g")
     return Plan(tuple(cases), tuple(stability), suite.measure, catalogue, shared_memory_bytes(), suite.seed)

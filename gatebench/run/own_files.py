@@ -10,6 +10,7 @@ from typing import Any
 from gatebench.errors import SuiteError, UserError
 from gatebench.own_files import check_unchanged, row_name, sha256_of
 from gatebench.suites.own_files import FILES
+from gatebench.suites.stability import merged
 
 Request = dict[str, Any]
 
@@ -17,13 +18,14 @@ Request = dict[str, Any]
 def settle(where: str, requests: Sequence[Request]) -> list[Request]:
     """Return stability requests with what their files say filled in: absolute paths, hashes, init and inputs, sizes.
 
-    Raises SuiteError, where = the key: files that cannot be read, are not those of the hash that is given, hold no
-    module that fits, or say other sizes than the request.
+    Those that turn out to be the same, one saying what the other left to the file, are one. Raises SuiteError, where =
+    the key: files that cannot be read, are not those of the hash that is given, hold no module that fits, or say other
+    sizes than the request.
     """
     if not any(file in request for request in requests for file in FILES):
         return list(requests)
     said = functools.cache(_said)  # seeds, dtypes and lengths share their files
-    return [_settled(where, request, said) for request in requests]
+    return merged(where, [_settled(where, request, said) for request in requests])
 
 
 def _settled(where: str, request: Request, said: Callable[[str, str], dict[str, int]]) -> Request:
@@ -134,7 +136,9 @@ def recorded(groups: Iterable[Mapping[str, Any]], requests: Iterable[Mapping[str
 
 def _named(group: Mapping[str, Any], file: str, hashes: Mapping[str, str]) -> dict[str, str]:
     path = Path(group[file])
-    sha256 = hashes.get(str(path.absolute()))
+    sha256 = hashes.get(str(path.absolute())) or group.get(FILES[file])
+    if sha256 is None and path.is_file():  # a copy of another part's file
+        sha256 = sha256_of(path)
     return {file: path.name} | ({FILES[file]: sha256} if sha256 else {})
 
 

@@ -11,6 +11,11 @@ MAX_SIZE = 1 << 24  # one axis of a shape; above this a case could not be held a
 MAX_THREADS = 1024  # more than any one machine has cores; starting more threads only breaks it
 
 
+def stability_part(file: str, number: int, count: int) -> str:
+    """Return how errors name one of a suite's [stability] parts: by its number where there are several."""
+    return f"{file}: stability" + (f"[{number}]" if count > 1 else "")
+
+
 def check_group(where: str, group: Any, keys: tuple[str, ...]) -> None:
     """Check that a group is a table of known keys, with a `why`, and its options are tables."""
     if not isinstance(group, dict):

@@ -78,3 +78,8 @@ class Narrowing:
         )  # fmt: skip
         matches = not self.glob or matches_glob(case.case_id, self.glob)
         return matches and all(not wanted or value in wanted for wanted, value in pairs)
+
+    def keeps_request(self, request: Mapping[str, Any]) -> bool:
+        """Say whether a stability request of a gate that is left is left, too: by dtype and sizes."""
+        wishes = {"dtype": self.dtypes, "batch": self.batch, "seq_len": self.seq_len, "hidden_size": self.hidden_size}
+        return all(not wanted or request[key] in wanted for key, wanted in wishes.items())

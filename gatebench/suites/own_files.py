@@ -56,6 +56,13 @@ def files_of(where: str, group: Mapping[str, Any], gates: Sequence[str], catalog
     return found
 
 
+def is_drawn(group: Mapping[str, Any]) -> bool:
+    """Say whether a seed changes anything that a group, or a request, measures: weights, inputs or initial states."""
+    kinds = group.get("inputs", "normal")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    return "weights" not in group or not ("inputs_file" in group or all(kind == "zero" for kind in kinds))
+
+
 def default_sizes(files: Mapping[str, Any], key: str, default: list[int] | None) -> list[int] | None:
     """Return the default of a size: 0, to be filled in, where a file says it."""
     said = {"hidden_size": "weights", "seq_len": "inputs_file", "batch": "inputs_file"}
@@ -86,7 +93,6 @@ def _check_gates(where: str, gates: Sequence[str], catalogue: Catalogue, alone: 
 
 def _check_seeds(where: str, group: Mapping[str, Any]) -> None:
     """Raise SuiteError where seeds would measure the same numbers again: an interval over them would mean nothing."""
-    drawn = "weights" not in group or not ("inputs_file" in group or group.get("inputs") in ("zero", ["zero"]))
-    if not drawn and group.get("seeds", 1) != 1:
+    if not is_drawn(group) and group.get("seeds", 1) != 1:
         what = f"{group['seeds']}, and nothing is drawn"
         raise SuiteError(f"{where}.seeds", what, "accepted: 1, for weights and inputs are given", "drop seeds")

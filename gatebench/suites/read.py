@@ -9,7 +9,7 @@ from typing import Any
 
 from gatebench.errors import SuiteError, unknown
 from gatebench.shipped import shipped
-from gatebench.suites.checks import check_group, check_type, known_keys
+from gatebench.suites.checks import check_group, check_type, known_keys, stability_part
 from gatebench.suites.model import SIZES, Measure, Suite
 from gatebench.suites.own_files import KEYS as FILE_KEYS
 from gatebench.suites.own_files import beside
@@ -103,8 +103,8 @@ def suite_from_data(
     stability = [stability] if isinstance(stability, dict) else stability
     if not isinstance(stability, list):
         raise SuiteError(where, f"stability = {stability!r}", "a table is accepted", "write [stability]")
-    for group in stability:
-        check_group(f"{where}: stability", group, KEYS["stability"])
+    for number, group in enumerate(stability, start=1):
+        check_group(stability_part(where, number, len(stability)), group, KEYS["stability"])
     measure = _measure(where, raw.get("measure", {}), base.measure if base else Measure())
     plugins = raw.get("plugins", [])
     if not isinstance(plugins, list) or not all(isinstance(plugin, str) for plugin in plugins):

@@ -3,17 +3,17 @@
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gatebench.cases import DTYPES
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError
 from gatebench.forms import DEFAULT_METRICS, INITS, INPUTS, METRICS, TASKS
-from gatebench.suites.checks import MAX_CASES, axis, number, sizes, written
+from gatebench.suites.checks import MAX_CASES, axis, number, sizes, stability_part, written
 from gatebench.suites.model import Narrowing, Suite
 from gatebench.suites.names import check_narrowing, group_gates
-from gatebench.suites.own_files import default_sizes, files_of
+from gatebench.suites.own_files import FILES, default_sizes, files_of, is_drawn
 
 CHAIN_DTYPES = (*DTYPES, "float16")  # gradients are looked at in what no implementation is timed in, too
 MAX_SEEDS = 10_000  # of one part
@@ -33,10 +33,10 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
     over 100,000 requests, and for two parts that train the same otherwise.
     """
     narrowing = check_narrowing(narrowing or Narrowing(), catalogue)
-    kept: dict[tuple[Any, ...], Request] = {}
+    requests: list[Request] = []
     total = 0
-    for group in suite.stability:
-        where = f"{suite.file}: stability"
+    for part, group in enumerate(suite.stability, start=1):
+        where = stability_part(suite.file, part, len(suite.stability))
         names = group_gates(where, group, catalogue)
         files = files_of(where, group, names, catalogue)
         names = [name for name in names if not narrowing.gates or name in narrowing.gates]
@@ -47,13 +47,23 @@ def expand_stability(suite: Suite, catalogue: Catalogue, narrowing: Narrowing | 
                 where, f"expands to {total:,} requests", f"at most {MAX_CASES:,} are accepted", "shorten an axis"
             )
         asked = _asked(where, group)
-        options = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in names}
-        for name in names:
-            catalogue.check_options(where, name, options[name])
+        given = {name: {**group.get("options", {}), **narrowing.options.get(name, {})} for name in names}
+        options = {name: dict(catalogue.check_options(where, name, given[name])) for name in names}
         for choice in itertools.product(*axes.values()):
             request = _request(dict(zip(axes, choice, strict=True)), suite.seed, asked, files)
-            request["gate_options"] = options[request["gate"]]
-            _keep(where, kept, request)
+            if is_drawn(request) or request["seed"] == suite.seed:  # other seeds would measure the same again
+                requests.append(request | {"gate_options": options[request["gate"]]})
+    return merged(f"{suite.file}: stability", requests)
+
+
+def merged(where: str, requests: Iterable[Request]) -> list[Request]:
+    """Return requests without duplicates: what several ask for is one, with the metrics of all.
+
+    Raises SuiteError for two that train the same otherwise.
+    """
+    kept: dict[tuple[Any, ...], Request] = {}
+    for request in requests:
+        _keep(where, kept, request)
     return list(kept.values())
 
 
@@ -123,7 +133,7 @@ def _request(choice: Request, seed: int, asked: Request, files: Mapping[str, Any
 
 def _keep(where: str, kept: dict[tuple[Any, ...], Request], request: Request) -> None:
     """Add a request, or its metrics to one that is there already."""
-    told = (request["gate_options"], request.get("weights"), request.get("inputs_file"))
+    told = (request["gate_options"], *(_contents(request[file]) for file in FILES if file in request))
     key = (*(request[name] for name in AXES), json.dumps(told, sort_keys=True))
     before = kept.setdefault(key, request)
     for name in TRAINING:
@@ -134,3 +144,8 @@ def _keep(where: str, kept: dict[tuple[Any, ...], Request], request: Request) ->
             raise SuiteError(f"{where}.{name}", what, accepted, f"give both the same {name}, or measure them in two runs")  # fmt: skip
     before["metrics"] = [name for name in METRICS if name in {*before["metrics"], *request["metrics"]}]
     before["probes"] = max(before["probes"], request["probes"])
+
+
+def _contents(file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells two files apart: once a hash is known, a copy elsewhere is the same file."""
+    return {key: value for key, value in file.items() if key != "file" or not file["sha256"]}

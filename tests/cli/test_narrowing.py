@@ -77,6 +77,21 @@ def test_the_stability_of_a_gate_without_cases_goes_when_cases_are_chosen(planne
     assert planned(implementations=("eager",)) == ({"lstm", "gru"}, ["lstm", "gru"])
 
 
+def test_of_a_suite_of_stability_alone_flags_choose_among_its_requests(catalogue, tmp_path, capsys, monkeypatch):
+    head, _, _ = SUITE.partition("[[cases]]")
+    text = head + "[stability]" + SUITE.partition("[stability]")[2].replace("[4]", "[4, 8]")
+    text += 'dtypes = ["float64", "float32"]\n'
+    chosen = Narrowing(gates=("gru",), dtypes=("float32",), seq_len=(8, 16))
+    plan = make_plan(Request(suite_from_text(text, "s.toml", tmp_path), chosen), catalogue)
+    assert [(entry["gate"], entry["dtype"], entry["seq_len"]) for entry in plan.stability] == [("gru", "float32", 8)]
+    monkeypatch.setattr(discovering, "discover", lambda plugins=(), ceilings=False: catalogue)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.toml").write_text(text)
+    one_line(
+        call(capsys, monkeypatch, "run", "s.toml", "--batch", "3", "--dry-run"), "s.toml: leaves nothing to measure"
+    )
+
+
 def test_zero_threads_are_all_cores(catalogue, tmp_path, capsys, monkeypatch):
     narrowing = Narrowing(threads=(0,))
     plan = make_plan(Request(suite_from_text(SUITE, "s.toml", tmp_path), narrowing), catalogue)

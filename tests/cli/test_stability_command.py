@@ -197,6 +197,18 @@ def test_the_suite_that_is_stored_asks_for_the_same_again(gb, inside):
     assert first["metric"].tolist() == second["metric"].tolist()
 
 
+def test_options_of_a_gate_are_part_of_the_suite_that_is_stored(gb, inside):
+    two = ("stability", "lstm,gru", *SIZES, "--seeds", 1, "--metric", "lyapunov", *STORE)
+    assert gb(*two, "-o", "gru.num_layers=2").code == 0
+    text = load(Path("elsewhere")).folders[-1].manifest["suite"]["text"]
+    assert gb("run", suite(text), "--store", "again").code == 0
+    first, second = stored(), load(Path("again")).stability
+    assert list(dict.fromkeys(first["gate"])) == ["lstm", "gru"]
+    assert set(zip(first["gate"], first["options"], strict=True)) == {("lstm", "{}"), ("gru", '{"num_layers": 2}')}
+    for column in ("gate", "options", "metric", "value"):
+        assert second[column].fillna(0).tolist() == first[column].fillna(0).tolist()
+
+
 # --- bad input
 
 
@@ -220,10 +232,15 @@ BAD = {
     "inputs beside a task": ((*TRAIN, "--inputs", "zero"), ["--inputs: given together with tasks"]),
     "an array beside a task": ((*TRAIN, "--inputs", "x.npy"), ["--inputs: x.npy: no such file"]),
     "misspelt inputs": (("--inputs", "nromal"), ["--inputs: unknown inputs 'nromal'", "did you mean 'normal'?"]),
-    "a misspelt kind with a number": (("--inputs", "whit=0.5"), ["--inputs: unknown inputs 'whit=0.5'", "white=<s2 >= 0>"]),
+    "a misspelt kind with a number": (("--inputs", "whit=0.5"), ["--inputs: unknown inputs 'whit=0.5'", "did you mean 'white=<s2 >= 0>'?"]),
+    "a number that is none": (("--init", "torch,gaussian=-1"), ["--init: unknown init 'gaussian=-1'", "did you mean 'gaussian=<g >= 0>'?"]),
+    "a number too many": (("--init", "kears=1"), ["--init: unknown init 'kears=1'", "did you mean 'keras'?"]),
+    "a number too small": (("--init", "chrono=2"), ["--init: unknown init 'chrono=2'", "did you mean 'chrono=<T_max >= 3>'?"]),
     "one misspelt of two": (("--inputs", "nromal,white=1"), ["--inputs: unknown inputs 'nromal'"]),
     "no inputs": (("--inputs", ""), ["--inputs: []; "]),
     "inputs that look like a file": (("--inputs", "gone/x"), ["--inputs: x: no such file"]),
+    "options of another gate": (("-o", "gru.num_layers=2"), ["-o: gru is not asked for; accepted: options of lstm"]),
+    "options of an implementation": (("-o", "compile.chunk=2"), ["-o: compile is not asked for; accepted: options of lstm"]),
     "a time that is none": (("--timeout", "inf"), ["--timeout: inf; a finite number"]),
     "no time": (("--timeout", 0), ["stability: Invalid value for '--timeout'"]),
     "too many seeds": (("--seeds", 20_000), ["--seeds: 20000; an integer from 1 to 10,000"]),
@@ -257,6 +274,12 @@ def test_weights_of_another_width_than_the_task_are_one_line(gb):
 def test_a_suite_says_in_which_file_and_key(gb):
     text = HEAD + STABILITY + 'tasks = ["adding"]\nafter_steps = 2\nclip = 0\n'
     one_line(gb("run", suite(text)), "s.toml: stability.clip: 0; a number above 0, up to 1,000,000 is accepted")
+
+
+def test_of_several_parts_the_number_is_said(gb):
+    good = STABILITY.replace("[stability]", "[[stability]]")
+    for line, message in (("clip = 1", "s.toml: stability[2].clip: 1, given without tasks; "), ("seed = 3", "s.toml: stability[2]: unknown key 'seed'; ")):  # fmt: skip
+        one_line(gb("run", suite(HEAD + good + good + line)), message)
 
 
 def test_help_names_all_metrics_tasks_and_figures(gb):

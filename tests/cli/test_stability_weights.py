@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,24 @@ def test_inputs_from_a_file_say_their_sizes_and_are_measured_once(gb, network, t
     no_path_is_stored(load(tmp_path / "elsewhere").folders[0].path, tmp_path)
 
 
+@pytest.mark.parametrize("name", [b'\xf0\x9f\x98\x80 \x7f"\\n\n.safetensors', b"\xff.safetensors"])
+def test_any_name_of_a_file_is_stored_as_toml(gb, network, tmp_path, name):
+    os.rename(b"nets/model.safetensors", name)
+    assert gb("stability", "lstm", "--weights", os.fsdecode(name), "--prefix", "decoder", "--seq-len", 2, "--seeds", 1, *STORE).code == 0  # fmt: skip
+    suite = tomllib.loads(load(tmp_path / "elsewhere").folders[0].manifest["suite"]["text"])
+    assert suite["stability"][0]["weights"] == name.decode("utf-8", "replace")
+
+
+def test_what_no_seed_changes_is_measured_once(gb, network, tmp_path):
+    arguments = (*OWN, "--prefix", "decoder", "--seq-len", 3, "--metric", "lyapunov", *STORE)
+    for kinds, expected in (("zero", {("zero", 0)}), ("zero,normal", {("zero", 0), *(("normal", seed) for seed in range(4))})):  # fmt: skip
+        answer = gb(*arguments, "--inputs", kinds)
+        assert answer.code == 0, answer
+        rows = load(tmp_path / "elsewhere").stability
+        rows = rows[rows["run_id"] == rows["run_id"].max()]
+        assert set(zip(rows["inputs"], rows["seed"], strict=True)) == expected
+
+
 SUITE = (
     HEAD
     + """
@@ -178,6 +197,10 @@ ERRORS = {
     "two state dicts": (("stability", "lstm", "--weights", "two.pt"), ["--weights: two.pt: holds 2 state dicts: 'model', 'ema'"]),
     "NaN": (("stability", "lstm", "--weights", "nan.pt"), ["--weights: nan.pt: weight_ih has 16 values that are NaN"]),
     "integers": (("stability", "lstm", "--weights", "int.pt"), ["--weights: int.pt: parameters are int8"]),
+    "a name too long": (("stability", "lstm", "--weights", "a" * 300), [f"--weights: {'a' * 300}: cannot be read: File name too long"]),
+    "kinds too many for a name": (("stability", "lstm", "--inputs", ",".join(80 * ["wite"])), ["--inputs: unknown inputs 'wite'; accepted: correlated"]),
+    "a pipe": (("stability", "lstm", "--weights", "pipe.pt"), ["--weights: pipe.pt: is no regular file; accepted: a file on a disk"]),
+    "a device": (("stability", "lstm", "--inputs", "/dev/zero"), ["--inputs: zero: is no regular file"]),
     "several modules": (OWN, ["--weights: model.safetensors: weight_ih_l0 is there 2 times", "choose prefix: decoder, encoder"]),
     "no such prefix": ((*OWN, "--prefix", "decodr"), ["--weights: model.safetensors: has no prefix 'decodr'", "'decoder'?"]),
     "no layer": ((*OWN, "--prefix", "encoder"), ["layers and directions l0, l0_reverse", "choose layer and direction"]),
@@ -200,6 +223,7 @@ ERRORS = {
     "a batch": ((*WITH_X, "--batch", 2), ["--batch: given together with inputs"]),
     "more steps than there are": ((*WITH_X, "--seq-len", "4,21"), ["--seq-len: 21, and x.npy has 20 steps; accepted: 1 to 20"]),
     "seeds of nothing": ((*WITH_X, "--seeds", 2), ["--seeds: 2, and nothing is drawn; accepted: 1"]),
+    "seeds of zero inputs": ((*ENCODER, "--inputs", "zero,zero", "--seeds", 2), ["--seeds: 2, and nothing is drawn; accepted: 1"]),
 }  # fmt: skip
 
 
@@ -208,6 +232,7 @@ def bad_files(network):
     """Files that are no checkpoint beside the good ones."""
     lstm = nn.LSTM(2, 2).state_dict()
     Path("empty.pt").touch()
+    os.mkfifo("pipe.pt")
     np.save("nan.npy", np.array([3 * [1.0], 3 * [np.nan]]))
     Path("cut.safetensors").write_bytes(Path("nets/model.safetensors").read_bytes()[:-1])
     torch.save(nn.LSTM(2, 2), "module.pt")
@@ -225,6 +250,7 @@ def test_what_does_not_fit_is_one_line_before_anything_is_measured(gb, bad_files
 
 SUITE_ERRORS = {
     'weights_sha256 = "1a2b"': ["s.toml: stability.weights: model.pt: its sha256 is", "accepted: 1a2b"],
+    'inputs_file = "a\\u0000"': ["s.toml: stability.inputs_file: a", "cannot be read: embedded null byte"],
     "layer = true": ["s.toml: stability.layer: True"],
     "input_size = 4": ["s.toml: stability.input_size: 4, and the weights in model.pt have 5"],
     'inputs = ["zero"]\nseeds = 3': ["s.toml: stability.seeds: 3, and nothing is drawn"],

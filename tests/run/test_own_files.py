@@ -14,7 +14,7 @@ def request_of_inputs(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((6, 2, 3)))
     return {
         "gate": "lstm", "gate_options": {}, "init": "torch", "inputs": "normal", "dtype": "float64", "batch": 0,
-        "seq_len": 0, "hidden_size": 4, "input_size": 0, "seed": 0,
+        "seq_len": 0, "hidden_size": 4, "input_size": 0, "seed": 0, "task": None, "metrics": ["profile"], "probes": 0,
         "inputs_file": {"file": str(tmp_path / "x.npy"), "sha256": None},
     }  # fmt: skip
 
@@ -41,6 +41,24 @@ def test_a_link_keeps_its_own_name(request_of_inputs, tmp_path):
     (tmp_path / "x.npy").symlink_to("blob")
     (found,) = settle("s.toml: stability", [request_of_inputs])
     assert found["inputs_file"]["file"] == str(tmp_path / "x.npy")
+
+
+def test_what_one_part_says_and_another_leaves_to_the_file_is_measured_once_with_the_metrics_of_both(
+    request_of_inputs, tmp_path
+):
+    (tmp_path / "copy.npy").write_bytes((tmp_path / "x.npy").read_bytes())
+    asked = [
+        request_of_inputs | {"metrics": ["profile"]},
+        request_of_inputs | {"metrics": ["lyapunov"], "probes": 2, "seq_len": 6},
+        request_of_inputs | {"metrics": ["theory"], "seq_len": 5},
+    ]
+    asked[1]["inputs_file"] = {"file": str(tmp_path / "copy.npy"), "sha256": None}
+    whole, cut = settle("s.toml: stability", asked)
+    assert (whole["seq_len"], whole["metrics"], whole["probes"]) == (6, ["profile", "lyapunov"], 2)
+    assert (cut["seq_len"], cut["metrics"]) == (5, ["theory"])
+    digest = whole["inputs_file"]["sha256"]
+    kept = recorded([{"inputs_file": str(tmp_path / name)} for name in ("x.npy", "copy.npy")], [whole, cut])
+    assert kept == [{"inputs_file": name, "inputs_sha256": digest} for name in ("x.npy", "copy.npy")]
 
 
 def test_what_a_run_keeps_of_a_file_leads_back_to_it(request_of_inputs, tmp_path, monkeypatch):

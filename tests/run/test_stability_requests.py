@@ -84,6 +84,13 @@ def test_what_two_parts_ask_is_measured_once_with_the_metrics_of_both(expanded):
     assert [request["probes"] for request in expanded(PART + PART + "probes = 2\n")] == [2]
 
 
+def test_an_option_at_its_default_is_none(expanded):
+    (request,) = expanded(PART + "options = { num_layers = 1 }\n" + PART)
+    assert request["gate_options"] == {}
+    first, second = expanded(PART + "options = { num_layers = 2, bidirectional = false }\n" + PART)
+    assert (first["gate_options"], second["gate_options"]) == ({"num_layers": 2}, {})
+
+
 def test_training_is_merged_where_it_is_the_same_and_stands_beside_what_is_not_trained(expanded):
     same = TRAINED + "clip = 1.0\n"
     requests = expanded(same + 'metrics = ["profile"]\n' + PART + same + 'metrics = ["spectrum"]\n')

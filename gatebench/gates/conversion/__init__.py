@@ -59,8 +59,8 @@ def convert(
     tensorflow1  kernel (I + H, G·H) and bias of BasicRNNCell, BasicLSTMCell, LSTMCell, GRUCell; see `tensorflow1.read`
 
     layer, direction  which of torch's; which of ONNX' two directions (a node with one has only that): to be said where
-                      there are several; a gate that has several layers or directions itself takes all of them from
-                      torch, both directions from ONNX
+                      there are several, of torch's two at least one: the other is then 0 or forward; a gate that has
+                      several layers or directions itself takes all of them from torch, both directions from ONNX
     forget_bias       what TensorFlow's LSTM cells add to f beyond the stored bias
     update_gate       what the text's z does: "keeps" the old state, h = z ⊙ h' + (1 - z) ⊙ n, or "adds" the new one,
                       h = (1 - z) ⊙ h' + z ⊙ n; None: what the gate's own z does
