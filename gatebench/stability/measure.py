@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from gatebench.contract import Unsupported
+from gatebench.forms import METRICS
 from gatebench.shape import ONES
 from gatebench.stability.activations import saturation
 from gatebench.stability.checks import StabilityError
@@ -18,6 +19,9 @@ from gatebench.stability.through_training import training_rows
 
 # Hidden size up to which one thread is as fast as two; two that wait for each other on shared cores took 10 times longer.
 ONE_THREAD_SIZE = 256
+# Groups of metrics that a gate without time can have; one with time has all but depth.
+OF_STACKS = ("depth", "precision", "saturation")
+OF_OTHERS = ("saturation",)
 
 
 def measure(request: Mapping[str, Any]) -> list[Row]:
@@ -30,7 +34,7 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
     Gates with time: profile by lag, bounds, exponents, spectra, saturation, class; below float64 also the errors against
     float64; with a task all of them before, during and after training. Stackable gates without time: gradients through a
     stack of layers, each with its own seed. Other gates: saturation. What does not apply is a row with status
-    "unsupported" and a reason. Small problems are computed on one thread. Names and units: gatebench.stability.metrics.
+    "unsupported" and a reason: a gate of which nothing can be measured that is asked for, too. Small problems are computed on one thread. Names and units: gatebench.stability.metrics.
     Raises UserError for unknown names, ValueError for bad sizes.
     """
     problem = Problem.of(request)
@@ -47,6 +51,7 @@ def measure(request: Mapping[str, Any]) -> list[Row]:
 
 
 def _rows(problem: Problem) -> Iterator[Row]:
+    _check_metrics(problem)
     if problem.lesson:
         yield from _or_unsupported(training_rows(problem, problem.draw_layer()))
     elif problem.gate.state(ONES):
@@ -56,7 +61,19 @@ def _rows(problem: Problem) -> Iterator[Row]:
     else:
         params, inputs = problem.rounded(problem.draw_layer()), problem.rounded(problem.draw_inputs())
         yield from saturation_rows(saturation(problem.gate, params, inputs))
-        yield unsupported(f"{problem.gate.name} has no time and is not stackable, so it has no gradient profile")
+        if set(problem.metrics) - set(OF_OTHERS):
+            yield unsupported(f"{problem.gate.name} has no time and is not stackable, so it has no gradient profile")
+
+
+def _check_metrics(problem: Problem) -> None:
+    """Raise Unsupported where the gate has none of the metrics that are asked for; with some of them, those are measured."""
+    gate = problem.gate
+    if gate.state(ONES):
+        kind, known = "has time", tuple(name for name in METRICS if name != "depth")
+    else:
+        kind, known = "has no time", OF_STACKS if gate.stackable else OF_OTHERS
+    if problem.metrics and not set(problem.metrics) & set(known):
+        raise Unsupported(f"{gate.name} {kind}, so it has no {' and no '.join(problem.metrics)}; accepted: {', '.join(known)}")  # fmt: skip
 
 
 def _or_unsupported(rows: Iterator[Row]) -> Iterator[Row]:

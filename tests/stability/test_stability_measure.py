@@ -197,6 +197,29 @@ def test_what_does_not_apply_is_a_row_with_a_reason():
     assert {row["metric"] for row in rows if row["status"] == "ok"} >= {"saturation_low", "saturation_high"}
 
 
+@pytest.mark.parametrize(
+    ("gate", "metrics", "reason"),
+    [
+        ("lstm", ["depth"], "lstm has time, so it has no depth; accepted: profile, bounds"),
+        (
+            "swiglu_ffn",
+            ["spectrum", "theory"],
+            "swiglu_ffn has no time, so it has no spectrum and no theory; accepted: depth, ",
+        ),
+        ("swiglu", ["depth"], "swiglu has no time, so it has no depth; accepted: saturation"),
+    ],
+)
+def test_a_gate_that_has_nothing_that_is_asked_for_is_one_row_with_the_reason(gate, metrics, reason):
+    (row,) = rows_of(gate=gate, metrics=metrics)
+    assert row["status"] == "unsupported"
+    assert row["reason"].startswith(reason)
+    assert {row["status"] for row in rows_of(gate=gate, metrics=[*metrics, "saturation"])} >= {"ok"}
+
+
+def test_a_gate_that_has_all_that_is_asked_for_has_no_row_without_a_value():
+    assert {row["status"] for row in rows_of(gate="swiglu", metrics=["saturation"])} == {"ok"}
+
+
 def test_a_stack_whose_layers_do_not_fit_is_a_row():
     (row,) = rows_of(gate="channel_gate")
     assert row["status"] == "unsupported"
