@@ -103,6 +103,7 @@ def test_built_in_implementations_keep_the_fast_rules(name, gate):
     assert failures(check_implementation(name, [gate], fast=True)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"lengths": True}, {"bidirectional": True}], ids=str)
 def test_a_gate_with_options_keeps_all_rules(options):
     trial = Trial(default_registry().implementation("native", "lstm"), gates.get("lstm", **options))

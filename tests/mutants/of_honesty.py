@@ -1,8 +1,8 @@
 """Mutants that compute the right numbers, or once did, and cheat the clock, the caller or the process."""
 
 import gc
+import itertools
 import os
-import random
 import threading
 import time
 
@@ -12,6 +12,7 @@ from right import glu, gru, mutant
 # --- results that are remembered
 
 BY_POINTER, BY_SHAPE, BY_VALUE, LAST, STATIC, KEPT = {}, {}, {}, [], {}, []
+CALLS = itertools.count()
 
 
 @mutant("not-cached-by-pointer", "glu", modes=["forward"])
@@ -45,7 +46,7 @@ def caches_by_value(params, inputs):
 
 @mutant("determinism", "glu")
 def adds_noise(params, inputs):
-    noise = 0.01 * random.random()
+    noise = 0.01 * (next(CALLS) % 2)  # drawn numbers would now and then all be alike, and the mutant be missed
     return {"output": glu(params, inputs)["output"] * (1 + noise)}
 
 
