@@ -52,6 +52,9 @@ def what_failed(store: Store, newest: pd.DataFrame) -> None:
         if run.unreadable:
             st.markdown("Unknown: the run's measurements cannot be read.")
             continue
+        if not run.cases:
+            st.markdown("None: nothing was timed; the page Stability shows the run.")
+            continue
         if table.empty:
             st.markdown("None: every case that could run here ran, and its results are right.")
             continue

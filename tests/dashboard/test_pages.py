@@ -145,6 +145,13 @@ def test_overview_names_failures_with_reasons_and_committed_runs(opened, three_r
     assert statuses.count("partial") == 1
 
 
+def test_overview_calls_no_result_right_where_only_stability_was_measured(opened, tmp_path):
+    write_store(tmp_path / "results", Plan(gates=("gru",), implementations=()))
+    found = texts(opened(tmp_path / "results", "overview"))
+    assert "None: nothing was timed; the page Stability shows the run." in found
+    assert "its results are right" not in found
+
+
 def test_overview_says_what_is_new_on_each_machine(opened, three_runs):
     found = texts(opened(three_runs, "overview"))
     assert "Wrong or failed now, ok before: 1 case (gru by numba)." in found
