@@ -12,7 +12,8 @@ from gatebench.stability.checks import check_dtype
 from gatebench.stability.gradients import Gradients, gradients
 from gatebench.stability.trajectory import unroll
 
-PLATEAU_DROP = math.log(2)  # nats; the reference must fall by this much while the low-precision norm stands still
+# A plateau is false where the reference falls by at least so many nats, and the low-precision norm by this share at most.
+PLATEAU_DROP, PLATEAU_SHARE = math.log(2), 0.1
 LARGEST_SHIFT = 2046  # exponents: from 2^-1023 to 2^1023, each half of it a finite number
 
 
@@ -38,8 +39,8 @@ class PrecisionError:
     underflow_share (T+1, B)   share of entries that are 0 where float64's (rounded weights) are not
     nonfinite_share (T+1, B)   share of entries that are NaN or infinite
     first_bad_lag (B,)         first lag with a non-finite entry, or a norm of 0 where float64's is not; -1: none
-    false_plateau (B,)         lags at the end over which the norm stands still (to one round-off) while float64's falls
-                               to half or less; 0: none
+    false_plateau (B,)         the most lags at the end over which float64's norm falls to half or less, and this one by
+                               less than a tenth of that in nats, or rises by as little; 0: none
     usable_loss_scale (B,)     largest power of two that keeps every δ_t of the reference finite in the dtype; 0: none that
                                float64 holds
     """
@@ -94,7 +95,7 @@ def compare_gradients(low: Gradients, reference: Gradients, original: Gradients,
         zero.double().mean(-1),
         1 - finite.double().mean(-1),
         torch.where(bad.any(0), bad.double().argmax(0), -1),
-        _false_plateau(low_norm, reference_norm, torch.finfo(dtype).eps / 2),
+        _false_plateau(low_norm, reference_norm),
         _usable_loss_scale(reference, dtype),
     )
 
@@ -124,12 +125,12 @@ def _scaled(found: Gradients, shift: Tensor) -> Tensor:
     return values * torch.exp2(half.double())[..., None] * torch.exp2((shift - half).double())[..., None]
 
 
-def _false_plateau(low: Tensor, reference: Tensor, roundoff: float) -> Tensor:
-    still = ((low - low[-1]).abs() <= roundoff) & torch.isfinite(low)
-    length = still.flip(0).long().cumprod(0).sum(0)  # lags at the end that stand still, the last one among them
-    first = (len(low) - length).clamp(max=len(low) - 1)
-    fall = reference.gather(0, first[None])[0] - reference[-1]
-    return torch.where((length > 1) & (fall >= PLATEAU_DROP), length - 1, 0)
+def _false_plateau(low: Tensor, reference: Tensor) -> Tensor:
+    known = (torch.isfinite(low) & torch.isfinite(reference)).flip(0).long().cumprod(0).flip(0) > 0  # to the end
+    fall = reference - reference[-1]
+    flat = known & (fall >= PLATEAU_DROP) & ((low - low[-1]).abs() <= PLATEAU_SHARE * fall)
+    lags_to_go = torch.arange(len(low) - 1, -1, -1)[:, None]
+    return torch.where(flat, lags_to_go, 0).amax(0)
 
 
 def _usable_loss_scale(reference: Gradients, dtype: torch.dtype) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from stability_models import drawn, gated_by_bias, linear
 
-from gatebench import stability
+from gatebench import Shape, gates, stability
 from gatebench.stability.gradients import Gradients
 from gatebench.stability.low_precision import compare_gradients
 
@@ -105,6 +105,17 @@ def test_bfloat16_snaps_a_slow_gate_to_a_false_plateau():
     error = stability.precision(gate, params, inputs, "bfloat16")
     assert error.false_plateau.tolist() == [1000, 1000]
     assert stability.precision(gate, params, inputs, "float32").false_plateau.tolist() == [0, 0]
+
+
+def test_a_plateau_need_not_be_perfectly_flat():
+    gate, shape = gates.get("gru"), Shape(batch=4, seq_len=1500, input_size=16, hidden_size=16)
+    params = gate.draw(shape, seed=0, init="forget_bias=7")
+    inputs = {**gate.inputs(shape, seed=0), "x": 0.1**0.5 * gate.inputs(shape, seed=0)["x"]}
+    error = stability.precision(gate, params, inputs, "bfloat16")
+    low = stability.gradient_profile(stability.unroll(gate, params, inputs, torch.bfloat16))
+    assert (low.log_norm[0] - low.log_norm[-1]).abs().min() > torch.finfo(torch.bfloat16).eps
+    # float64's half-life is about 900 steps; the fourth row shrinks by more than a tenth of what it should.
+    assert error.false_plateau.gt(700).tolist() == [True, True, True, False]
 
 
 def test_float16_stalls_on_a_subnormal():
