@@ -40,7 +40,8 @@ def show(run: pd.Series, chosen: Chosen) -> None:
     stability_sections.spectra(chosen.here("probe"))
     stability_sections.training(chosen.here("train_step", "probe"))
     stability_sections.saturation(chosen.here("probe"))
-    elements.same_query(command(chosen.here("train_step", "probe", *([chosen.axis] if chosen.axis else []))))
+    along = [chosen.axis] if chosen.axis else []
+    elements.same_query(command(chosen.here("train_step", "probe", *along), loading.stability_asked(run["path"])))
 
 
 def fixed(chosen: Chosen) -> list[str]:

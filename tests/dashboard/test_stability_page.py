@@ -1,6 +1,8 @@
 """The stability page on a run without sweeps, spectra and training, on one with all, and on rows that came to nothing."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -120,7 +122,7 @@ def test_training_has_curves_and_a_row_per_case(opened, full_run):
     assert re.fullmatch(r"1\.01 → 0\.03\d+", table.loc["lstm", "loss"])
     assert table.loc["lstm", "clipped"] == "30%"
     assert table.loc["gru", "steps not finite"] == "3"  # one of each seed
-    assert said(app).endswith("--batch 4 --seeds 3 --task adding --after-steps 40")
+    assert said(app).endswith("--batch 4 --seeds 3 --task adding --after-steps 40 --clip THRESHOLD")
 
 
 def test_training_steps_are_offered_where_gradients_were_looked_at(opened, full_run):
@@ -134,6 +136,16 @@ def test_training_steps_are_offered_where_gradients_were_looked_at(opened, full_
 def test_the_command_asks_for_the_metrics_that_are_shown(opened, full_run):
     assert "--metric '*'" in said(opened(full_run))
     assert "--metric" not in said(opened(full_run, task="adding"))
+
+
+def test_the_command_trains_and_measures_as_the_run_was_asked_to(opened, full_run, tmp_path):
+    store = tmp_path / "results"
+    shutil.copytree(full_run, store)
+    path = next((store / "runs").iterdir()) / "manifest.json"
+    part = {"gates": ["lstm", "gru"], "metrics": ["profile"], "tasks": ["adding"], "clip": 0.5, "learning_rate": 0.02}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"request": {"stability": [part]}}))
+    found = said(opened(store, task="adding"))
+    assert found.endswith("--metric profile --task adding --after-steps 40 --clip 0.5 --learning-rate 0.02")
 
 
 # --- rows that came to nothing
