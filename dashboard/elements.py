@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import loading
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
+UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
 
 QUESTIONS = {
     "Overview": "Is anything wrong or new?",
@@ -19,8 +20,11 @@ QUESTIONS = {
 
 
 def tighten() -> None:
-    """Use the room: less padding than Streamlit's own 6 and 5 rem."""
-    st.html("<style>.stMainBlockContainer {padding: 3rem 2.5rem;}</style>")
+    """Use the room: less padding than Streamlit's own 6 and 5 rem; cells of numbers stay on one line."""
+    st.html(
+        "<style>.stMainBlockContainer {padding: 3rem 2.5rem;}"
+        f" [class*='st-key-{UNWRAPPED}'] td, [class*='st-key-{UNWRAPPED}'] td * {{white-space: nowrap !important;}}</style>"
+    )
 
 
 def header(title: str, notes: list[str] | None = None) -> None:
@@ -69,6 +73,12 @@ def figure(chart: go.Figure, key: str, alt: str) -> None:
 def table(frame: pd.DataFrame, **settings) -> None:
     """Show a table without its row numbers."""
     st.dataframe(frame, hide_index=True, **settings)
+
+
+def numbers(frame: pd.DataFrame, key: str) -> None:
+    """Show a table whose cells stay on one line; it scrolls sideways where they do not fit."""
+    with st.container(key=f"{UNWRAPPED}{key}"):
+        wrapped(frame)
 
 
 def wrapped(frame: pd.DataFrame) -> None:

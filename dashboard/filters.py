@@ -1,8 +1,10 @@
 """Filters in the sidebar: their values live in the URL, are kept across pages, and are dropped where they don't exist.
 
-Every filter's first option is its default: what the URL leaves out. `notes` collects what was dropped.
+Every filter's first option is its default: what the URL leaves out. `notes` collects what was dropped, but for what
+nobody chose, and for what another run than before does not have.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -21,6 +23,8 @@ NAMES = {
     "train_step": "training step", "stability_batch": "batch", "against": "sweep against",
 }  # fmt: skip
 
+RUN = "run"  # the filter on which it depends what the others offer
+SHOWN_RUN, DEFAULTS = "shown run", "defaults"  # in the session: the run shown last, and each filter's default there
 LONGEST_VALUE = 60  # letters of a dropped value that the page repeats
 
 
@@ -32,6 +36,8 @@ class Filters:
         self.notes = [f"`{_short(key)}` in the address is no filter and was dropped." for key in unknown]
         for key in unknown:
             del st.query_params[key]
+        self.another_run = False
+        self._defaults = st.session_state.setdefault(DEFAULTS, {})
 
     def one(
         self, key: str, label: str, options: Sequence[str], *, always: bool = True, words: dict[str, str] | None = None
@@ -44,17 +50,24 @@ class Filters:
         self._drop_from_url(key, [shown.get(option, option) for option in options])
         if key in st.session_state:
             current = st.session_state[key]
-            if current not in options:
+            unchosen = current == self._defaults.get(key)
+            if current not in options and not unchosen:
                 self._note(key, [shown.get(current, current)])
             # Assigned even when unchanged: this is what makes Streamlit write the value into the URL of a new page.
-            st.session_state[key] = current if current in options else options[0]
+            kept = current in options and not (unchosen and self.another_run)
+            st.session_state[key] = current if kept else options[0]
+        self._defaults[key] = options[0]
         if len(options) < 2 and not always:
             if key in st.query_params and key not in st.session_state:
                 del st.query_params[key]
             return options[0]
-        return st.sidebar.selectbox(
+        chosen = st.sidebar.selectbox(
             label, options, key=key, bind="query-params", format_func=lambda option: shown.get(option, option)
         )
+        if key == RUN:
+            self.another_run = st.session_state.get(SHOWN_RUN, chosen) != chosen
+            st.session_state[SHOWN_RUN] = chosen
+        return chosen
 
     def many(self, key: str, label: str, options: Sequence[str]) -> list[str]:
         """Return the chosen ones of `options`; none chosen means all."""
@@ -82,7 +95,7 @@ class Filters:
             self._note(key, [value for value in st.query_params.get_all(key) if value and value not in options])
 
     def _note(self, key: str, values: list[str]) -> None:
-        for value in values:
+        for value in [] if self.another_run else values:
             self.notes.append(f"{NAMES.get(key, key)} = `{_short(value)}` does not exist here and was dropped.")
 
 
@@ -97,6 +110,11 @@ def text(value: object) -> str:
     if value is None or value != value:
         return "none"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def largest_first(value: str) -> float:
+    """Return a sort key for whole numbers as text, `none` behind them."""
+    return math.inf if value == "none" else -float(value)
 
 
 def ordered(*first: str) -> Callable[[str], tuple]:

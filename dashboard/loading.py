@@ -5,13 +5,14 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from gatebench.errors import StoreError
 from gatebench.report.runs import machine_labels, run_table
-from gatebench.store.read import load, run_folders
+from gatebench.store.read import load, read_run, run_folders
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -46,6 +47,16 @@ def table(run_path: str, name: str) -> pd.DataFrame:
     for problem in problems:
         st.warning(problem, icon=":material/broken_image:")
     return frame
+
+
+def stability_asked(run_path: str) -> list[dict[str, Any]]:
+    """Return the [stability] parts that a run was asked for, keys as in a suite; none where its manifest holds none."""
+    try:
+        request = read_run(Path(run_path)).manifest.get("request")
+    except StoreError:
+        return []
+    parts = request.get("stability") if isinstance(request, dict) else None
+    return [part for part in parts or [] if isinstance(part, dict)]
 
 
 def _fingerprint(folder: Path) -> Fingerprint:

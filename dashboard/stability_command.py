@@ -2,6 +2,8 @@
 
 import json
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -18,12 +20,21 @@ ASKED_FOR = {
 }  # fmt: skip
 
 
-def command(rows: pd.DataFrame) -> str:
-    """Return it; what a store does not know (paths of files, the threshold of clipping, a learning rate) is left out."""
+# Keys of a part that say which rows it asked for, and the column that they fill; a key that is not there says nothing.
+AXES = {"gates": "plain_gate", "init": "init", "dtypes": "dtype", "seq_len": "seq_len", "hidden_size": "hidden_size"}
+Part = Mapping[str, Any]
+
+
+def command(rows: pd.DataFrame, asked: Sequence[Part] = ()) -> str:
+    """Return it; what a store does not know (paths of files, a threshold that differs) is a word in capitals.
+
+    asked: the [stability] parts that the run was asked for.
+    """
+    parts = [part for part in asked if _filled(part, rows)]
     words = [
         "gatebench", "stability", *dict.fromkeys(rows["plain_gate"]), *_options(rows), *_model(rows),
         "--dtype", _list(rows["dtype"]), "--seq-len", _list(rows["seq_len"]), *_inputs(rows), *_seeds(rows),
-        *_metrics(rows), *_probes(rows), *_training(rows),
+        *_metrics(rows, parts), *_probes(rows), *_training(rows, parts),
     ]  # fmt: skip
     return shlex.join(words) + elements.store_option()
 
@@ -67,15 +78,18 @@ def _seeds(rows: pd.DataFrame) -> list[str]:
     return ["--seeds", str(seeds)] if drawn and seeds != SEEDS else []
 
 
-def _metrics(rows: pd.DataFrame) -> list[str]:
+def _metrics(rows: pd.DataFrame, parts: Sequence[Part]) -> list[str]:
+    """Return --metric with the groups that were asked for, where they are not the usual ones.
+
+    Where a run does not say: the usual ones and those by whose rows it shows, for not every group has rows of every gate.
+    """
+    asked = {name for part in parts for name in part.get("metrics", DEFAULT_METRICS)}
     measured = set(rows["metric"])
-    more = [group for metric, group in ASKED_FOR.items() if metric in measured]
-    if not more:
+    asked = asked or {*DEFAULT_METRICS, *(group for metric, group in ASKED_FOR.items() if metric in measured)}
+    groups = [group for group in dict.fromkeys([*DEFAULT_METRICS, *METRICS]) if group in asked or "*" in asked]
+    if set(groups) == set(DEFAULT_METRICS):
         return []
-    return [
-        "--metric",
-        "*" if len(more) == len(METRICS) - len(DEFAULT_METRICS) else ",".join([*DEFAULT_METRICS, *more]),
-    ]
+    return ["--metric", "*" if len(groups) == len(METRICS) else ",".join(groups)]
 
 
 def _probes(rows: pd.DataFrame) -> list[str]:
@@ -83,6 +97,31 @@ def _probes(rows: pd.DataFrame) -> list[str]:
     return ["--probes", str(len(drawn))] if drawn else []
 
 
-def _training(rows: pd.DataFrame) -> list[str]:
+def _training(rows: pd.DataFrame, parts: Sequence[Part]) -> list[str]:
     steps = rows["train_step"].dropna()
-    return ["--task", _list(rows["task"]), "--after-steps", text(steps.max())] if len(steps) else []
+    if steps.empty:
+        return []
+    words = ["--task", _list(rows["task"]), "--after-steps", text(steps.max())]
+    clipped = (rows["metric"] == "clip_rate").any()
+    clip = _given(parts, "clip", "THRESHOLD") or ("THRESHOLD" if clipped else "")
+    rate = _given(parts, "learning_rate", "RATE")
+    return [*words, *(["--clip", clip] if clip else []), *(["--learning-rate", rate] if rate else [])]
+
+
+def _given(parts: Sequence[Part], key: str, several: str) -> str:
+    """Return what the parts give for a key, as text; nothing where none does, `several` where they differ."""
+    values = {text(part.get(key)) for part in parts} or {"none"}
+    value = values.pop()
+    return several if values else "" if value == "none" else value
+
+
+def _filled(part: Part, rows: pd.DataFrame) -> bool:
+    """Say whether some of the rows may come from a part."""
+    if set(part.get("tasks", ["none"])).isdisjoint(rows["task"].map(text)):
+        return False
+    return not any(
+        key in part and set(map(text, part[key])).isdisjoint(rows[column].map(text))
+        for key, column in AXES.items()
+        if key != "gates"
+        or not any(":" in name for name in part.get("gates", []))  # a family, whose gates it does not name
+    )

@@ -1,13 +1,13 @@
 """The rows of a run's stability that its page shows: chosen by filters, at one T, H and training step or along them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from dashboard.filters import Filters, ordered, text
-from dashboard.slices import DTYPES
+from dashboard.filters import Filters, largest_first, ordered, text
 from gatebench.own_files import short_name
-from gatebench.report.names import by_value
+from gatebench.report.names import DTYPES, by_value
 from gatebench.report.stability import BY_STEP, gate_names
 from gatebench.report.stability_series import SIZES, sweep_axes
 
@@ -16,14 +16,16 @@ ONE = (
     ("task", "Task", "task"), ("inputs", "Inputs", "inputs"), ("stability_batch", "Batch size B", "batch"),
 )  # fmt: skip
 SHAPE = (("seq_len", "T (sequence length)", "seq_len"), ("hidden_size", "H (hidden size)", "hidden_size"))
-GRADIENTS = (("train_step", "Training step", "train_step"), ("probe", "Probe", "probe"))
+GRADIENTS = (
+    ("train_step", "Training step", "train_step", largest_first), ("probe", "Probe", "probe", ordered("ones")),
+)  # fmt: skip
 AXES = {"seq_len": "T", "hidden_size": "H", "train_step": "training step"}  # in the URL; a form of init as it is
 SWEPT = ("half_life", "largest_lyapunov")  # metrics that a sweep shows
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The chosen gates, inits and dtypes with one task, kind of inputs and batch size.
+    """The chosen gates, inits and dtypes, in order, with one task, kind of inputs and batch size.
 
     rows: at every T, H, training step and probe; gate says the options, which plain_gate and plain_options keep apart.
     at: which of those is shown where one is (column -> value as text).
@@ -44,6 +46,10 @@ class Chosen:
             keep &= (by_value(rows[column], text) == self.at[column]) | (failed & rows[column].isna())
         return pd.DataFrame(rows[keep])
 
+    def told(self) -> list[str]:
+        """Return the columns that name a case in a table: gate, and init and dtype unless all rows share them."""
+        return ["gate", *(name for name in ("init", "dtype") if self.rows[name].nunique() > 1)]
+
     def sweep(self) -> pd.DataFrame:
         """Return the rows of the sweep."""
         return self.here(*(name for name in SIZES if name == self.axis))
@@ -52,9 +58,10 @@ class Chosen:
 def choose(filters: Filters, rows: pd.DataFrame) -> Chosen:
     """Let the sidebar choose gates, inits and dtypes (several), and one of all else that differs."""
     kept = _named(rows)
-    orders = {"gate": ordered(*dict.fromkeys(kept["gate"])), "init": ordered("torch"), "dtype": DTYPES}
+    keys = orders(kept)
+    kept = in_order(kept, keys)
     for key, label, column in SEVERAL:
-        wanted = filters.many(key, label, sorted(kept[column].unique(), key=orders[column]))
+        wanted = filters.many(key, label, sorted(kept[column].unique(), key=keys[column]))
         kept = pd.DataFrame(kept[kept[column].isin(wanted)])
     if kept.empty:
         return Chosen(kept)
@@ -75,16 +82,32 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def orders(rows: pd.DataFrame) -> dict[str, Callable]:
+    """Return how names are sorted: gates as the rows list them, torch's init first, the finest dtype first."""
+    return {"gate": ordered(*dict.fromkeys(rows["gate"])), "init": ordered("torch"), "dtype": ordered(*DTYPES)}
+
+
+def in_order(table: pd.DataFrame, keys: dict[str, Callable]) -> pd.DataFrame:
+    """Return a table sorted by gate, init and dtype, and else as it is."""
+
+    def places(column: pd.Series) -> pd.Series:
+        return column.map(
+            {name: place for place, name in enumerate(sorted(column.unique(), key=keys[str(column.name)]))}
+        )
+
+    return table.sort_values(list(keys), key=places, kind="stable")
+
+
 def _choose_place(filters: Filters, rows: pd.DataFrame) -> dict[str, str]:
     """Choose T, H, training step and probe, those that gradients were looked at with; values as text."""
     at = {}
     for key, label, column in SHAPE:
-        rows = filters.slice(rows, key, label, column, always=True)
+        rows = filters.slice(rows, key, label, column, always=True, order=largest_first)
         at[column] = text(rows[column].iloc[0])
     ok = pd.DataFrame(rows[(rows["status"] == "ok") & ~rows["metric"].isin(BY_STEP)])
     rows = ok if len(ok) else rows
-    for key, label, column in GRADIENTS:
-        rows = filters.slice(rows, key, label, column, order=ordered("ones"))
+    for key, label, column, order in GRADIENTS:
+        rows = filters.slice(rows, key, label, column, order=order)
         at[column] = text(rows[column].iloc[0])
     return at
 

@@ -1,12 +1,12 @@
 """Sections of the stability page: each shows a figure or a table with what its lines, bands and numbers are."""
 
+import math
+
 import pandas as pd
 import streamlit as st
 
 from dashboard import elements
-from dashboard.filters import ordered
-from dashboard.slices import DTYPES
-from dashboard.stability_rows import Chosen
+from dashboard.stability_rows import Chosen, in_order, orders
 from gatebench.report.figures.stability import MOST_GATES, norm_figure, saturation_figure, summary_figure
 from gatebench.report.figures.stability_series import AXES, spectrum_figure, sweep_figure, training_figure
 from gatebench.report.quantities import is_missing, range_text
@@ -15,8 +15,22 @@ from gatebench.report.stability_blocks import NOTHING, spectrum_cells, training_
 from gatebench.report.stability_ends import spectra_table, training_ends
 from gatebench.report.stability_series import spectrum_table, sweep_table, training_table
 
-CLASSES = "Vanished: below the rounding of the dtype at lag T; vanishing: below 1/1000; exploding: above 1000; underflow: 0 where float64 is not."
-CASE = ["gate", "init", "dtype"]
+VALUES = ["label", "half_life", "reach", "lyapunov"]
+# What stands below the first table, by the column of `case_summary` that it is about.
+BELOW = {
+    "half_life": "Half-life, in brackets: deciles over seeds and batch rows.",
+    "lyapunov": "Exponent, in brackets: 95 % interval (one seed: two standard errors).",
+    "label": "Vanished: below the rounding of the dtype at lag T; vanishing: below 1/1000; exploding: above 1000; underflow: 0 where float64 is not.",
+}
+BOUNDS = {
+    "bound": "Dotted: the bound, no gradient grows faster.",
+    "weight_bound": "Sparser dots: what the weights alone say.",
+}
+BARS = {
+    "half_life": "Half-life: median, bars from lower to upper decile over seeds and batch rows.",
+    "lyapunov": "Lyapunov exponent: mean over seeds, 95 % interval (one seed: two standard errors); below 0, neighbouring "
+    "states meet, and gradients vanish.",
+}
 # What theory says, by the column of `sweep_table` that holds it.
 THEORY = {
     "predicted_half_life": "Dotted: theory, ln 2 / -ln σ(b), a gate that its bias b alone holds open.",
@@ -26,35 +40,38 @@ THEORY = {
 
 
 def summary_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the line per case, gates as the run lists them."""
-    orders = {"gate": _gate_order(rows), "init": ordered("torch"), "dtype": DTYPES}
-    return case_summary(rows).sort_values(list(orders), key=lambda column: column.map(orders[column.name]))
+    """Return the line per case that has a value, in the order of the rows."""
+    return case_summary(rows).dropna(subset=VALUES, how="all")
 
 
-def gradients(summary: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Show the line per case, and what has no value."""
-    st.subheader("What gradients do", anchor=False)
-    elements.wrapped(numbers(summary))
-    st.caption(
-        "In brackets: deciles over seeds and batch rows for the half-life, 95 % interval for the exponent. " + CLASSES
-    )
+def gradients(summary: pd.DataFrame, rows: pd.DataFrame, told: list[str]) -> None:
+    """Show the line per case, with the columns `told` that say which, and what has no value."""
     without = not_ok(rows)
+    if summary.empty and without.empty:
+        return
+    st.subheader("What gradients do", anchor=False)
+    if len(summary):
+        elements.numbers(numbers(summary, told), "gradients")
+        st.caption(" ".join(words for column, words in BELOW.items() if summary[column].notna().any()))
     if len(without):
         st.markdown("Without a value:")
         elements.wrapped(without)
 
 
 def norms(rows: pd.DataFrame) -> None:
-    """Show gradient norms by lag."""
-    st.subheader("Gradient norm by lag", anchor=False)
+    """Show gradient norms by lag, where there are any."""
     curves = norm_curves(rows)
-    curves = curves.sort_values("gate", key=lambda names: names.map(_gate_order(rows)), kind="stable")
+    if curves["norm"].isna().all():
+        return
+    st.subheader("Gradient norm by lag", anchor=False)
+    curves = in_order(curves, orders(rows))
     elements.figure(norm_figure(curves), "norms", "gradient norm relative to the last step against the lag")
-    st.caption(
+    st.caption(" ".join([
         f"Lines: median over {_count(curves['seeds'], 'seed')} of the batch mean of logs. Ribbons: lowest lower to highest "
-        "upper decile of the batch over seeds. Dotted: the bound, no gradient grows faster; sparser dots: what the weights "
-        "alone say. A cross: exactly 0, or not finite, from there on."
-    )
+        "upper decile of the batch over seeds.",
+        *(words for column, words in BOUNDS.items() if curves[column].notna().any()),
+        "A cross: exactly 0, or not finite, from there on.",
+    ]))  # fmt: skip
     if (curves["kind"] == "layer").any():
         stacks = ", ".join(dict.fromkeys(curves.loc[curves["kind"] == "layer", "gate"]))
         st.caption(
@@ -65,20 +82,20 @@ def norms(rows: pd.DataFrame) -> None:
 
 
 def half_lives(summary: pd.DataFrame) -> None:
-    """Show half-lives and largest Lyapunov exponents per gate."""
+    """Show half-lives and largest Lyapunov exponents per gate, where there are any."""
+    if summary[["half_life", "lyapunov"]].isna().all(axis=None):
+        return
     st.subheader("Half-life and Lyapunov exponent", anchor=False)
     elements.figure(summary_figure(summary), "summary", "half-life and largest Lyapunov exponent per gate")
-    st.caption(
-        "Half-life: median, bars from lower to upper decile over seeds and batch rows. Lyapunov exponent: mean over "
-        "seeds, 95 % interval (one seed: two standard errors); below 0, neighbouring states meet, and gradients vanish."
-    )
+    st.caption(" ".join(words for column, words in BARS.items() if summary[column].notna().any()))
 
 
 def sweep(chosen: Chosen) -> None:
     """Show half-lives and exponents against a number, where the rows hold several."""
     if chosen.axis is None:
         return
-    table = sweep_table(chosen.sweep(), chosen.axis)
+    rows = chosen.sweep()
+    table = _by_gate(sweep_table(rows, chosen.axis), list(dict.fromkeys(rows["gate"])))
     against = AXES.get(chosen.axis, chosen.axis)
     st.subheader(f"Half-life and exponent against {against}", anchor=False)
     elements.figure(sweep_figure(table), "sweep", f"half-life and largest Lyapunov exponent against {against}")
@@ -91,7 +108,7 @@ def sweep(chosen: Chosen) -> None:
     ]))  # fmt: skip
 
 
-def spectra(rows: pd.DataFrame) -> None:
+def spectra(rows: pd.DataFrame, told: list[str]) -> None:
     """Show Lyapunov exponents and singular values by index, where they were measured."""
     cases = spectra_table(rows)
     if cases.empty:
@@ -106,14 +123,14 @@ def spectra(rows: pd.DataFrame) -> None:
             "as T grows. Hollow: not resolved in float64. A line ends where all else is 0."
         )
         _say_first_gates(table)
-    elements.wrapped(_table(cases, spectrum_cells(cases)))
+    elements.numbers(_table(cases, told, spectrum_cells(cases)), "spectra")
     st.caption(
         "λ: first and last Lyapunov exponent, nats/step. D_KY: Kaplan-Yorke dimension. ln σ and ln|det|: singular values "
         "(first and last) and determinant of ds_T/ds_0, nats. Medians over seeds."
     )
 
 
-def training(rows: pd.DataFrame) -> None:
+def training(rows: pd.DataFrame, told: list[str]) -> None:
     """Show loss, gradient norm, clip rate and half-life by step, where a task was trained."""
     table = training_table(rows)
     if table.empty:
@@ -128,8 +145,9 @@ def training(rows: pd.DataFrame) -> None:
         "over the batch. A gap: not finite."
     )
     cases = training_ends(rows)
-    table = _table(cases, training_cells(cases))
-    elements.wrapped(table.rename(columns={"half-life": "half-life, steps", "not finite": "steps not finite"}))
+    table = _table(cases, told, training_cells(cases))
+    table = table.rename(columns={"half-life": "half-life, steps", "not finite": "steps not finite"})
+    elements.numbers(table, "training_ends")
     st.caption(
         "Loss: of the first step, and the mean over the last tenth. Half-life: before and after. Norms of gradients before "
         "clipping. Steps not finite changed nothing, those of all seeds are counted. All else: medians over seeds."
@@ -152,36 +170,35 @@ def saturation(rows: pd.DataFrame) -> None:
     )
 
 
-def numbers(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return one line per case as text: class, half-life, reach, Lyapunov exponent, with intervals and n."""
-    return pd.DataFrame(
-        {
-            "gate": summary["gate"],
-            "init": summary["init"],
-            "dtype": summary["dtype"],
-            "class": summary["label"].fillna("–"),
-            "half-life, steps": [
-                range_text(row.half_life, row.half_life_low, row.half_life_high, "never")
-                for row in summary.itertuples()
-            ],
-            "reach, steps": ["–" if is_missing(value) else f"{value:g}" for value in summary["reach"]],
-            "Lyapunov, nats/step": [
-                range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in summary.itertuples()
-            ],
-            "seeds": summary["seeds"],
-        }
-    )
+def numbers(summary: pd.DataFrame, told: list[str]) -> pd.DataFrame:
+    """Return one line per case as text: class, half-life, reach, Lyapunov exponent, those measured, with intervals and n."""
+    rows = list(summary.itertuples())
+    cells = {
+        "class": list(summary["label"].fillna(NOTHING)),
+        "half-life, steps": [
+            # Where no row shrinks, the deciles say no more.
+            "never"
+            if row.half_life_low == math.inf
+            else range_text(row.half_life, row.half_life_low, row.half_life_high, "never")
+            for row in rows
+        ],
+        "reach, steps": [NOTHING if is_missing(value) else f"{value:g}" for value in summary["reach"]],
+        "Lyapunov, nats/step": [range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in rows],
+    }
+    return _table(summary, told, cells)
 
 
-def _table(cases: pd.DataFrame, cells: dict[str, list[str]]) -> pd.DataFrame:
+def _table(cases: pd.DataFrame, told: list[str], cells: dict[str, list[str]]) -> pd.DataFrame:
     """Return names, numbers and n of each case, without columns in which nothing was measured."""
     filled = {name: texts for name, texts in cells.items() if any(text != NOTHING for text in texts)}
-    return cases[CASE].assign(**filled, seeds=cases["seeds"])
+    return cases[told].assign(**filled, seeds=cases["seeds"])
 
 
-def _gate_order(rows: pd.DataFrame):
-    """Sort gates as the run lists them."""
-    return ordered(*dict.fromkeys(rows["gate"]))
+def _by_gate(table: pd.DataFrame, gates: list[str]) -> pd.DataFrame:
+    """Return a sweep with gates as the run lists them; a gate's name may go on with what else tells its series apart."""
+    series = list(dict.fromkeys(table["gate"]))
+    series.sort(key=lambda name: next(place for place, gate in enumerate(gates) if f"{name}, ".startswith(f"{gate}, ")))
+    return table.sort_values("gate", key=lambda names: names.map(series.index), kind="stable")
 
 
 def _say_first_gates(rows: pd.DataFrame) -> None:

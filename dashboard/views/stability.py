@@ -33,20 +33,23 @@ def show(run: pd.Series, chosen: Chosen) -> None:
     rows = chosen.here()
     st.caption(elements.plain(" · ".join([*fixed(chosen), run["label"], run["machine"]])))
     summary = stability_sections.summary_of(rows)
-    stability_sections.gradients(summary, rows)
+    stability_sections.gradients(summary, rows, chosen.told())
     stability_sections.norms(rows)
     stability_sections.half_lives(summary)
     stability_sections.sweep(chosen)
-    stability_sections.spectra(chosen.here("probe"))
-    stability_sections.training(chosen.here("train_step", "probe"))
+    stability_sections.spectra(chosen.here("probe"), chosen.told())
+    stability_sections.training(chosen.here("train_step", "probe"), chosen.told())
     stability_sections.saturation(chosen.here("probe"))
-    elements.same_query(command(chosen.here("train_step", "probe", *([chosen.axis] if chosen.axis else []))))
+    along = [chosen.axis] if chosen.axis else []
+    elements.same_query(command(chosen.here("train_step", "probe", *along), loading.stability_asked(run["path"])))
 
 
 def fixed(chosen: Chosen) -> list[str]:
     """Return what all rows of the first sections share, and what is not as it usually is."""
     first, at = chosen.rows.iloc[0], chosen.at
-    words = [f"T = {at['seq_len']}", f"H = {at['hidden_size']}"]
+    words = [] if "init" in chosen.told() else [f"init {first['init']}"]
+    words += [] if "dtype" in chosen.told() else [first["dtype"]]
+    words += [f"T = {at['seq_len']}", f"H = {at['hidden_size']}"]
     if text(first["inputs"]) not in ("normal", "task"):
         words.append(f"inputs {first['inputs']}")
     if at["probe"] not in ("ones", "none"):

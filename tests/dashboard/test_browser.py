@@ -210,7 +210,7 @@ def test_a_value_that_does_not_exist_is_named_and_leaves_the_url(opened):
 
 
 def test_a_run_with_sweep_spectra_and_training_shows_them_and_the_choice_is_kept(opened_full):
-    page = opened_full("/stability")
+    page = opened_full("/stability?seq_len=64")
     page.set_viewport_size({"width": 1000, "height": 1400})  # an open list closes when the sidebar scrolls to it
     expect(page.locator(".js-plotly-plot")).to_have_count(5)
     settled(page)
@@ -223,3 +223,10 @@ def test_a_run_with_sweep_spectra_and_training_shows_them_and_the_choice_is_kept
     expect(page.get_by_text("What training does")).to_be_visible()
     page.wait_for_url(lambda url: "task=adding" in url and "against" not in url)
     expect(page.get_by_text("sweep against = T does not exist here and was dropped.")).to_be_visible()
+
+
+def test_every_case_of_the_stability_page_is_one_line(opened_full):
+    page = opened_full("/stability?seq_len=64")
+    heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.clientHeight)")
+    assert len(heights) > 10
+    assert max(heights) < 1.5 * min(heights)

@@ -52,6 +52,41 @@ def test_the_command_asks_for_what_the_rows_hold(changes, words):
     assert words in command(rows(*changes))
 
 
+PART = {"gates": ["lstm", "gru"], "dtypes": ["float64"], "metrics": [*DEFAULT_METRICS]}
+TAUGHT = PART | {"tasks": ["copy"], "after_steps": 40}
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([PART], ""),
+        ([PART | {"metrics": ["profile", "lyapunov"]}], " --metric profile,lyapunov"),
+        ([PART | {"metrics": ["*"]}], " --metric '*'"),
+        ([PART | {"metrics": ["theory"]}, PART | {"metrics": ["profile"]}], " --metric profile,theory"),
+        ([PART | {"metrics": ["theory"], "gates": ["gru"]}, PART | {"metrics": ["depth"], "gates": ["family:glu"]}], " --metric depth"),
+        ([PART | {"metrics": ["theory"], "dtypes": ["float32"]}, PART | {"metrics": ["depth"], "tasks": ["copy"]}], ""),
+        ([{}], ""),
+    ],
+)  # fmt: skip
+def test_the_command_asks_for_the_groups_that_the_run_was_asked_for(parts, words):
+    assert command(rows(), parts) == command(rows()) + words
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([], "--clip THRESHOLD"),
+        ([TAUGHT | {"clip": 0.5}], "--clip 0.5"),
+        ([TAUGHT | {"clip": 1.0, "learning_rate": 0.003}, PART], "--clip 1 --learning-rate 0.003"),
+        ([TAUGHT | {"clip": 0.5}, TAUGHT | {"clip": 2.0}], "--clip THRESHOLD"),
+        ([TAUGHT | {"clip": 0.5}, TAUGHT | {"clip": 2.0, "tasks": ["adding"]}], "--clip 0.5"),
+    ],
+)  # fmt: skip
+def test_the_command_trains_as_the_run_did(parts, words):
+    taught = {"task": "copy", "inputs": "task", "train_step": 40}
+    assert command(rows(taught, taught | {"metric": "clip_rate"}), parts).endswith(f"--after-steps 40 {words}")
+
+
 def test_what_is_not_shown_is_not_asked_for():
     assert not {"-o", "--probes", "--task", "--metric", "--seeds", "--inputs"} & set(command(rows()).split())
 
