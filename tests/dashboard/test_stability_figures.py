@@ -8,7 +8,7 @@ from figure_helpers import long_rows, profile
 
 from gatebench.report import stability as stability_tables
 from gatebench.report.figures.stability import PATTERNS, norm_figure, saturation_figure, summary_figure
-from gatebench.report.stability_ends import SPECTRAL
+from gatebench.report.stability_ends import ROUNDED, SPECTRAL, WITHOUT_ENDS
 from gatebench.report.stability_series import SPECTRA
 from gatebench.stability.metrics import CLASSES, METRICS
 
@@ -145,8 +145,8 @@ def test_a_legend_of_many_inits_has_room_above_the_panels_and_a_colour_each():
 
 
 def test_the_stability_names_used_here_are_those_of_the_metrics_table():
-    used = {"half_life", "reach", "largest_lyapunov", "class", *stability_tables.SATURATION}
-    used |= {*stability_tables.PREDICTIONS, *stability_tables.BY_STEP, *SPECTRA, *SPECTRAL}
+    used = {"half_life", "reach", "largest_lyapunov", "class", "bound_gap", *stability_tables.SATURATION}
+    used |= {*stability_tables.PREDICTIONS, *stability_tables.BY_STEP, *SPECTRA, *SPECTRAL, *ROUNDED, *WITHOUT_ENDS}
     for norm, *bounds in stability_tables.CURVES.values():
         used |= {norm, f"{norm}_p10", f"{norm}_p90", *filter(None, bounds)}
     assert used <= set(METRICS)
