@@ -32,6 +32,19 @@ def test_norm_figure_shows_the_norm_in_decades_with_ribbon_and_bound():
     assert "steps" in figure.layout.xaxis.title.text
 
 
+def test_norms_over_a_short_range_have_ticks_at_1_2_and_5():
+    rows = profile(seeds=1, slope=-0.2)
+    short = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    values = [value / math.log(10) for row in rows for value in [row["value"]]]
+    low, high = short.layout.yaxis.range
+    assert low < min(values) < max(values) < high
+    assert high - low < 2.3
+    assert short.layout.yaxis.ticktext == ("0.1", "0.2", "0.5", "1", "2", "5")
+    assert short.layout.yaxis.tickvals == pytest.approx([math.log10(float(text)) for text in short.layout.yaxis.ticktext])  # fmt: skip
+    still = norm_figure(stability_tables.norm_curves(pd.DataFrame(profile(seeds=1, slope=0.0))))
+    assert len(still.layout.yaxis.ticktext) >= 3
+
+
 def test_norm_figure_marks_where_a_gradient_becomes_exactly_zero():
     rows = profile(seeds=1)
     for entry in rows:
@@ -107,6 +120,12 @@ def test_saturation_is_shown_by_letter_and_side():
     }  # fmt: skip
     bars = [trace for trace in saturation_figure(table).data if trace.x[0] is not None]
     assert sorted((bar.x[0], bar.y[0]) for bar in bars) == [("f", 0.1), ("f", 0.3), ("g", 0.2)]
+
+
+def test_saturation_of_nothing_is_said_and_not_drawn():
+    rows = [long_rows(metric="saturation_low", part=letter, value=0.0) for letter in "fi"]
+    (note,) = saturation_figure(stability_tables.saturation_table(pd.DataFrame(rows))).layout.annotations
+    assert note.text == "No letter has a value at an end of its range."
 
 
 def test_flat_slopes_are_told_where_no_end_of_the_range_says_it():

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gatebench.report.colours import series_colours, translucent
-from gatebench.report.figures.axes import logarithmic, never_line
+from gatebench.report.figures.axes import SHORT, logarithmic, never_line, tick_label, ticks_between
 from gatebench.report.figures.curves import (
     add_band,
     add_keys,
@@ -32,6 +32,8 @@ BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
 MOST_GATES = 8
 LN10 = math.log(10)
+_ROOM = 0.1  # decades that an axis of norms goes on beyond a short range of them
+_PLAIN = 300  # decades within which a norm is a float
 HATCH = "rgba(255,255,255,0.9)"
 
 
@@ -143,12 +145,22 @@ def _decades(nats: float) -> str:
 def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
     values = curves[["norm", "low", "high", "bound", "weight_bound"]].to_numpy(dtype=float) / LN10
     values = values[np.isfinite(values)]
+    if len(values) and values.max() - values.min() <= SHORT and abs(values).max() < _PLAIN:
+        ends = [values.min() - _ROOM, values.max() + _ROOM]
+        numbers = ticks_between(*(10.0**end for end in ends))
+        _label_norms(
+            figure, rows, [math.log10(number) for number in numbers], [tick_label(number) for number in numbers], ends
+        )
+        return
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
     step = next(factor * 10**power for power in range(9) for factor in (1, 2, 5) if (high - low) / (factor * 10**power) <= 8)  # fmt: skip
     ticks = list(range(low // step * step, high + step, step))
-    labels = [power_of_ten(value) for value in ticks]
+    _label_norms(figure, rows, ticks, [power_of_ten(value) for value in ticks], [low - 0.5, high + 0.5])
+
+
+def _label_norms(figure: go.Figure, rows: list[int], ticks: list, labels: list[str], ends: list[float]) -> None:
     for row in rows:
-        figure.update_yaxes(tickvals=ticks, ticktext=labels, range=[low - 0.5, high + 0.5], row=row)
+        figure.update_yaxes(tickvals=ticks, ticktext=labels, range=ends, row=row)
         figure.update_yaxes(title_text="norm / norm at the end", row=row, col=1)
 
 
@@ -228,6 +240,8 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     """
     if saturation.empty:
         return empty("No saturation here.")
+    if not saturation["share"].any():
+        return empty("No letter has a value at an end of its range.")
     gates = list(dict.fromkeys(saturation["gate"]))[:MOST_GATES]
     columns = 1 if len(gates) == 1 else 2
     rows = -(-len(gates) // columns)
