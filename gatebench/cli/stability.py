@@ -90,9 +90,10 @@ def command(
 ) -> None:
     """Do gradients survive? Measure their norms by lag, half-life, Lyapunov exponents and class, also while a gate learns.
 
-    Exit codes: 0 all well, 2 bad usage, 3 a combination failed, timed out, ran out of memory or has no value of what was
-    asked for (a metric that is refused beside others that are measured is a line below the table, and 0), or a plugin
-    cannot be used, 130 interrupted.
+    Exit codes: 0 all well, 2 bad usage, 3 a combination failed, timed out, ran
+    out of memory or has no value of what was asked for, or a plugin cannot be
+    used, 130 interrupted. A metric that is refused where another one of the same
+    combination has values is a line below the table, and no failure.
     """
     from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named, say_broken_plugins
     from gatebench.report import pictures

@@ -59,7 +59,7 @@ def precision_table(stability: pd.DataFrame) -> pd.DataFrame:
     """Return one row per case below float64 with something of its precision: its name, seeds, and medians over seeds.
 
     relative_error and underflow_share (of the gradient at lag T, the first step; of stacks at the first layer's input),
-    false_plateau (steps, over seeds and batch rows), plateau_rows (how many of those have one) of rows,
+    plateau_rows (how many rows of all seeds have a false plateau) of rows, false_plateau (steps, over those; 0: none has),
     usable_loss_scale and reference_half_life (over seeds and batch rows). NaN: not measured.
     """
     rows = measured(stability)
@@ -80,7 +80,7 @@ def _precision(metrics: dict[str, pd.DataFrame]) -> dict:
     return {
         "relative_error": _at_the_first(metrics, "relative_error"),
         "underflow_share": _at_the_first(metrics, "underflow_share"),
-        "false_plateau": quantiles(plateaus)[1],
+        "false_plateau": quantiles(plateaus[plateaus > 0] if plateaus.any() else plateaus)[1],
         "plateau_rows": int((plateaus > 0).sum()),
         "rows": len(plateaus),
         "usable_loss_scale": quantiles(row_values(metrics.get("usable_loss_scale")))[1],

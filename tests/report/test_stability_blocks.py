@@ -133,7 +133,8 @@ def test_low_precision_without_plateau_or_scale_says_so():
     _, block = stability_blocks(frame(case(), rounded((0.0, 0.0, 0.0), underflow=0.001, scale=0.0)))
     (row,) = cells(block)
     assert (row["underflow"], row["false plateau"], row["loss scale"]) == ("<1%", "none", "0")
-    _, block = stability_blocks(frame(case(), rounded(scale=math.inf)))
+    _, block = stability_blocks(frame(case(), rounded((0.0, 0.0, 70.0), scale=math.inf)))
+    assert cells(block)[0]["false plateau"] == "70 (1 of 3 rows)"
     assert cells(block)[0]["loss scale"] == "∞"
 
 
