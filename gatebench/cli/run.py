@@ -31,7 +31,10 @@ def command(
     rounds: Annotated[int | None, typer.Option(min=1, help="Samples per block.")] = None,
     store: options.Store = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print cases, counts and the expected time; measure nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print cases, stability requests, counts and the expected time; measure nothing."
+        ),
     ] = False,
     resume: Annotated[str | None, typer.Option(help="Finish an interrupted run: its id, or `latest`.")] = None,
     baseline: options.Baseline = None,

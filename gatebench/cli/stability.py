@@ -90,11 +90,14 @@ def command(
 ) -> None:
     """Do gradients survive? Measure their norms by lag, half-life, Lyapunov exponents and class, also while a gate learns.
 
-    Exit codes: 0 all well, 2 bad usage, 3 a combination failed or a plugin cannot be used, 130 interrupted.
+    Exit codes: 0 all well, 2 bad usage, 3 a combination failed, timed out, ran
+    out of memory or has no value of what was asked for, or a plugin cannot be
+    used, 130 interrupted. A metric that is refused where another one of the same
+    combination has values is a line below the table, and no failure.
     """
     from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named, say_broken_plugins
     from gatebench.report import pictures
-    from gatebench.report.exit_code import stability_exit_code
+    from gatebench.report.exit_code import asked_stability_exit_code
     from gatebench.report.stored_run import print_stability
     from gatebench.run import execute
     from gatebench.run.discover import discover
@@ -144,7 +147,7 @@ def command(
     outcome = execute.start(request, options.store_path(store), plan, for_terminal())
     results = print_stability(outcome.folder, as_json)
     pictures.draw_all(results.stability, figures)
-    sys.exit(stability_exit_code(results.stability, outcome.interrupted) or (3 if broken else 0))
+    sys.exit(asked_stability_exit_code(results.stability, outcome.interrupted) or (3 if broken else 0))
 
 
 def _parts(group: dict[str, Any], given: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,22 @@ import pandas as pd
 
 from gatebench.store.schema import FAILURES, REFUSALS
 
+# What tells combinations of a stability run apart, and the metrics that each of them has, whatever is asked for.
+COMBINATION = (
+    "gate",
+    "options",
+    "init",
+    "inputs",
+    "dtype",
+    "seq_len",
+    "input_size",
+    "hidden_size",
+    "batch",
+    "seed",
+    "task",
+)
+OF_ALL = ("class", "nonfinite_count", "first_bad_step")
+
 
 def exit_code(measurements: pd.DataFrame, named: tuple[str, ...], interrupted: bool) -> int:
     """Return the exit code. named: implementations asked for with -i, whose refusals count as failures.
@@ -37,8 +53,23 @@ def verify_exit_code(
 
 
 def stability_exit_code(stability: pd.DataFrame, interrupted: bool) -> int:
-    """Return the exit code of a stability run: 3 also where nothing has a value. Columns: status."""
+    """Return the exit code of a run's stability: 3 also where nothing has a value. Columns: status."""
     if interrupted:
         return 130
     nothing = len(stability) > 0 and not (stability["status"] == "ok").any()
+    return 3 if nothing or bool(stability["status"].isin(FAILURES).any()) else 0
+
+
+def asked_stability_exit_code(stability: pd.DataFrame, interrupted: bool) -> int:
+    """Return the exit code of combinations that were asked for by name: 3 where one failed or came to nothing.
+
+    One came to nothing where something of it was refused and nothing that can be asked for has a value: a class alone is
+    said of every combination. Columns: status, metric, and those of COMBINATION.
+    """
+    if interrupted:
+        return 130
+    refused = stability["status"] != "ok"
+    value = ~refused & ~stability["metric"].isin(OF_ALL)
+    found = pd.DataFrame({"refused": refused, "value": value}).groupby([stability[name] for name in COMBINATION], dropna=False).any()  # fmt: skip
+    nothing = bool((found["refused"] & ~found["value"]).any())
     return 3 if nothing or bool(stability["status"].isin(FAILURES).any()) else 0

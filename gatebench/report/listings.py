@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.report.names import options_label
+from gatebench.report.stability_requests import lines, parts
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json
 from gatebench.store.schema import REFUSALS
@@ -17,7 +18,7 @@ _SHORT = {"yes": "yes", "never": "–"}
 
 
 def print_dry_run(plan: Any, as_json: bool) -> None:
-    """Print what a plan would measure: cases, refusals, counts, expected time."""
+    """Print what a plan would measure: cases, refusals, parts of stability, counts, expected time."""
     refusals = {case.case_id: plan.catalogue.refusal(case) for case in plan.cases}
     runnable = [case for case in plan.cases if refusals[case.case_id] is None]
     seconds = plan.expected_seconds()
@@ -27,17 +28,19 @@ def print_dry_run(plan: Any, as_json: bool) -> None:
                 "cases": list(refusals),
                 "runnable": len(runnable),
                 "stability": len(plan.stability),
+                "stability_parts": parts(plan.stability),
                 "expected_seconds": seconds,
             }
         )
         return
     for case_id, refused in refusals.items():
         print(case_id + (f"    {refused[0]}: {refused[1]}" if refused else ""))
+    for line in lines(plan.stability):
+        print(line)
     problems = len({case.problem_id for case in runnable})
-    print(
-        f"{_counted(len(plan.cases), 'case')} of {_counted(problems, 'problem')}, {len(runnable)} to be measured, "
-        f"{_counted(len(plan.stability), 'stability request')}"
-    )
+    cases = f"{_counted(len(plan.cases), 'case')} of {_counted(problems, 'problem')}, {len(runnable)} to be measured"
+    requests = _counted(len(plan.stability), "stability request")
+    print(", ".join([*([cases] if plan.cases else []), requests]))
     long = f"{seconds / 3600:,.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
     print(f"expected time: about {long} with warm compile caches")
 

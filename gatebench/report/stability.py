@@ -75,8 +75,8 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
 
     label (class, the most severe over seeds), half_life, half_life_low, _high (steps: median, lower and upper decile
     over seeds and batch rows; inf: does not shrink), predicted_* (what theory says, NaN: nothing), reach (steps, median), lyapunov, lyapunov_low, _high (nats/step:
-    mean over seeds with its 95 % interval, Student's t; one seed: two standard errors), seeds, rows (seeds x batch
-    rows behind the half-life).
+    mean over seeds with its 95 % interval, Student's t; one seed: two standard errors), bound_gap (nats, median over
+    seeds), seeds, rows (seeds x batch rows behind the half-life).
     """
     ok = measured(stability)
     ok = ok[~ok["metric"].isin(BY_STEP)]
@@ -86,7 +86,7 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
     ]
     columns = [
         *CASE, "label", "half_life", "half_life_low", "half_life_high", "reach", "lyapunov", "lyapunov_low",
-        "lyapunov_high", "seeds", "rows", *PREDICTIONS,
+        "lyapunov_high", "bound_gap", "seeds", "rows", *PREDICTIONS,
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
@@ -102,6 +102,7 @@ def _summary(case: pd.DataFrame) -> dict:
         "half_life": middle, "half_life_low": low, "half_life_high": high,
         "reach": quantiles(row_values(metrics.get("reach")))[1],
         "lyapunov": mean, "lyapunov_low": mean_low, "lyapunov_high": mean_high,
+        "bound_gap": quantiles(row_values(metrics.get("bound_gap")))[1],
         "seeds": case["seed"].nunique(), "rows": len(half_lives),
         **{name: metrics[name]["value"].iloc[0] if name in metrics else np.nan for name in PREDICTIONS},
     }  # fmt: skip

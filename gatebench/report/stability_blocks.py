@@ -1,14 +1,16 @@
-"""Stability as tables of the terminal: what gradients do, spectra, training; what has no value and why."""
+"""Stability as tables of the terminal: what gradients do, spectra, precision, training; what has no value and why."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from gatebench.own_files import short_name
 from gatebench.report.quantities import is_missing, range_text, significant
-from gatebench.report.stability import case_summary, gate_names, not_ok
-from gatebench.report.stability_ends import spectra_table, training_ends
+from gatebench.report.stability import CASE, case_summary, gate_names, not_ok
+from gatebench.report.stability_ends import precision_table, saturation_ends, spectra_table, training_ends
 from gatebench.report.table import Block
 
 _TOLD = {  # columns that stand in the title where all rows share them, and how
@@ -16,12 +18,16 @@ _TOLD = {  # columns that stand in the title where all rows share them, and how
     "seeds": "seeds {}", "shape": "{}",
 }  # fmt: skip
 _PLAIN = {"inputs": "", "probe": "ones", "task": "", "after": ""}  # shared by nearly all runs, and not worth a word
+_OTHERS = {"open": "of gates that are 0 or 1, share of 1", "flat": "slope below 0.01"}
 NOTHING = "–"
 
 
 def stability_json(stability: pd.DataFrame) -> dict[str, list[dict]]:
-    """Return what a run's stability gives to programs: a record per case, and one per spectrum and per training, if any."""
-    tables = {"spectra": spectra_table(stability), "training": training_ends(stability)}
+    """Return what a run's stability gives to programs: a record per case, and what else there is of each."""
+    tables = {
+        "spectra": spectra_table(stability), "low_precision": precision_table(stability),
+        "saturation": saturation_ends(stability), "training": training_ends(stability),
+    }  # fmt: skip
     records = {name: table.to_dict("records") for name, table in tables.items() if len(table)}
     return {"stability": case_summary(stability).to_dict("records"), **records}
 
@@ -36,6 +42,10 @@ def stability_blocks(stability: pd.DataFrame) -> list[Block]:
     blocks = [_gradients(stability)]
     if len(spectra := spectra_table(stability)):
         blocks.append(_spectra(spectra))
+    if len(rounded := precision_table(stability)):
+        blocks.append(_precision(rounded))
+    if len(letters := _without_gradients(saturation_ends(stability), stability)):
+        blocks.append(_saturation(letters))
     if len(training := training_ends(stability)):
         blocks.append(_training(training))
     return [*blocks[:-1], replace(blocks[-1], notes=(*blocks[-1].notes, *failures(stability)))]
@@ -44,6 +54,8 @@ def stability_blocks(stability: pd.DataFrame) -> list[Block]:
 def _gradients(stability: pd.DataFrame) -> Block:
     cases = case_summary(stability)
     rows = list(cases.itertuples())
+    # Beside a half-life or an exponent, a gap to a bound says little.
+    gaps = cases["bound_gap"].where(cases["half_life"].isna() & cases["lyapunov"].isna())
     cells = {
         "class": [NOTHING if is_missing(row.label) else row.label for row in rows],
         "half-life": _numbers(cases["half_life"]),
@@ -52,16 +64,23 @@ def _gradients(stability: pd.DataFrame) -> Block:
         "Lyapunov (nats/step)": [range_text(row.lyapunov, row.lyapunov_low, row.lyapunov_high) for row in rows],
         "mean field": _numbers(cases["predicted_lyapunov"]),
         "edge at g": _numbers(cases["predicted_edge"]),
+        "bound gap (nats)": _numbers(gaps),
     }
+    medians = "; half-life and reach: medians over seeds and rows" if cases["half_life"].notna().any() else ""
     notes = {
+        "label": f"class: that of the worst seed and row{medians}",
         "lyapunov_low": "in brackets: the 95 % interval over seeds; of one seed, two standard errors",
         "predicted_half_life": "in theory: the half-life of a gate whose weights are all 0 but for the bias",
         "predicted_lyapunov": "mean field: the largest exponent of an infinitely wide network",
         "predicted_edge": "edge at g: the gain above which the state 0 is unstable, infinitely wide",
     }
     told = tuple(note for column, note in notes.items() if cases[column].notna().any())
+    if gaps.notna().any():
+        told += ("bound gap: ln of the Jacobians' bound less ln of the gradient's norm, at lag T; median over seeds",)
     after = cases["train_step"].map(_whole)
-    return _block("Do gradients survive?", ["half-life and reach in steps"], cases, after, cells, told)
+    steps = any(_any(cells[column]) for column in ("half-life", "in theory", "reach"))
+    in_title = ["half-life and reach in steps"] if steps else []
+    return _block("Do gradients survive?", in_title, cases, after, cells, told)
 
 
 def _spectra(cases: pd.DataFrame) -> Block:
@@ -84,6 +103,72 @@ def spectrum_cells(cases: pd.DataFrame) -> dict[str, list[str]]:
         "ln σ": [_ends(values) + (f" ({count} unresolved)" if count else "") for values, count in singular],
         "ln|det|": _numbers(cases["log_abs_det"]),
     }
+
+
+def _precision(cases: pd.DataFrame) -> Block:
+    cells = precision_cells(cases)
+    notes = {
+        "error": "error: ‖δ - δ64‖ / ‖δ64‖ of the first step's gradient (lag T; of stacks: the first layer's), δ64 in float64 at the same rounded weights; median over seeds",
+        "underflow": "underflow: share of its entries that are 0 where float64's are not; median over seeds",
+        "false plateau": "false plateau: lags at the end over which the norm stands still while float64's falls to half or less, so that a half-life above says too much; median of the rows of all seeds that have one, and how many have",
+        "loss scale": "loss scale: the largest power of two that keeps every gradient finite; median over seeds and rows",
+        "half-life (float64)": "half-life (float64): at the same rounded weights; median over seeds and rows; where one above is far from it, rounding made that one",
+    }  # fmt: skip
+    told = tuple(note for column, note in notes.items() if _any(cells[column]))
+    in_title = ["false plateau and half-life in steps"] if _any(cells["false plateau"]) else []
+    return _block("Low precision", in_title, cases, cases["train_step"].map(_whole), cells, told)
+
+
+def precision_cells(cases: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of `precision_table` as text: errors at the first step, false plateaus, loss scale, half-life."""
+    return {
+        "error": _numbers(cases["relative_error"]),
+        "underflow": [NOTHING if is_missing(share) else _share(share) for share in cases["underflow_share"]],
+        "false plateau": [_plateau(row) for row in cases.itertuples()],
+        "loss scale": [_power_of_two(scale) for scale in cases["usable_loss_scale"]],
+        "half-life (float64)": _numbers(cases["reference_half_life"]),
+    }
+
+
+def _plateau(row: Any) -> str:
+    if not row.rows:
+        return NOTHING
+    return f"{row.false_plateau:.0f} ({row.plateau_rows} of {row.rows} rows)" if row.plateau_rows else "none"
+
+
+def _power_of_two(scale: float) -> str:
+    known = not is_missing(scale) and 0 < scale < math.inf
+    return f"2^{math.log2(scale):.0f}" if known else _number(scale)
+
+
+def _without_gradients(cases: pd.DataFrame, stability: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases of which neither a half-life nor an exponent was measured: the first table says little of them."""
+    summary = case_summary(stability)
+    told = summary[summary["half_life"].notna() | summary["lyapunov"].notna()]
+    keys = [frame[CASE].astype(object).where(frame[CASE].notna(), None) for frame in (cases, told)]
+    names = set(keys[1].itertuples(index=False, name=None))
+    return cases[[key not in names for key in keys[0].itertuples(index=False, name=None)]].reset_index(drop=True)
+
+
+def _saturation(cases: pd.DataFrame) -> Block:
+    cells = {"letters": [_letters(letters) for letters in cases["letters"]]}
+    note = "by letter of the gate: share of its values at the ends of its range, where its derivative is nearly 0; mean over seeds"
+    others = [f"{word}: {meaning}" for word, meaning in _OTHERS.items() if any(f" {word}" in text for text in cells["letters"])]  # fmt: skip
+    block = _block("Saturation", [], cases, cases["train_step"].map(_whole), cells, ("; ".join([note, *others]),))
+    return replace(block, numbers=False)
+
+
+def _letters(letters: dict[str, dict[str, float]]) -> str:
+    """Return e.g. `f 14%, i 2%`; behind the share stands what it is, where it is no share at the ends of a range."""
+    told = [
+        f"{letter} {_share(share)}{'' if what == 'saturated' else f' {what}'}"
+        for letter, shares in letters.items() for what, share in shares.items()
+    ]  # fmt: skip
+    return ", ".join(told) or NOTHING
+
+
+def _share(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def _training(cases: pd.DataFrame) -> Block:

@@ -1,4 +1,4 @@
-"""Spectra and training in one row per case: the ends of a spectrum, before and after training; for tables and JSON.
+"""Spectra, low precision, saturation and training in one row per case, in few numbers each; for tables and JSON.
 
 Columns needed: those of stability.parquet. Medians are observed values: nothing is interpolated between -inf and a number.
 """
@@ -6,10 +6,16 @@ Columns needed: those of stability.parquet. Medians are observed values: nothing
 import numpy as np
 import pandas as pd
 
-from gatebench.report.stability import CASE, measured, quantiles, row_values
+from gatebench.report.stability import CASE, ENDS, measured, quantiles, row_values
 
 WITHOUT_STEPS = [name for name in CASE if name not in ("train_step", "probe")]
 SPECTRAL = ("lyapunov_exponent", "kaplan_yorke_dimension", "log_singular_value", "log_abs_det")
+ROUNDED = (  # what is stored of a dtype below float64, through time and through layers
+    "relative_error", "underflow_share", "false_plateau", "usable_loss_scale", "reference_half_life",
+    "depth_relative_error", "depth_underflow_share",
+)  # fmt: skip
+# Told of letters that have no end of their range.
+WITHOUT_ENDS = {"density": "open", "flat_share": "flat"}
 LAST = 0.1  # share of the steps whose mean loss is the loss after training
 
 
@@ -47,6 +53,72 @@ def _by_index(rows: pd.DataFrame | None) -> list[float]:
 
 def _median(rows: pd.DataFrame | None) -> float:
     return np.nan if rows is None else quantiles(rows["value"].dropna().to_numpy(float))[1]
+
+
+def precision_table(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per case below float64 with something of its precision: its name, seeds, and medians over seeds.
+
+    relative_error and underflow_share (of the gradient at lag T, the first step; of stacks at the first layer's input),
+    plateau_rows (how many rows of all seeds have a false plateau) of rows, false_plateau (steps, over those; 0: none has),
+    usable_loss_scale and reference_half_life (over seeds and batch rows). NaN: not measured.
+    """
+    rows = measured(stability)
+    rows = rows[rows["metric"].isin(ROUNDED)]
+    found = [
+        {**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique(), **_precision(dict(list(case.groupby("metric"))))}
+        for key, case in rows.groupby(CASE, dropna=False, sort=False)
+    ]  # fmt: skip
+    columns = [
+        *CASE, "seeds", "relative_error", "underflow_share", "false_plateau", "plateau_rows", "rows", "usable_loss_scale",
+        "reference_half_life",
+    ]  # fmt: skip
+    return pd.DataFrame(found, columns=pd.Index(columns))
+
+
+def _precision(metrics: dict[str, pd.DataFrame]) -> dict:
+    plateaus = row_values(metrics.get("false_plateau"))
+    return {
+        "relative_error": _at_the_first(metrics, "relative_error"),
+        "underflow_share": _at_the_first(metrics, "underflow_share"),
+        "false_plateau": quantiles(plateaus[plateaus > 0] if plateaus.any() else plateaus)[1],
+        "plateau_rows": int((plateaus > 0).sum()),
+        "rows": len(plateaus),
+        "usable_loss_scale": quantiles(row_values(metrics.get("usable_loss_scale")))[1],
+        "reference_half_life": quantiles(row_values(metrics.get("reference_half_life")))[1],
+    }
+
+
+def _at_the_first(metrics: dict[str, pd.DataFrame], name: str) -> float:
+    """Return the median of what holds for the first step, which is the largest lag; of stacks for the first layer."""
+    if name in metrics:
+        by_lag = metrics[name]
+        return _median(by_lag[by_lag["lag"] == by_lag["lag"].max()])
+    by_layer = metrics.get(f"depth_{name}")
+    return _median(None if by_layer is None else by_layer[by_layer["index"] == 0])
+
+
+def saturation_ends(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per case with saturated letters: its name, seeds, and letters, a dict: name -> {what: share}.
+
+    what is saturated, the share of values at the ends of the letter's range; of letters without ends open (those that are
+    0 or 1) or flat (slope below 0.01). Means over seeds.
+    """
+    rows = measured(stability)
+    rows = rows[rows["metric"].isin([*ENDS, *WITHOUT_ENDS])]
+    found = [
+        {**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique(),
+         "letters": {str(letter): _letter(values) for letter, values in case.groupby("part", sort=False)}}
+        for key, case in rows.groupby(CASE, dropna=False, sort=False)
+    ]  # fmt: skip
+    return pd.DataFrame(found, columns=pd.Index([*CASE, "seeds", "letters"]))
+
+
+def _letter(values: pd.DataFrame) -> dict[str, float]:
+    means = values.groupby("metric")["value"].mean()
+    ends = [float(means[name]) for name in ENDS if name in means]
+    if ends:
+        return {"saturated": sum(ends)}
+    return {word: float(means[name]) for name, word in WITHOUT_ENDS.items() if name in means}
 
 
 def training_ends(stability: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cli_helpers import FLAGS, GROUP, HEAD, ROOT, one_line, suite
 
+from gatebench.report.stability_requests import parts
+
 WRONG = """
 import torch
 import gatebench
@@ -105,6 +107,58 @@ def test_dry_run_measures_nothing(gb, monkeypatch, tmp_path):
     assert "expected time: about" in answer.out
     assert json.loads(gb("run", "quick", "--dry-run", "--json").out)["runnable"] > 10
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_lists_what_stability_would_be_measured(gb):
+    part = """
+[[stability]]
+why = "a test"
+gates = ["lstm", "gru"]
+init = ["torch", "keras"]
+dtypes = ["float64", "bfloat16"]
+seq_len = [8, 16]
+hidden_size = [4]
+seeds = 2
+metrics = ["profile", "precision"]
+"""
+    more = """
+[[stability]]
+why = "another"
+gates = ["lstm"]
+options = { num_layers = 2 }
+input_size = [3]
+seq_len = [8]
+hidden_size = [4]
+metrics = ["*"]
+[[stability]]
+why = "a third"
+gates = ["rnn_tanh"]
+seq_len = [8]
+hidden_size = [4]
+tasks = ["adding"]
+after_steps = 10
+clip = 0.5
+metrics = ["lyapunov"]
+"""
+    answer = gb("run", suite(HEAD + part + more), "--dry-run")
+    assert answer.out.splitlines()[:-1] == [
+        "stability of lstm, gru: init torch, keras; inputs normal; float64, bfloat16; T 8, 16; B 4; H 4; 2 seeds; metrics profile, precision",
+        "stability of lstm (num_layers=2): init torch; inputs normal; float64; T 8; B 4; H 4 (I 3); 1 seed; all metrics",
+        "stability of rnn_tanh: init torch; float64; T 8; B 4; H 4; 1 seed; task adding, 10 steps; clip 0.5; metrics lyapunov",
+        "34 stability requests",
+    ]  # fmt: skip
+    found = json.loads(gb("run", "s.toml", "--dry-run", "--json").out)
+    assert [(part["count"], part["gates"]) for part in found["stability_parts"]] == [
+        (32, ["lstm", "gru"]), (1, ["lstm (num_layers=2)"]), (1, ["rnn_tanh"]),
+    ]  # fmt: skip
+
+
+def test_requests_that_are_no_product_are_several_parts():
+    sizes = [(8, 4), (8, 6), (16, 4)]
+    more = {"gate": "lstm", "init": "torch", "inputs": "normal", "dtype": "float64", "batch": 4, "seed": 0, "task": None, "metrics": ["profile"]}  # fmt: skip
+    found = parts({**more, "seq_len": t, "hidden_size": h, "input_size": h} for t, h in sizes)
+    assert sorted((t, int(h)) for part in found for t in part["seq_len"] for h in part["hidden_size"]) == sizes
+    assert sum(part["count"] for part in found) == 3
 
 
 def test_json_of_each_verb_is_json(gb, stored):

@@ -69,7 +69,7 @@ def test_a_gate_that_learns_is_measured_before_while_and_after_and_drawn(gb):
 
 def test_a_sweep_of_biases_stands_beside_theory_in_a_table_that_fits(gb, inside):
     answer = gb("stability", "lstm,rnn_relu", *SIZES, "--init", "forget_bias=-2,forget_bias=1000", "--seeds", 2, *STORE)
-    assert answer.code == 0, answer
+    assert answer.code == 3, answer  # of rnn_relu nothing was measured
     title, header, *lines = answer.out.splitlines()
     assert title == "Do gradients survive? (half-life and reach in steps, inputs normal, float64, seeds 2, T8 B2 H3)"
     assert header.split()[:5] == ["gate", "init", "class", "half-life", "in"]
@@ -93,7 +93,7 @@ def test_what_is_not_asked_for_is_not_measured(gb, inside):
 
 def test_gates_without_time_learn_nothing_and_say_so(gb, inside):
     answer = gb("stability", "glu,swiglu_ffn,rnn_tanh", *SIZES, "--seeds", 1, "--after-steps", 1, *STORE)
-    assert answer.code == 0
+    assert answer.code == 3
     for gate in ("glu", "swiglu_ffn"):
         assert f"  {gate}, init torch: unsupported: {gate} has no time, so it is not trained on sequences" in answer.out
 
@@ -108,6 +108,22 @@ def test_sequences_that_are_too_short_for_a_task_are_rows_and_exit_3_where_nothi
     ]
     reber = gb("stability", "lstm", "--seq-len", "1,2", "--hidden-size", 2, "--seeds", 1, "--task", "reber", "--after-steps", 1, *STORE)  # fmt: skip
     assert reber.code == 0, reber
+
+
+def test_a_metric_that_is_refused_is_exit_3_unless_another_one_has_a_value(gb, inside, monkeypatch):
+    from gatebench.stability import through_time
+
+    monkeypatch.setattr(through_time, "ALL_EXPONENTS_LIMIT", 5)
+    for metrics, code in (("spectrum", 3), ("spectrum,singular_values", 3), ("spectrum,saturation", 0), ("lyapunov", 0)):  # fmt: skip
+        answer = gb(*LSTM, "--metric", metrics)
+        assert (answer.code, "spectrum: the state has 6 values" in answer.out) == (code, "spectrum" in metrics)
+    assert gb("stability", "rnn_tanh,lstm", *LSTM[2:], "--metric", "spectrum").code == 3  # of lstm nothing was measured
+    text = f'{HEAD}[stability]\nwhy = "w"\ngates = ["lstm"]\nseq_len = [8]\nhidden_size = [3]\nmetrics = ["spectrum"]\n'
+    assert gb("run", suite(text), *STORE).code == 0  # nobody named it, and its class is known
+
+
+def test_float64_has_no_low_precision_and_that_is_no_failure(gb, inside):
+    assert gb(*LSTM, "--metric", "precision").code == 0
 
 
 def test_a_combination_that_takes_too_long_is_a_row_with_the_time_it_had(gb):

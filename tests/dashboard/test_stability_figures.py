@@ -8,7 +8,7 @@ from figure_helpers import long_rows, profile
 
 from gatebench.report import stability as stability_tables
 from gatebench.report.figures.stability import PATTERNS, norm_figure, saturation_figure, summary_figure
-from gatebench.report.stability_ends import SPECTRAL
+from gatebench.report.stability_ends import ROUNDED, SPECTRAL, WITHOUT_ENDS
 from gatebench.report.stability_series import SPECTRA
 from gatebench.stability.metrics import CLASSES, METRICS
 
@@ -30,6 +30,19 @@ def test_norm_figure_shows_the_norm_in_decades_with_ribbon_and_bound():
     assert sum(trace.line.dash == "dot" and len(trace.x) > 1 for trace in figure.data) == 1
     assert "10⁻²" in figure.layout.yaxis.ticktext
     assert "steps" in figure.layout.xaxis.title.text
+
+
+def test_norms_over_a_short_range_have_ticks_at_1_2_and_5():
+    rows = profile(seeds=1, slope=-0.2)
+    short = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    values = [value / math.log(10) for row in rows for value in [row["value"]]]
+    low, high = short.layout.yaxis.range
+    assert low < min(values) < max(values) < high
+    assert high - low < 2.3
+    assert short.layout.yaxis.ticktext == ("0.1", "0.2", "0.5", "1", "2", "5")
+    assert short.layout.yaxis.tickvals == pytest.approx([math.log10(float(text)) for text in short.layout.yaxis.ticktext])  # fmt: skip
+    still = norm_figure(stability_tables.norm_curves(pd.DataFrame(profile(seeds=1, slope=0.0))))
+    assert len(still.layout.yaxis.ticktext) >= 3
 
 
 def test_norm_figure_marks_where_a_gradient_becomes_exactly_zero():
@@ -109,6 +122,12 @@ def test_saturation_is_shown_by_letter_and_side():
     assert sorted((bar.x[0], bar.y[0]) for bar in bars) == [("f", 0.1), ("f", 0.3), ("g", 0.2)]
 
 
+def test_saturation_of_nothing_is_said_and_not_drawn():
+    rows = [long_rows(metric="saturation_low", part=letter, value=0.0) for letter in "fi"]
+    (note,) = saturation_figure(stability_tables.saturation_table(pd.DataFrame(rows))).layout.annotations
+    assert note.text == "No letter has a value at an end of its range."
+
+
 def test_flat_slopes_are_told_where_no_end_of_the_range_says_it():
     shares = [
         ("gate", "negative_lobe", 0.5),
@@ -145,8 +164,8 @@ def test_a_legend_of_many_inits_has_room_above_the_panels_and_a_colour_each():
 
 
 def test_the_stability_names_used_here_are_those_of_the_metrics_table():
-    used = {"half_life", "reach", "largest_lyapunov", "class", *stability_tables.SATURATION}
-    used |= {*stability_tables.PREDICTIONS, *stability_tables.BY_STEP, *SPECTRA, *SPECTRAL}
+    used = {"half_life", "reach", "largest_lyapunov", "class", "bound_gap", *stability_tables.SATURATION}
+    used |= {*stability_tables.PREDICTIONS, *stability_tables.BY_STEP, *SPECTRA, *SPECTRAL, *ROUNDED, *WITHOUT_ENDS}
     for norm, *bounds in stability_tables.CURVES.values():
         used |= {norm, f"{norm}_p10", f"{norm}_p90", *filter(None, bounds)}
     assert used <= set(METRICS)

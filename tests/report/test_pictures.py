@@ -12,6 +12,7 @@ import pytest
 from gatebench.errors import UserError
 from gatebench.report import pictures
 from gatebench.report.pictures import KINDS, Drawing, check_drawings, draw, draw_all, read_drawings
+from gatebench.report.stability_conditions import BANDS, caption
 from tests.stability_frames import case, frame, long_rows, profile, spectrum, trained
 
 ALL = frame(
@@ -37,7 +38,7 @@ def test_a_figure_is_named_before_its_file_or_by_it():
 
 REFUSED = {
     "unknown kind": (["norm=a.png"], "--draw: unknown figure 'norm'; accepted: norms, saturation, spectrum, summary, sweep, training; did you mean 'norms'?"),
-    "a file that is no kind": (["a.png"], "--draw: unknown figure 'a'; accepted: "),
+    "a file that is no kind": (["a.png"], "--draw: unknown figure 'a'; accepted: norms, saturation, spectrum, summary, sweep, training; say which: norms=a.png"),
     "unknown ending": (["norms=a.jpg"], "--draw: a.jpg has no known ending; accepted: .html, .png, .svg, .pdf; e.g. norms=norms.html"),
     "no ending": (["norms"], "--draw: norms has no known ending; "),
     "no file": (["norms="], "--draw: norms= has no known ending; "),
@@ -122,11 +123,12 @@ EMPTY = {
 }  # fmt: skip
 
 
-def drawn(monkeypatch, rows, kind):
+def drawn(monkeypatch, rows, kind, file="a.html"):
     """Return the figure that is about to be written."""
     figures = []
     monkeypatch.setattr(go.Figure, "to_html", lambda self, **more: figures.append(self) or "")
-    draw(rows, Drawing(kind, Path("a.html")))
+    monkeypatch.setattr(go.Figure, "to_image", lambda self, *arguments, **more: figures.append(self) or b"")
+    draw(rows, Drawing(kind, Path(file)))
     return figures[0]
 
 
@@ -134,7 +136,10 @@ def drawn(monkeypatch, rows, kind):
 def test_each_kind_is_drawn_of_what_was_measured_and_says_why_of_nothing(monkeypatch, kind):
     figure = drawn(monkeypatch, ALL, kind)
     assert SHOWN[kind] in figure.to_json()
-    assert (figure.layout.width, figure.layout.paper_bgcolor) == (pictures.WIDTH, "white")
+    assert (figure.layout.width, figure.layout.paper_bgcolor) == (None, "white")
+    picture = drawn(monkeypatch, ALL, kind, "a.png")
+    assert (picture.layout.width, picture.layout.paper_bgcolor) == (pictures.WIDTH, "white")
+    assert picture.layout.height >= figure.layout.height - 40  # the legend of a narrow page may take more
     for rows in (ALL.iloc[:0], ALL.assign(status="failed")):
         (note,) = drawn(monkeypatch, rows, kind).layout.annotations
         assert EMPTY[kind] in note.text
@@ -151,6 +156,44 @@ def test_series_are_named_by_what_is_drawn_alone(monkeypatch):
     assert legend("spectrum")[0] == "torch"
     task = frame(trained(), [{**row, "task": "adding", "train_step": 0} for row in probe])
     assert [entry.name for entry in drawn(monkeypatch, task, "training").data if entry.name] == ["lstm, torch"]
+
+
+def test_html_has_a_title_and_a_caption_and_the_width_of_its_window():
+    draw(ALL, Drawing("norms", Path("a.html")))
+    text = Path("a.html").read_text(encoding="utf-8")
+    assert "<title>Gradient norms | GateBench</title>" in text
+    assert ">lstm, T 8, B 2, H 4, inputs normal, init torch, float32, 2 seeds. Lines: medians" in text
+    assert not re.search(r"width:\s*\d+px", text[text.rindex("Plotly.newPlot") - 500 :])
+    assert '"responsive": true' in text
+    assert '"width":1000' not in text
+
+
+def test_pictures_say_below_the_panels_what_all_cases_share_and_what_bands_are(monkeypatch):
+    one = frame(case(), case(dtype="float64"), case(seq_len=16, seed=1), [long_rows(metric="train_loss", batch=9, value=1.0)])  # fmt: skip
+    title = drawn(monkeypatch, one, "summary", "a.svg").layout.title
+    text = title.text.replace("<br>", " ")
+    assert text.startswith("lstm, B 2, H 4, inputs normal, init torch, 1 seed. Marks and bars: medians with deciles ")
+    assert (title.y, title.yref, title.font.color) == (0, "container", pictures.GREY)
+    assert max(map(len, title.text.split("<br>"))) <= 180
+    assert drawn(monkeypatch, one.iloc[:0], "summary", "a.svg").layout.title.text is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_caption_ends_with_what_bands_are(kind):
+    assert caption(ALL, kind).endswith(BANDS[kind])
+    assert caption(ALL.assign(status="failed"), kind) == ""
+
+
+def test_a_caption_says_the_task_and_an_input_size_that_follows_from_nothing():
+    assert caption(frame(trained()), "training").startswith("lstm, T 8, B 2, H 4, init torch, float32, task adding, 1 seed. ")  # fmt: skip
+    assert ", T 8, B 2, I 7, H 4, " in caption(frame(case(input_size=7)), "sweep")
+    assert ", 1 to 2 seeds. " in caption(frame(case(), case(init="irnn"), case(init="irnn", seed=1)), "summary")
+
+
+def test_a_picture_is_as_wide_as_its_legend_counts_with(monkeypatch):
+    rows = frame(*(profile(init=f"forget_bias={bias}") for bias in range(6)))
+    tops = [drawn(monkeypatch, rows, "norms", file).layout.margin.t for file in ("a.html", "a.png")]
+    assert tops[1] < tops[0]
 
 
 def test_a_file_that_cannot_be_written_is_one_line():

@@ -58,7 +58,8 @@ def test_snapshots_say_task_and_steps_and_probes_their_name():
 def test_columns_of_what_nobody_measured_are_left_out_and_so_are_their_notes():
     (block,) = stability_blocks(frame([long_rows(metric="class", label="stable")]))
     assert block.header == ("gate", "class")
-    assert block.notes == ()
+    assert block.title == "Do gradients survive? (init torch, inputs normal, float32, seeds 1, T8 B2 H4)"
+    assert block.notes == ("class: that of the worst seed and row",)
     assert not stability_blocks(frame(failed()))[0].header
 
 
@@ -89,6 +90,96 @@ def test_spectra_show_their_ends_as_medians_over_seeds():
     assert row["ln σ"] == "0.500 … -31.0 (1 unresolved)"
     assert (row["D_KY"], row["ln|det|"]) == ("0", "-7.00")
     assert len(block.notes) == 3
+
+
+def test_a_class_is_the_worst_and_a_half_life_a_median_and_so_it_says():
+    (block,) = stability_blocks(frame(case()))
+    assert block.notes[0] == "class: that of the worst seed and row; half-life and reach: medians over seeds and rows"
+
+
+# --- low precision
+
+
+def rounded(plateaus=(0.0, 40.0, 60.0), error=0.5, underflow=0.25, scale=2.0**7, **more):
+    """Return what precision leaves of one seed: by lag 0 and 8, by row, and the medians over rows, wrong numbers here."""
+    more = {"dtype": "bfloat16"} | more
+    rows = [
+        long_rows(metric=metric, lag=lag, value=value * (lag > 0), **more)
+        for metric, value in (("relative_error", error), ("underflow_share", underflow)) for lag in (0, 8)
+    ]  # fmt: skip
+    for metric, values in (
+        ("false_plateau", plateaus), ("usable_loss_scale", [scale] * 3), ("reference_half_life", (2.0, 3.0, 4.0)),
+    ):  # fmt: skip
+        rows += [long_rows(metric=metric, index=index, value=value, **more) for index, value in enumerate(values)]
+        rows.append(long_rows(metric=metric, value=12345.0, **more))
+    return rows
+
+
+def test_low_precision_says_how_far_the_first_step_is_off_and_what_stands_still():
+    wide = case(2.0, dtype="float64")
+    seeds = [rounded(error=error, seed=seed) for seed, error in enumerate((0.5, math.inf, 0.75))]
+    _, block = stability_blocks(frame(wide, case(9.0, dtype="bfloat16"), *seeds))
+    assert block.title.startswith(
+        "Low precision (false plateau and half-life in steps, init torch, inputs normal, bfloat16, seeds 3"
+    )
+    assert cells(block) == [
+        {"gate": "lstm", "error": "0.750", "underflow": "25%", "false plateau": "40 (6 of 9 rows)", "loss scale": "2^7",
+         "half-life (float64)": "3.00"},
+    ]  # fmt: skip
+    assert len(block.notes) == 5
+
+
+def test_low_precision_without_plateau_or_scale_says_so():
+    _, block = stability_blocks(frame(case(), rounded((0.0, 0.0, 0.0), underflow=0.001, scale=0.0)))
+    (row,) = cells(block)
+    assert (row["underflow"], row["false plateau"], row["loss scale"]) == ("<1%", "none", "0")
+    _, block = stability_blocks(frame(case(), rounded((0.0, 0.0, 70.0), scale=math.inf)))
+    assert cells(block)[0]["false plateau"] == "70 (1 of 3 rows)"
+    assert cells(block)[0]["loss scale"] == "∞"
+
+
+def test_low_precision_of_a_stack_is_that_of_its_first_layer():
+    rows = [
+        long_rows(gate="swiglu_ffn", metric=metric, index=layer, value=value / (layer + 1))
+        for metric, value in (("depth_relative_error", 0.5), ("depth_underflow_share", 0.25)) for layer in range(3)
+    ]  # fmt: skip
+    _, block = stability_blocks(frame(case(), rows))
+    assert cells(block) == [{"gate": "swiglu_ffn", "error": "0.500", "underflow": "25%"}]
+
+
+# --- what was measured where there is neither half-life nor exponent
+
+
+def saturated(**more):
+    shares = [("f", "saturation_low", 0.1), ("f", "saturation_high", 0.04), ("g", "saturation_tanh", 0.002), ("f", "saturation_mean", 0.8)]  # fmt: skip
+    shares += [("a", "flat_share", 0.3), ("a", "negative_lobe", 0.5), ("b", "density", 0.7), ("g", "flat_share", 0.1)]
+    return [long_rows(metric=metric, part=letter, value=value, **more) for letter, metric, value in shares]
+
+
+def test_saturation_alone_is_told_by_letter():
+    first, block = stability_blocks(frame(saturated(), [long_rows(metric="class", label="stable")]))
+    assert first.header == ("gate", "class")
+    assert cells(block) == [{"gate": "lstm", "letters": "f 14%, g <1%, a 30% flat, b 70% open"}]
+    assert block.notes[0].endswith("open: of gates that are 0 or 1, share of 1; flat: slope below 0.01")
+
+
+def test_saturation_beside_half_lives_is_left_to_figures_and_programs():
+    rows = frame(saturated(), case(), saturated(gate="glu"))
+    _, block = stability_blocks(rows)
+    assert [(row["gate"], row["letters"][:5]) for row in cells(block)] == [("glu", "f 14%")]
+    assert [entry["letters"]["f"] for entry in stability_json(rows)["saturation"]] == 2 * [{"saturated": pytest.approx(0.14)}]  # fmt: skip
+
+
+def test_a_bound_gap_is_told_where_there_is_nothing_else_of_a_case():
+    gaps = [long_rows(metric="bound_gap", lag=8, value=value, seed=seed) for seed, value in enumerate((3.0, 1.0, 2.0))]
+    (block,) = stability_blocks(frame(gaps))
+    assert cells(block)[0]["bound gap (nats)"] == "2.00"
+    assert block.notes[-1].startswith("bound gap: ")
+    (block,) = stability_blocks(frame(gaps, case()))
+    assert "bound gap (nats)" not in block.header
+
+
+# --- more of spectra
 
 
 def test_a_spectrum_has_only_the_columns_that_were_asked_for():
@@ -199,6 +290,12 @@ def test_json_has_what_the_tables_show_and_words_for_infinities(capsys):
     (training,) = found["training"]
     assert (training["init"], training["after_steps"], training["loss_last"]) == ("irnn", 2, 1.0)
     assert training["half_life_last"] == 4.0
+
+
+def test_json_has_low_precision():
+    (entry,) = stability_json(frame(case(), rounded()))["low_precision"]
+    assert (entry["false_plateau"], entry["plateau_rows"], entry["rows"]) == (40.0, 2, 3)
+    assert (entry["usable_loss_scale"], entry["relative_error"], entry["reference_half_life"]) == (128.0, 0.5, 3.0)
 
 
 def test_json_says_nothing_of_what_nobody_asked_for():

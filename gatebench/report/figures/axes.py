@@ -12,7 +12,8 @@ NEVER = "never"
 ROOM = 1.15  # an axis goes on beyond its data by this factor
 ABOVE = 3.0  # how far above all finite values the line of the infinite ones lies
 _MANY = 8  # ticks that fit
-_SHORT = 2.0  # decades up to which 1, 2 and 5 have a tick
+_FEW = 3  # ticks that there are at least
+SHORT = 2.0  # decades up to which 1, 2 and 5 have a tick
 
 
 def never_line(values: pd.DataFrame | pd.Series) -> float | None:
@@ -35,32 +36,41 @@ def logarithmic(values: Iterable[float], never: float | None = None) -> dict:
     numbers = np.fromiter(values, dtype=float)
     numbers = numbers[np.isfinite(numbers) & (numbers > 0)].clip(1e-300, 1e300)  # room around them is finite, too
     low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (1.0, 10.0)
-    ticks = _ticks(low / ROOM, high * ROOM)
+    ticks = ticks_between(low / ROOM, high * ROOM)
     ends = min(low / ROOM, ticks[0]), max(high * ROOM, ticks[-1])
-    labels = [_label(tick) for tick in ticks]
+    labels = [tick_label(tick) for tick in ticks]
     if never is not None:
         ticks = [tick for tick in ticks if tick <= never / 1.4]  # labels further up would lie on that of the line
         ticks, labels, ends = [*ticks, never], [*labels[: len(ticks)], NEVER], (ends[0], max(high * ROOM, never * 1.3))
     return {"type": "log", "tickvals": ticks, "ticktext": labels, "range": [math.log10(end) for end in ends]}
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 of each decade over a short range, else whole decades, of which at most a few; two at least."""
+def ticks_between(low: float, high: float) -> list[float]:
+    """Return whole decades over a long range, else 1, 2 and 5 of each; where these are fewer than three, evenly spaced ones."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    if math.log10(high / low) > _SHORT:
+    if math.log10(high / low) > SHORT:
         step = math.ceil(len(decades) / _MANY)
-        ticks = [10.0**decade for decade in decades if decade % step == 0]
-    else:
-        ticks = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
-    inside = [tick for tick in ticks if low <= tick <= high]
-    if len(inside) < 2:
-        inside = [*[tick for tick in ticks if tick < low][-1:], *inside]
-    return inside if len(inside) > 1 else [*inside, *[tick for tick in ticks if tick > high][:1]]
+        inside = _inside([10.0**decade for decade in decades if decade % step == 0], low, high)
+        if len(inside) >= _FEW:
+            return inside
+    inside = _inside([factor * 10.0**decade for decade in decades for factor in (1, 2, 5)], low, high)
+    if len(inside) >= _FEW:
+        return inside
+    # Over so short a range evenly spaced ticks lie as well.
+    powers = range(decades[0], decades[0] - 16, -1)
+    steps = (factor * 10.0**power for power in powers for factor in (5, 2, 1))
+    step = next(step for step in steps if math.floor(high / step) - math.ceil(low / step) + 1 >= _FEW)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _label(value: float) -> str:
+def _inside(ticks: list[float], low: float, high: float) -> list[float]:
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def tick_label(value: float) -> str:
+    """Return a tick's number: plain where it is short, else as a power of ten."""
     if 1e-3 <= value < 1e5:
         return f"{value:g}"
     decade = math.floor(math.log10(value) + 1e-9)
-    factor = round(value / 10.0**decade)
-    return ("" if factor == 1 else f"{factor}·") + power_of_ten(decade)
+    factor = f"{value / 10.0**decade:.4g}"
+    return ("" if factor == "1" else f"{factor}·") + power_of_ten(decade)

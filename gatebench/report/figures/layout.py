@@ -6,6 +6,7 @@ GRID = "rgba(128,128,128,0.25)"
 LINE = "rgba(128,128,128,0.8)"
 MUTED = "#8C8C8C"
 MOST_MARKS = 5000
+NARROW = 600  # pixels that a figure on a page has at least, where the window is 1000 wide
 LEGEND = 92  # pixels that a figure's height counts for legend and titles, before seat_legend knows how many it takes
 
 
@@ -34,14 +35,14 @@ def panel_gap(rows: int) -> float:
     return 0.0 if rows == 1 else 0.3 / rows
 
 
-def seat_legend(figure: go.Figure, titled: bool = True) -> go.Figure:
+def seat_legend(figure: go.Figure, titled: bool = True, width: int = NARROW) -> go.Figure:
     """Make room above the panels, whose height stays, for the legend and, with `titled`, for the panels' titles.
 
-    Counts with a figure of 600 pixels, on a page of 1000: wider ones have a little air. Returns the same figure.
+    width: pixels that the figure has at least; wider ones have a little air. Returns the same figure.
     """
     names = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
     widths = [46 + 5.5 * len(name) for name in names]
-    columns = len(names) if sum(widths) < 520 else max(1, int(520 // max(widths)))
+    columns = len(names) if sum(widths) < width - 80 else max(1, int((width - 80) // max(widths)))
     room = 16 + 19 * -(-len(names) // max(1, columns)) + (38 if titled else 12)
     figure.update_layout(height=figure.layout.height + room - LEGEND, margin_t=room)
     return figure

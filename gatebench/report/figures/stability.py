@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from gatebench.report.colours import series_colours, translucent
-from gatebench.report.figures.axes import logarithmic, never_line
+from gatebench.report.figures.axes import SHORT, logarithmic, never_line, tick_label, ticks_between
 from gatebench.report.figures.curves import (
     add_band,
     add_keys,
@@ -18,7 +18,7 @@ from gatebench.report.figures.curves import (
     points_per_line,
     those_that_fit,
 )
-from gatebench.report.figures.layout import LINE, MUTED, dress, empty, panel_gap, seat_legend, thin
+from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.quantities import is_missing, power_of_ten, significant
 from gatebench.report.stability import FLAT
 
@@ -32,10 +32,12 @@ BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
 MOST_GATES = 8
 LN10 = math.log(10)
+_ROOM = 0.1  # decades that an axis of norms goes on beyond a short range of them
+_PLAIN = 300  # decades within which a norm is a float
 HATCH = "rgba(255,255,255,0.9)"
 
 
-def norm_figure(curves: pd.DataFrame) -> go.Figure:
+def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw gradient norms relative to the last step's, a panel per gate; needs the columns of `norm_curves`.
 
     Gates with time share one scale of norms, stacks of layers below them another: their norms are not comparable.
@@ -73,7 +75,7 @@ def norm_figure(curves: pd.DataFrame) -> go.Figure:
     dress(figure, 60 + 340 * rows)
     for _, group in drawn.groupby("kind"):
         _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
-    return seat_legend(figure)
+    return seat_legend(figure, width=width)
 
 
 def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
@@ -143,16 +145,26 @@ def _decades(nats: float) -> str:
 def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
     values = curves[["norm", "low", "high", "bound", "weight_bound"]].to_numpy(dtype=float) / LN10
     values = values[np.isfinite(values)]
+    if len(values) and values.max() - values.min() <= SHORT and abs(values).max() < _PLAIN:
+        ends = [values.min() - _ROOM, values.max() + _ROOM]
+        numbers = ticks_between(*(10.0**end for end in ends))
+        _label_norms(
+            figure, rows, [math.log10(number) for number in numbers], [tick_label(number) for number in numbers], ends
+        )
+        return
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
     step = next(factor * 10**power for power in range(9) for factor in (1, 2, 5) if (high - low) / (factor * 10**power) <= 8)  # fmt: skip
     ticks = list(range(low // step * step, high + step, step))
-    labels = [power_of_ten(value) for value in ticks]
+    _label_norms(figure, rows, ticks, [power_of_ten(value) for value in ticks], [low - 0.5, high + 0.5])
+
+
+def _label_norms(figure: go.Figure, rows: list[int], ticks: list, labels: list[str], ends: list[float]) -> None:
     for row in rows:
-        figure.update_yaxes(tickvals=ticks, ticktext=labels, range=[low - 0.5, high + 0.5], row=row)
+        figure.update_yaxes(tickvals=ticks, ticktext=labels, range=ends, row=row)
         figure.update_yaxes(title_text="norm / norm at the end", row=row, col=1)
 
 
-def summary_figure(summary: pd.DataFrame) -> go.Figure:
+def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw half-lives (left, steps, deciles) and largest Lyapunov exponents (right, nats/step, 95 % intervals).
 
     Needs the columns of `case_summary`. Colour is the init, symbol the dtype, as in `norm_figure`. A half-life of
@@ -180,7 +192,7 @@ def summary_figure(summary: pd.DataFrame) -> go.Figure:
         figure.add_scatter(x=[None], y=[None], mode="markers", marker={**marker, "size": 10}, name=name, row=1, col=1)
     figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=2)
     dress(figure, 170 + max(70, 20 * len(colours) * len(dashes)) * len(gates))
-    seat_legend(figure, titled=False)
+    seat_legend(figure, titled=False, width=width)
     figure.update_yaxes(
         tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
     )
@@ -220,7 +232,7 @@ def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: f
     )  # fmt: skip
 
 
-def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
+def saturation_figure(saturation: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw shares of each gate letter, at an end of its range or flat, a panel per gate; needs the columns of `saturation_table`.
 
     Bars stack the values below 0.1 (hatched) and above 0.9 of sigmoid letters; other letters have one share, and those
@@ -228,6 +240,8 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     """
     if saturation.empty:
         return empty("No saturation here.")
+    if not saturation["share"].any():
+        return empty("No letter has a value at an end of its range.")
     gates = list(dict.fromkeys(saturation["gate"]))[:MOST_GATES]
     columns = 1 if len(gates) == 1 else 2
     rows = -(-len(gates) // columns)
@@ -257,7 +271,7 @@ def saturation_figure(saturation: pd.DataFrame) -> go.Figure:
     _add_saturation_keys(figure, colours, list(dashes), list(dict.fromkeys(saturation["side"])))
     dress(figure, 60 + 280 * rows)
     figure.update_layout(barmode="stack", legend_traceorder="normal")
-    seat_legend(figure)
+    seat_legend(figure, width=width)
     highest = saturation.groupby(["gate", "init", "dtype", "letter"])["share"].sum().max()
     top = min(1.0, max(0.02, float(highest)) * 1.1)
     figure.update_yaxes(tickformat=".0%" if top > 0.1 else ".1%", range=[0, top])

@@ -15,7 +15,7 @@ from gatebench.report.figures.curves import (
     points_per_line,
     those_that_fit,
 )
-from gatebench.report.figures.layout import LINE, MUTED, dress, empty, panel_gap, seat_legend, thin
+from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.names import natural
 from gatebench.report.quantities import is_missing, significant, size_ticks
 
@@ -38,7 +38,7 @@ EXPONENTS = "Lyapunov exponent"
 THEORY = {"color": MUTED, "dash": "dot", "width": 2}
 
 
-def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
+def sweep_figure(sweep: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw half-lives and largest Lyapunov exponents, those that there are, against a number; needs the columns of `sweep_table`.
 
     Bands are deciles over seeds and batch rows, and 95 % intervals over seeds. Dotted lines are what theory predicts,
@@ -67,7 +67,7 @@ def sweep_figure(sweep: pd.DataFrame) -> go.Figure:
     predicted = any(drawn[f"predicted_{name}"].notna().any() for name in panels)
     add_keys(figure, keys | ({"theory": THEORY} if predicted else {}), left_out)
     dress(figure, 460)
-    seat_legend(figure, titled=False)
+    seat_legend(figure, titled=False, width=width)
     _set_swept_axes(figure, drawn, axis, panels, never)
     return figure
 
@@ -121,7 +121,7 @@ def _set_swept_axes(figure: go.Figure, drawn: pd.DataFrame, axis: str, panels: l
             )  # fmt: skip
 
 
-def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
+def spectrum_figure(spectra: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw Lyapunov exponents and singular values by index, a panel per gate; needs the columns of `spectrum_table`.
 
     Lines are medians over seeds, bands deciles; solid the exponents, dotted ln σ / T of the end-to-end Jacobian: both
@@ -153,7 +153,7 @@ def spectrum_figure(spectra: pd.DataFrame) -> go.Figure:
         keys[kind] = {"color": MUTED, "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
     add_keys(figure, keys, left_out)
     dress(figure, 60 + 340 * height)
-    seat_legend(figure)
+    seat_legend(figure, width=width)
     figure.update_xaxes(title_text="index (1 is the largest)")
     figure.update_yaxes(title_text="nats/step", col=1)
     return figure
@@ -172,7 +172,7 @@ def _add_spectrum(figure: go.Figure, line: pd.DataFrame, style: dict, cell: dict
     )  # fmt: skip
 
 
-def training_figure(training: pd.DataFrame) -> go.Figure:
+def training_figure(training: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw loss, gradient norm, clip rate and half-life over the steps of training; needs the columns of `training_table`.
 
     Lines are medians over seeds, bands deciles. The clip rate is that of the window that ends at its mark. Infinite
@@ -201,7 +201,7 @@ def training_figure(training: pd.DataFrame) -> go.Figure:
         _set_trained_axis(figure, panel, what, never, cell)
     add_keys(figure, {name: {"color": colour, "width": 3} for name, colour in colours.items()}, left_out)
     dress(figure, 80 + 300 * height)
-    seat_legend(figure)
+    seat_legend(figure, width=width)
     figure.update_xaxes(title_text="steps of training")
     return figure
 
