@@ -11,8 +11,8 @@ from gatebench.report.figures.stability import MOST_GATES, norm_figure, saturati
 from gatebench.report.figures.stability_series import AXES, spectrum_figure, sweep_figure, training_figure
 from gatebench.report.quantities import is_missing, range_text
 from gatebench.report.stability import case_summary, norm_curves, not_ok, saturation_table
-from gatebench.report.stability_blocks import NOTHING, spectrum_cells, training_cells
-from gatebench.report.stability_ends import spectra_table, training_ends
+from gatebench.report.stability_blocks import NOTHING, precision_cells, spectrum_cells, training_cells
+from gatebench.report.stability_ends import precision_table, spectra_table, training_ends
 from gatebench.report.stability_series import spectrum_table, sweep_table, training_table
 
 VALUES = ["label", "half_life", "reach", "lyapunov"]
@@ -20,7 +20,7 @@ VALUES = ["label", "half_life", "reach", "lyapunov"]
 BELOW = {
     "half_life": "Half-life, in brackets: deciles over seeds and batch rows.",
     "lyapunov": "Exponent, in brackets: 95 % interval (one seed: two standard errors).",
-    "label": "Vanished: below the rounding of the dtype at lag T; vanishing: below 1/1000; exploding: above 1000; underflow: 0 where float64 is not.",
+    "label": "Class: that of the worst seed and row. Vanished: below the rounding of the dtype at lag T; vanishing: below 1/1000; exploding: above 1000; underflow: 0 where float64 is not.",
 }
 BOUNDS = {
     "bound": "Dotted: the bound, no gradient grows faster.",
@@ -88,6 +88,23 @@ def half_lives(summary: pd.DataFrame) -> None:
     st.subheader("Half-life and Lyapunov exponent", anchor=False)
     elements.figure(summary_figure(summary), "summary", "half-life and largest Lyapunov exponent per gate")
     st.caption(" ".join(words for column, words in BARS.items() if summary[column].notna().any()))
+
+
+def precision(rows: pd.DataFrame, told: list[str]) -> None:
+    """Show what a low precision makes of the gradient, a line per case below float64, where that was measured."""
+    cases = precision_table(rows)
+    if cases.empty:
+        return
+    st.subheader("Low precision", anchor=False)
+    table = _table(cases, told, precision_cells(cases))
+    names = {"false plateau": "false plateau, steps", "half-life (float64)": "half-life in float64, steps"}
+    elements.numbers(table.rename(columns=names), "precision")
+    st.caption(
+        "Beside float64 at the same rounded weights. Error: of the gradient at lag T, relative. Underflow: share of its entries "
+        "that are 0 where float64's are not. False plateau: the most lags at the end over which float64's norm falls to half or "
+        "less and this one hardly, so that the half-life above says too much. Loss scale: the largest power of two that keeps "
+        "every gradient finite. Medians over seeds and rows."
+    )
 
 
 def sweep(chosen: Chosen) -> None:

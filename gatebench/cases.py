@@ -13,6 +13,7 @@ DTYPES = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
 CACHES = ("hot", "cold")
 LAUNCHES = ("eager", "graph")
+COMMAND_LINE_SUITE = "command-line"  # the name of the suite of what is asked for by options, without a file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ def show(run: pd.Series, chosen: Chosen) -> None:
     stability_sections.gradients(summary, rows, chosen.told())
     stability_sections.norms(rows)
     stability_sections.half_lives(summary)
+    stability_sections.precision(rows, chosen.told())
     stability_sections.sweep(chosen)
     stability_sections.spectra(chosen.here("probe"), chosen.told())
     stability_sections.training(chosen.here("train_step", "probe"), chosen.told())

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.catalogue import Catalogue
 from gatebench.cli.options import names, sizes
 from gatebench.errors import UserError
@@ -67,7 +68,7 @@ def build_request(suite: str | None, flags: dict[str, Any], measure: dict[str, A
     # A gate that stands behind `family:` or `*` is known later only; what is named goes into the suite that is stored.
     hidden = {} if all(name.isidentifier() for name in read["gates"]) else options
     cases = _groups(group, read["gates"], {} if hidden else options)
-    data: dict[str, Any] = {"schema": SCHEMA, "name": "command-line", "cases": cases, "measure": measure}
+    data: dict[str, Any] = {"schema": SCHEMA, "name": COMMAND_LINE_SUITE, "cases": cases, "measure": measure}
     parsed = suite_from_data(data, as_toml(data), COMMAND_LINE, Path())
     return Request(parsed, Narrowing(glob=flags["glob"], options=hidden), tuple(plugins), read["implementations"])
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report.quantities import is_missing
 
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
@@ -68,12 +69,13 @@ def by_value(column: pd.Series, name: Callable[[Any], str]) -> pd.Series:
 def run_label(run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs") -> str:
     """Return a run's name for people, unique by the end of its id, e.g. `2026-11-20 23:15 quick 4f1c`.
 
-    A committed run says so first: `ref. 2026-11-20 23:15 quick 4f1c`.
+    A committed run says so first: `ref. 2026-11-20 23:15 quick 4f1c`. Runs of the command line's options have no suite to
+    name: the label stays short enough to be read whole in a narrow column.
     """
     words = [
         "ref." if folder == "reference" else "",
         date_label(created_utc) or run_id,
-        "" if is_missing(suite) else str(suite),
+        "" if is_missing(suite) or suite == COMMAND_LINE_SUITE else str(suite),
         run_id.rpartition("-")[2],
     ]
     return " ".join(word for word in words if word)

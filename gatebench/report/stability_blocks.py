@@ -110,7 +110,7 @@ def _precision(cases: pd.DataFrame) -> Block:
     notes = {
         "error": "error: ‖δ - δ64‖ / ‖δ64‖ of the first step's gradient (lag T; of stacks: the first layer's), δ64 in float64 at the same rounded weights; median over seeds",
         "underflow": "underflow: share of its entries that are 0 where float64's are not; median over seeds",
-        "false plateau": "false plateau: lags at the end over which the norm stands still while float64's falls to half or less, so that a half-life above says too much; median of the rows of all seeds that have one, and how many have",
+        "false plateau": "false plateau: the most lags at the end over which float64's norm falls to half or less and this one hardly (by under a tenth of that in nats), so that a half-life above says too much; median of the rows of all seeds that have one, and how many have",
         "loss scale": "loss scale: the largest power of two that keeps every gradient finite; median over seeds and rows",
         "half-life (float64)": "half-life (float64): at the same rounded weights; median over seeds and rows; where one above is far from it, rounding made that one",
     }  # fmt: skip

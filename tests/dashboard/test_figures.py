@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from figure_helpers import long_rows, marks, profile, row, samples_of, trace
 
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report import colours, quantities
 from gatebench.report import stability as stability_tables
 from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.scaling import scaling_figure, scaling_points
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
-from gatebench.report.names import by_value
+from gatebench.report.names import by_value, run_label
 from gatebench.report.runs import failures, news
 
 
@@ -183,6 +184,12 @@ def test_time_ticks_are_round_and_named():
     assert "1 ms" in labels
     assert values == sorted(values)
     assert quantities.time_ticks(1e3, 1e9)[1] == ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+
+
+def test_a_run_is_named_by_its_suite_unless_it_has_none():
+    run = ("20261120T231500Z-4f1c", "2026-11-20T23:15:00+00:00")
+    assert run_label(run[0], "quick", run[1]) == "2026-11-20 23:15 quick 4f1c"
+    assert run_label(run[0], COMMAND_LINE_SUITE, run[1], "reference") == "ref. 2026-11-20 23:15 4f1c"
 
 
 def test_a_column_is_named_value_by_value_nothing_too():

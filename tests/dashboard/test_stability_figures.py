@@ -92,6 +92,19 @@ def test_case_summary_takes_the_most_severe_class_and_keeps_infinite_half_lives(
     assert "never" in figure.layout.xaxis.ticktext
 
 
+def test_a_summary_has_no_panel_for_what_was_not_measured():
+    half_life = [long_rows(metric="half_life", index=0, value=4.0)]
+    exponent = [long_rows(metric="largest_lyapunov", value=-0.5, standard_error=0.01)]
+    for rows, titles in (
+        (half_life, ["half-life (steps)"]),
+        (exponent, ["Lyapunov exponent (nats/step)"]),
+        (half_life + exponent, ["half-life (steps)", "Lyapunov exponent (nats/step)"]),
+    ):
+        figure = summary_figure(stability_tables.case_summary(pd.DataFrame(rows)))
+        assert [axis.title.text for axis in figure.select_xaxes()] == titles
+        assert sum(len(trace.x) for trace in figure.data if trace.x[0] is not None) == len(titles)
+
+
 def test_lyapunov_of_one_seed_has_two_standard_errors_and_of_several_a_t_interval():
     one = [long_rows(metric="largest_lyapunov", value=-0.5, standard_error=0.01)]
     summary = stability_tables.case_summary(pd.DataFrame(one)).iloc[0]

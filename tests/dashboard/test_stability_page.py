@@ -189,6 +189,22 @@ def test_sections_and_columns_of_what_was_not_measured_are_left_out(opened, smal
     assert not app.table
 
 
+def test_a_false_plateau_is_told_beside_the_half_life_that_it_makes(opened, small):
+    rows = read_rows(small)
+    model = rows[(rows["gate"] == "gru") & (rows["metric"] == "class")].head(1).assign(dtype="bfloat16", label=None)
+    more = [
+        model.assign(metric="half_life", index=0, value=17000.0, unit="steps"),
+        model.assign(metric="false_plateau", index=0, value=60.0, unit="steps"),
+        model.assign(metric="reference_half_life", index=0, value=930.0, unit="steps"),
+    ]
+    write_rows(small, pd.concat([rows, *more]))
+    app = opened(small)
+    assert "Low precision" in sections(app)
+    table = table_with(app, "false plateau, steps")
+    assert list(table["false plateau, steps"]) == ["60 (1 of 1 rows)"]
+    assert list(table["half-life in float64, steps"]) == ["930"]
+
+
 def test_a_case_that_came_to_nothing_stands_among_those_without_a_value_alone(opened, small):
     rows = read_rows(small)
     other = rows["gate"] == "gru"

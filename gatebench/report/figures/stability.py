@@ -30,6 +30,7 @@ PATTERNS = {
 BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
 BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
+SUMMED = {"half_life": "half-life (steps)", "lyapunov": "Lyapunov exponent (nats/step)"}
 MOST_GATES = 8
 LN10 = math.log(10)
 _ROOM = 0.1  # decades that an axis of norms goes on beyond a short range of them
@@ -165,7 +166,7 @@ def _label_norms(figure: go.Figure, rows: list[int], ticks: list, labels: list[s
 
 
 def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
-    """Draw half-lives (left, steps, deciles) and largest Lyapunov exponents (right, nats/step, 95 % intervals).
+    """Draw half-lives (steps, deciles) and largest Lyapunov exponents (nats/step, 95 % intervals), those that there are.
 
     Needs the columns of `case_summary`. Colour is the init, symbol the dtype, as in `norm_figure`. A half-life of
     infinity (the gradient does not shrink) stands at the right edge, named. At most 1,000 cases.
@@ -176,7 +177,8 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     gates = list(dict.fromkeys(gated["gate"]))[::-1]  # the first on top
     colours, dashes = _styles(gated)
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dashes)}
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    columns = {name: col for col, name in enumerate((name for name in SUMMED if gated[name].notna().any()), start=1)}
+    figure = make_subplots(rows=1, cols=len(columns), shared_yaxes=True, horizontal_spacing=0.06)
     offsets = _offsets(gated, list(colours), list(dashes))
     half_lives = gated[["half_life", "half_life_low", "half_life_high"]]
     never = never_line(half_lives)
@@ -184,20 +186,23 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
         y = gates.index(row.gate) + offsets[number]
         colour = colours[row.init]
         marker = {"color": colour, "symbol": symbols[row.dtype], "size": 9, "line": {"width": 2, "color": colour}}
-        _add_dot(figure, row, y, marker, "half_life", never)
-        _add_dot(figure, row, y, marker, "lyapunov", None)
+        for name, col in columns.items():
+            _add_dot(figure, row, y, marker, name, never if name == "half_life" else None, col)
     for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
         (dtype, {"color": MUTED, "symbol": symbol}) for dtype, symbol in symbols.items()
     ]:
         figure.add_scatter(x=[None], y=[None], mode="markers", marker={**marker, "size": 10}, name=name, row=1, col=1)
-    figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=2)
     dress(figure, 170 + max(70, 20 * len(colours) * len(dashes)) * len(gates))
     seat_legend(figure, titled=False, width=width)
     figure.update_yaxes(
         tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
     )
-    figure.update_xaxes(title_text="half-life (steps)", row=1, col=1, **logarithmic(half_lives.to_numpy(float).ravel(), never))  # fmt: skip
-    figure.update_xaxes(title_text="Lyapunov exponent (nats/step)", row=1, col=2)
+    for name, col in columns.items():
+        figure.update_xaxes(title_text=SUMMED[name], row=1, col=col)
+    if "half_life" in columns:
+        figure.update_xaxes(**logarithmic(half_lives.to_numpy(float).ravel(), never), row=1, col=1)
+    if "lyapunov" in columns:
+        figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=columns["lyapunov"])
     return figure
 
 
@@ -209,7 +214,7 @@ def _offsets(rows: pd.DataFrame, inits: list[str], dtypes: list[str]) -> list[fl
     return [lane / 2 - lane * (number + 0.5) / slots for number in numbers]
 
 
-def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: float | None) -> None:
+def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: float | None, col: int) -> None:
     """Add a value with its range; infinite ones at `never`, where there is such a place."""
     value, low, high = (float(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high"))
     at, *ends = (never if number == math.inf and never is not None else number for number in (value, low, high))
@@ -220,7 +225,7 @@ def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: f
     what = "does not shrink" if math.isinf(value) else f"{significant(value)} {unit}"
     between = "no interval" if math.isnan(low) else f"{significant(low)} to {significant(high)} {unit}"
     figure.add_scatter(
-        x=[at], y=[y], mode="markers", marker=marker, showlegend=False, row=1, col=1 if name == "half_life" else 2,
+        x=[at], y=[y], mode="markers", marker=marker, showlegend=False, row=1, col=col,
         error_x={
             "type": "data", "symmetric": False, "array": [reach[1]], "arrayminus": [reach[0]], "thickness": 2,
             "width": 5, "color": marker["color"],
