@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gatebench.stability.checks import StabilityError, check_numbers
+from gatebench.stability.given import check_tensor
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory
 
@@ -89,7 +90,7 @@ def gradient_norms(trajectory: Trajectory, cotangent: Tensor | None = None, part
     cotangent: δ_T on the state (B, S); default ones on part "h", on the whole state where there is none. part: a name of
     gate.state, default the whole state. A trajectory below float64 gives the plain chain of that dtype, underflow
     included. 0 where float64 itself cannot hold the norm (gradient_profile stays in log space); inf: not finite.
-    Raises StabilityError for a cotangent of the wrong shape, with NaN, or with a row that is 0 in the trajectory's dtype,
+    Raises StabilityError for a cotangent that is no torch tensor, of the wrong shape, with NaN, or with a row that is 0 in the trajectory's dtype,
     and for an unknown part.
     """
     return gradients(trajectory, cotangent).norms(trajectory.part(part))
@@ -118,6 +119,7 @@ def _cotangent(trajectory: Trajectory, cotangent: Tensor | None) -> Tensor:
         ones = trajectory.states.new_zeros(shape)
         ones[:, trajectory.parts.get("h", slice(None))] = 1
         return ones
+    check_tensor("cotangent", "it", cotangent)
     if tuple(cotangent.shape) != shape:
         raise StabilityError(
             "cotangent",

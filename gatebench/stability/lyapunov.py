@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatebench.stability.bases import Basis, lengths, sweep
 from gatebench.stability.checks import StabilityError, check_burn_in, check_count
+from gatebench.stability.given import check_tensor
 from gatebench.stability.linear_maps import LinearMap, Matrices
 from gatebench.stability.trajectory import Trajectory
 
@@ -67,8 +68,9 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
 def lyapunov_of_products(jacobians: Tensor, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
     """Compute the k largest exponents of the product J_N ... J_1 of matrices (N, S, S), J_1 first; as lyapunov_spectrum.
 
-    Raises StabilityError for other shapes, whole numbers, k outside 1..S and burn_in outside 0..N-1.
+    Raises StabilityError for what is no torch tensor, other shapes, whole numbers, k outside 1..S and burn_in outside 0..N-1.
     """
+    check_tensor("lyapunov_of_products", "jacobians", jacobians)
     square = jacobians.ndim == 3 and jacobians.shape[1] == jacobians.shape[2] > 0
     if not square or not jacobians.is_floating_point():
         raise StabilityError(
