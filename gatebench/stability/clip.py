@@ -9,6 +9,7 @@ from torch import Tensor
 from gatebench.stability.checks import StabilityError, check_positive
 
 EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm: what it clips ends just below the threshold
+PERCENTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def clipping(norms: Tensor | Sequence[float], threshold: float) -> ClipStatistic
     _check_norms(values)
     finite = values[torch.isfinite(values)]
     p50, p95, p99 = (
-        finite.quantile(torch.tensor([0.5, 0.95, 0.99]).double()).tolist() if len(finite) else [torch.nan] * 3
+        finite.quantile(torch.tensor(PERCENTILES, dtype=torch.float64)).tolist() if len(finite) else [torch.nan] * 3
     )
     return ClipStatistics(
         rate=float((finite > threshold).double().mean()),
