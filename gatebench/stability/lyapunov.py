@@ -19,12 +19,13 @@ EXPLICIT_SIZE = 64  # state width up to which building J_t costs less than pushi
 
 @dataclass(frozen=True, eq=False)
 class LyapunovSpectrum:
-    """Finite-time Lyapunov exponents, nats/step.
+    """Finite-time Lyapunov exponents, nats/step: means over the steps and the rows of the batch.
 
     values (k,)          descending; -inf: a direction collapsed to nothing float64 can resolve (at some step, some row)
     standard_error (k,)  over segments of the steps and rows of the batch; 0 at -inf; inf where there is one sample only
     collapsed (k,)       how many of the n·B logs were -inf
-    nonfinite (k,)       how many were left out because a Jacobian was not finite; +inf values if that were all
+    nonfinite (k,)       how many of the n·B logs were left out: of a row's steps from its first Jacobian on that is not finite.
+                         values are then of the steps before; +inf where that leaves none
     """
 
     values: Tensor
@@ -51,7 +52,11 @@ class LyapunovSpectrum:
 def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
     """Compute the k largest exponents λ_i = 1/n Σ ln|R_ii| with Q R = J_t Q, t = burn_in+1..T, n = T - burn_in.
 
-    Steps up to burn_in only turn Q towards the leading directions. k = None: all S, refused above S = 2048. k = 1 is one
+    Values are means over the rows of the batch, too, which are one ensemble: unroll a row alone for its own. The first Q is
+    the same random one for every row and call, orthonormal columns of N(0, 1); steps up to burn_in only turn it towards
+    the leading directions. States that are not finite end a row where its Jacobians are not: what is left is of the steps
+    before (`nonfinite` counts the others), whatever the class; infinite states with finite Jacobians, as a linear
+    network's, and those that autograd gives at NaN, count. k = None: all S, refused above S = 2048. k = 1 is one
     sweep of renormalised Jacobian-vector products. Derivatives are taken in float64 at the trajectory's states, in
     forward time order (the transposes, taken in that order, belong to another product). λ_i of finite time are not
     ln(singular value)/T; both agree only as T grows.
