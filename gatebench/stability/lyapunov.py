@@ -24,8 +24,8 @@ class LyapunovSpectrum:
     values (k,)          descending; -inf: a direction collapsed to nothing float64 can resolve (at some step, some row)
     standard_error (k,)  over segments of the steps and rows of the batch; 0 at -inf; inf where there is one sample only
     collapsed (k,)       how many of the n·B logs were -inf
-    nonfinite (k,)       how many of the n·B logs were left out: of a row's steps from its first Jacobian on that is not finite.
-                         values are then of the steps before; +inf where that leaves none
+    nonfinite (k,)       how many of the n·B logs were left out: a row's steps from its first state or Jacobian on that is not
+                         finite. The values are then of the steps before; +inf where that leaves none
     """
 
     values: Tensor
@@ -54,9 +54,8 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
 
     Values are means over the rows of the batch, too, which are one ensemble: unroll a row alone for its own. The first Q is
     the same random one for every row and call, orthonormal columns of N(0, 1); steps up to burn_in only turn it towards
-    the leading directions. States that are not finite end a row where its Jacobians are not: what is left is of the steps
-    before (`nonfinite` counts the others), whatever the class; infinite states with finite Jacobians, as a linear
-    network's, and those that autograd gives at NaN, count. k = None: all S, refused above S = 2048. k = 1 is one
+    the leading directions. A row ends where a state that a Jacobian is taken at, or the Jacobian, is not finite: infinite
+    states have no neighbours, whatever autograd says there. k = None: all S, refused above S = 2048. k = 1 is one
     sweep of renormalised Jacobian-vector products. Derivatives are taken in float64 at the trajectory's states, in
     forward time order (the transposes, taken in that order, belong to another product). λ_i of finite time are not
     ln(singular value)/T; both agree only as T grows.
@@ -67,7 +66,8 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
     check_burn_in("lyapunov_spectrum", burn_in, trajectory.steps)
     exact = trajectory.to_float64()
     logs = _logs(exact.linear_maps(matrices=_explicit(exact.size, k)), exact.batch, exact.size, k)
-    return _spectrum(logs[burn_in:])
+    gone = (~torch.isfinite(exact.states[:-1]).all(-1)).long().cummax(0).values.bool()  # (T, B)
+    return _spectrum(logs.masked_fill(gone[..., None], math.nan)[burn_in:])
 
 
 def lyapunov_of_products(jacobians: Tensor, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
