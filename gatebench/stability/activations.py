@@ -9,6 +9,7 @@ from torch import Tensor
 from gatebench.gates.base import Gate
 from gatebench.shape import ONES
 from gatebench.stability.checks import check_dtype, check_given, check_numbers
+from gatebench.stability.given import check_gate, check_shapes, check_tensors
 from gatebench.stability.trajectory import Trajectory, unroll
 
 LOW, HIGH = 0.1, 0.9  # ends of a sigmoid gate (Karpathy, Johnson & Fei-Fei 2015)
@@ -52,10 +53,14 @@ def saturation(gate: Gate, params: Mapping[str, Tensor], inputs: Mapping[str, Te
     cannot saturate (identity, exp) are left out, {} for a gate that names none.
     Raises StabilityError as unroll does, time or not. Karpathy, Johnson & Fei-Fei 2015, arXiv 1506.02078.
     """
+    check_gate("saturation", gate)
+    check_tensors("saturation", "params", params)
+    check_tensors("saturation", "inputs", inputs)
     check_given("saturation", inputs, gate.input_shapes(ONES))
     dtype = check_dtype("saturation", next(iter(inputs.values())).dtype)
     if gate.state(ONES):
         return saturation_of(unroll(gate, params, inputs, dtype))
+    check_shapes("saturation", gate, params, inputs)
     check_numbers("saturation", {**params, **inputs})
     with torch.no_grad():
         return _by_letter(gate, gate.activations(params, inputs), gate.slopes(params, inputs))

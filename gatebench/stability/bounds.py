@@ -25,6 +25,7 @@ START_SEED = 0
 def norm_bound(trajectory: Trajectory, form: str = "jacobian") -> Tensor:
     """Bound ln||δ_{T-k}|| - ln||δ_T|| from above by lag k -> (T+1, B), nats; 0 at lag 0.
 
+    By lag, as gradient_profile: entry k is k steps before the last (gradient_norms is by time t, the other way round).
     form "jacobian":  Σ_{t=T-k+1..T} ln||J_t||_2 (Pascanu et al. 2013, tight form), any gate with time
     form "weights":   k · ln(||U||_2 max φ'), for rnn_linear, rnn_tanh, rnn_relu of one layer, whose max φ' is 1: from
                       the weights alone; below 0 it proves vanishing, above 0 it proves nothing

@@ -30,13 +30,13 @@ def check_dtype(where: str, dtype: "torch.dtype | str") -> torch.dtype:
     return found
 
 
-def check_numbers(where: str, tensors: Mapping[str, Tensor]) -> None:
+def check_numbers(where: str, tensors: Mapping[str, Tensor], next_step: str = "mend what made them") -> None:
     """Raise StabilityError where a given tensor holds NaN or Inf (what a network computes from it may)."""
     for name, value in tensors.items():
         bad = int((~torch.isfinite(value)).sum())
         if bad:
             raise StabilityError(
-                where, f"{name} has {bad} values that are NaN or infinite", "accepted: finite numbers", "check the file"
+                where, f"{name} has {bad} values that are NaN or infinite", "accepted: finite numbers", next_step
             )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from gatebench.stability.checks import StabilityError, check_positive
 
 EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm: what it clips ends just below the threshold
+PERCENTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ def clipping(norms: Tensor | Sequence[float], threshold: float) -> ClipStatistic
     A norm is clipped where it is strictly above θ; a norm of θ is multiplied by θ / (θ + 1e-6) all the same, as torch
     does. Non-finite norms are no events of clipping, since no factor brings such a gradient back (torch's would be 0 or
     NaN): they are counted apart. Raises StabilityError for a threshold that is no finite number above 0, for no norms,
-    and for negative ones. Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, algorithm 1; torch.nn.utils.clip_grad_norm_.
+    for norms that are no real numbers, and for negative ones. Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, algorithm 1; torch.nn.utils.clip_grad_norm_.
     """
     check_positive("clipping", "threshold", threshold)
-    values = torch.as_tensor(norms, dtype=torch.float64).flatten()
+    values = _numbers(norms)
     _check_norms(values)
     finite = values[torch.isfinite(values)]
     p50, p95, p99 = (
-        finite.quantile(torch.tensor([0.5, 0.95, 0.99]).double()).tolist() if len(finite) else [torch.nan] * 3
+        finite.quantile(torch.tensor(PERCENTILES, dtype=torch.float64)).tolist() if len(finite) else [torch.nan] * 3
     )
     return ClipStatistics(
         rate=float((finite > threshold).double().mean()),
@@ -72,6 +73,18 @@ def clip_by_norm(gradients: Sequence[Tensor], threshold: float | None) -> tuple[
     check_positive("clip_by_norm", "threshold", threshold)
     factor = coefficient(norm, threshold)
     return [gradient * factor for gradient in gradients], norm
+
+
+def _numbers(norms: Tensor | Sequence[float]) -> Tensor:
+    """Return norms as one row of float64."""
+    try:
+        given = torch.as_tensor(norms).detach()
+        if given.is_complex() or given.dtype == torch.bool:
+            raise TypeError(f"they are {given.dtype}".replace("torch.", ""))
+        return torch.as_tensor(norms, dtype=torch.float64).detach().flatten()
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"norms are no numbers: {' '.join(str(error).split())}"
+        raise StabilityError("clipping", what, "accepted: real numbers, a tensor or a sequence") from None
 
 
 def _check_norms(values: Tensor) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from gatebench.gates.base import Gate
 from gatebench.shape import ONES
 from gatebench.stability.checks import StabilityError, check_dtype, check_given, check_numbers
+from gatebench.stability.given import check_gate, check_shapes, check_tensors
 from gatebench.stability.gradients import Gradients, rescaled
 
 Layer = Mapping[str, Tensor]
@@ -20,8 +21,8 @@ def depth_profile(gate: Gate, layers: Sequence[Layer], inputs: Mapping[str, Tens
     The stack is plain: x_{l+1} = gate(layers[l], x_l), without residual paths or normalisation; other inputs (initial
     states) are the same in every layer. The norm runs over all axes but the batch. dtype: that of x and all
     weights, alike; in float64 powers of two keep products from over- and underflowing, below it the chain is plain.
-    Raises StabilityError for a gate that is not stackable, no layers, missing inputs, NaN in weights or inputs, dtypes
-    that differ or are no floats, and where the output's shape is not x's.
+    Raises StabilityError for a gate that is not stackable, no layers, names that are missing, shapes that the gate does not
+    declare, NaN in weights or inputs, dtypes that differ or are no floats, and where the output's shape is not x's.
     """
     return depth_gradients(gate, layers, inputs).norms(slice(None))
 
@@ -71,6 +72,7 @@ def _pull_back(gate: Gate, layer: Layer, inputs: Mapping[str, Tensor], x: Tensor
 
 
 def _check(gate: Gate, layers: Sequence[Layer], inputs: Mapping[str, Tensor]) -> None:
+    check_gate("depth_profile", gate)
     if not gate.stackable:
         raise StabilityError(
             "depth_profile",
@@ -79,10 +81,14 @@ def _check(gate: Gate, layers: Sequence[Layer], inputs: Mapping[str, Tensor]) ->
         )
     if not layers:
         raise StabilityError("depth_profile", "no layers are given", "accepted: one set of parameters per layer")
-    for number, layer in enumerate(layers):
-        check_numbers(f"depth_profile: layer {number}", layer)
+    check_tensors("depth_profile", "inputs", inputs)
     check_given("depth_profile", inputs, gate.input_shapes(ONES))
     check_numbers("depth_profile", inputs)
+    for number, layer in enumerate(layers):
+        where = f"depth_profile: layer {number}"
+        check_tensors(where, "params", layer)
+        check_shapes(where, gate, layer, inputs)
+        check_numbers(where, layer)
     _check_dtypes([inputs["x"], *(value for layer in layers for value in layer.values())])
 
 

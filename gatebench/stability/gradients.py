@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gatebench.stability.checks import StabilityError, check_numbers
+from gatebench.stability.given import check_tensor
 from gatebench.stability.profile import Profile, profile_of
 from gatebench.stability.trajectory import Trajectory
 
@@ -84,12 +85,13 @@ def rescaled(delta: Tensor, exponent: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def gradient_norms(trajectory: Trajectory, cotangent: Tensor | None = None, part: str | None = None) -> Tensor:
-    """Compute ||δ_t||, t = 0..T, cut derivatives -> (T+1, B) float64.
+    """Compute ||δ_t||, t = 0..T, cut derivatives -> (T+1, B) float64, by time: entry t is ||δ_t||, the last is ||δ_T||.
 
+    gradient_profile and norm_bound are by lag, the other way round: entry k of theirs belongs to entry T - k of these.
     cotangent: δ_T on the state (B, S); default ones on part "h", on the whole state where there is none. part: a name of
     gate.state, default the whole state. A trajectory below float64 gives the plain chain of that dtype, underflow
     included. 0 where float64 itself cannot hold the norm (gradient_profile stays in log space); inf: not finite.
-    Raises StabilityError for a cotangent of the wrong shape, with NaN, or with a row that is 0 in the trajectory's dtype,
+    Raises StabilityError for a cotangent that is no torch tensor, of the wrong shape, with NaN, or with a row that is 0 in the trajectory's dtype,
     and for an unknown part.
     """
     return gradients(trajectory, cotangent).norms(trajectory.part(part))
@@ -98,8 +100,9 @@ def gradient_norms(trajectory: Trajectory, cotangent: Tensor | None = None, part
 def gradient_profile(trajectory: Trajectory, cotangent: Tensor | None = None, part: str | None = None) -> Profile:
     """Compute the Profile p_k = ln||δ^part_{T-k}|| - ln||δ_T||, k = 0..T, with slope, half-life and reach.
 
-    The norm that all are relative to is the whole state's: with the default cotangent, ones on h, an LSTM's part c is
-    exactly 0 at lag 0. Arguments and errors as gradient_norms.
+    By lag: entry k is k steps before the last (norm_bound too; gradient_norms is by time t, the other way round). The norm
+    that all are relative to is the whole state's: with the default cotangent, ones on h, an LSTM's part c is exactly 0 at
+    lag 0. Arguments and errors as gradient_norms.
     """
     return profile_of_gradients(gradients(trajectory, cotangent), trajectory, part)
 
@@ -118,6 +121,7 @@ def _cotangent(trajectory: Trajectory, cotangent: Tensor | None) -> Tensor:
         ones = trajectory.states.new_zeros(shape)
         ones[:, trajectory.parts.get("h", slice(None))] = 1
         return ones
+    check_tensor("cotangent", "it", cotangent)
     if tuple(cotangent.shape) != shape:
         raise StabilityError(
             "cotangent",

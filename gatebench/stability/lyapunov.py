@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatebench.stability.bases import Basis, lengths, sweep
 from gatebench.stability.checks import StabilityError, check_burn_in, check_count
+from gatebench.stability.given import check_tensor
 from gatebench.stability.linear_maps import LinearMap, Matrices
 from gatebench.stability.trajectory import Trajectory
 
@@ -18,12 +19,13 @@ EXPLICIT_SIZE = 64  # state width up to which building J_t costs less than pushi
 
 @dataclass(frozen=True, eq=False)
 class LyapunovSpectrum:
-    """Finite-time Lyapunov exponents, nats/step.
+    """Finite-time Lyapunov exponents, nats/step: means over the steps and the rows of the batch.
 
     values (k,)          descending; -inf: a direction collapsed to nothing float64 can resolve (at some step, some row)
     standard_error (k,)  over segments of the steps and rows of the batch; 0 at -inf; inf where there is one sample only
     collapsed (k,)       how many of the n·B logs were -inf
-    nonfinite (k,)       how many were left out because a Jacobian was not finite; +inf values if that were all
+    nonfinite (k,)       how many of the n·B logs were left out: a row's steps from its first state or Jacobian on that is not
+                         finite. The values are then of the steps before; +inf where that leaves none
     """
 
     values: Tensor
@@ -50,7 +52,10 @@ class LyapunovSpectrum:
 def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
     """Compute the k largest exponents λ_i = 1/n Σ ln|R_ii| with Q R = J_t Q, t = burn_in+1..T, n = T - burn_in.
 
-    Steps up to burn_in only turn Q towards the leading directions. k = None: all S, refused above S = 2048. k = 1 is one
+    Values are means over the rows of the batch, too, which are one ensemble: unroll a row alone for its own. The first Q is
+    the same random one for every row and call, orthonormal columns of N(0, 1); steps up to burn_in only turn it towards
+    the leading directions. A row ends where a state that a Jacobian is taken at, or the Jacobian, is not finite: infinite
+    states have no neighbours, whatever autograd says there. k = None: all S, refused above S = 2048. k = 1 is one
     sweep of renormalised Jacobian-vector products. Derivatives are taken in float64 at the trajectory's states, in
     forward time order (the transposes, taken in that order, belong to another product). λ_i of finite time are not
     ln(singular value)/T; both agree only as T grows.
@@ -61,14 +66,16 @@ def lyapunov_spectrum(trajectory: Trajectory, k: int | None = None, burn_in: int
     check_burn_in("lyapunov_spectrum", burn_in, trajectory.steps)
     exact = trajectory.to_float64()
     logs = _logs(exact.linear_maps(matrices=_explicit(exact.size, k)), exact.batch, exact.size, k)
-    return _spectrum(logs[burn_in:])
+    gone = (~torch.isfinite(exact.states[:-1]).all(-1)).long().cummax(0).values.bool()  # (T, B)
+    return _spectrum(logs.masked_fill(gone[..., None], math.nan)[burn_in:])
 
 
 def lyapunov_of_products(jacobians: Tensor, k: int | None = None, burn_in: int = 0) -> LyapunovSpectrum:
     """Compute the k largest exponents of the product J_N ... J_1 of matrices (N, S, S), J_1 first; as lyapunov_spectrum.
 
-    Raises StabilityError for other shapes, whole numbers, k outside 1..S and burn_in outside 0..N-1.
+    Raises StabilityError for what is no torch tensor, other shapes, whole numbers, k outside 1..S and burn_in outside 0..N-1.
     """
+    check_tensor("lyapunov_of_products", "jacobians", jacobians)
     square = jacobians.ndim == 3 and jacobians.shape[1] == jacobians.shape[2] > 0
     if not square or not jacobians.is_floating_point():
         raise StabilityError(

@@ -90,7 +90,8 @@ def log_abs_det(trajectory: Trajectory) -> Tensor:
     """Compute ln|det ds_T/ds_0| = Σ_t ln|det J_t| -> (B,), nats; float64 at the trajectory's states.
 
     -inf where a J_t is singular in float64 (a column within S eps of the span of those before it); +inf where one is not
-    finite, or its factors are not. Equal to the sum of all ln σ_i and to T times the sum of all Lyapunov exponents.
+    finite, or its factors are not. Equal to the sum of all ln σ_i of a row; its mean over the rows is T times the sum of all
+    Lyapunov exponents, where burn_in = 0 and nothing was left out.
     """
     exact = trajectory.to_float64()
     total = torch.zeros(exact.batch, dtype=torch.float64)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.optimize import root_scalar
@@ -38,12 +39,14 @@ def mean_field(gain: float, input_variance: float = 0.0) -> MeanField:
 
     gain g >= 0; input_variance s² >= 0 is that of the input's share of a pre-activation. Without input the solution that
     a random state goes to: q = 0 up to g = 1, where χ = g², and the positive one above: chaos.
-    Raises StabilityError for numbers that are negative or above 1e100. Sompolinsky, Crisanti & Sommers 1988; Poole et al.
+    Raises StabilityError for what is no number, and for numbers that are negative or above 1e100. Sompolinsky, Crisanti & Sommers 1988; Poole et al.
     2016, arXiv 1606.05340; discrete time as in Molgedey, Schuchhardt & Schuster 1992.
     """
     for name, value in (("gain", gain), ("input_variance", input_variance)):
-        if not 0 <= value <= LARGEST:
-            raise StabilityError("mean_field", f"{name} is {value}", f"accepted: finite numbers from 0 to {LARGEST:g}")
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= LARGEST:
+            raise StabilityError(
+                "mean_field", f"{name} is {value!r}", f"accepted: finite numbers from 0 to {LARGEST:g}"
+            )
     q = _stationary_variance(gain, input_variance)
     slope = _expectation(lambda a: np.cosh(np.clip(a, -TAIL, TAIL)) ** -4.0, q)  # E (tanh')²
     growth = 2 * math.log(gain) + math.log(slope) if gain > 0 else -math.inf  # of a χ that may underflow

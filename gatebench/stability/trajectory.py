@@ -12,6 +12,7 @@ from gatebench.shape import ONES
 from gatebench.stability.checks import StabilityError, check_dtype, check_given, check_numbers
 from gatebench.stability.closed_forms import closed_form
 from gatebench.stability.derivatives import RecordedStep, Step
+from gatebench.stability.given import check_gate, check_shapes, check_tensor, check_tensors
 from gatebench.stability.linear_maps import LinearMap, Matrices
 
 CHUNK_VALUES = 2_000_000  # numbers of Jacobians held at once (16 MB in float64), whatever T is
@@ -122,17 +123,27 @@ def unroll(
     gate: a gate with time, whose inputs are x (T, B, I) and <part>0 (B, width) for each part of its state; or any
     step(params, x_t, state) -> state, whose inputs are x (T, B, ·) and state0 (B, S). Rows of a batch must not
     influence each other. Parameters and inputs are rounded to `dtype` first. States that overflow are results.
-    Raises StabilityError for a gate without time, T = 0 or B = 0, missing inputs, rows of another number, a step that
-    changes the state's shape, NaN in weights or inputs, and a dtype that is no floating type.
+    A step's derivative is autograd's: what it detaches, or computes outside torch, passes no gradient.
+    Raises StabilityError for a gate's name, a gate without time, T = 0 or B = 0, names that are missing, shapes that the
+    gate does not declare or that do not fit each other, values that are no torch tensors, NaN in weights or inputs, a
+    dtype that is no floating type, and a step that fails, that autograd cannot follow, that works in place, or whose
+    result is no tensor of the state's shape, whatever the number of rows.
     """
     dtype = check_dtype("unroll", dtype)
+    check_gate("unroll", gate, steps=True)
+    check_tensors("unroll", "params", params)
+    check_tensors("unroll", "inputs", inputs)
     parts = _initial_parts(gate, inputs)
+    _check_sizes(inputs["x"], parts)
+    if isinstance(gate, Gate):
+        check_shapes("unroll", gate, params, inputs)
     x = gate.step_inputs(inputs) if isinstance(gate, Gate) else inputs["x"]
-    _check_sizes(x, parts)
     check_numbers("unroll", {**params, "x": x, **{f"{name}0": value for name, value in parts.items()}})
     rounded = {name: value.detach().to(dtype) for name, value in params.items()}
     state = torch.cat(list(parts.values()), dim=-1).detach().to(dtype)
     step, x = gate.step if isinstance(gate, Gate) else gate, x.detach().to(dtype)
+    if not isinstance(gate, Gate):
+        _check_step(step, rounded, x, state)
     states = _states(step, rounded, x, state)
     slices, end = {}, 0
     for name, value in parts.items():
@@ -148,13 +159,51 @@ def _states(step: Step, params: Mapping[str, Tensor], x: Tensor, state: Tensor) 
     with torch.no_grad():
         for t, x_t in enumerate(x.unbind(0)):
             after = step(params, x_t, states[t])
-            if after.shape != state.shape:  # it would be repeated to fit
-                given, asked = tuple(after.shape), tuple(state.shape)
-                raise StabilityError(
-                    "unroll", f"the step makes a state {given} of one {asked}", "accepted: equal shapes"
-                )
+            _check_result(after, state)
             states[t + 1] = after
     return states
+
+
+def _check_result(after: object, state: Tensor) -> None:
+    check_tensor("unroll", "what the step returns", after)
+    if isinstance(after, Tensor) and after.shape != state.shape:  # it would be repeated to fit
+        given, asked = tuple(after.shape), tuple(state.shape)
+        raise StabilityError("unroll", f"the step makes a state {given} of one {asked}", "accepted: equal shapes")
+
+
+def _check_step(step: Step, params: Mapping[str, Tensor], x: Tensor, state: Tensor) -> None:
+    """Try one's own step and its derivative on s_0, with rows of one step and of two: raise StabilityError where it fails."""
+    for x_t, rows in ((x[0], state), (x[:2].flatten(0, 1), state.repeat(len(x[:2]), 1))):
+        before = {**params, "x_t": x_t, "state": rows}
+        given = {name: value.clone() for name, value in before.items()}
+        try:
+            with torch.no_grad():
+                after = step({name: given[name] for name in params}, given["x_t"], given["state"])
+            _check_result(after, rows)
+            _check_untouched(before, given)
+            RecordedStep(step, params, x_t, rows).pull(torch.ones_like(rows))
+        except torch.OutOfMemoryError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, StabilityError):
+                raise
+            text = " ".join(str(error).split())
+            raise StabilityError(
+                "unroll",
+                f"the step fails at t = 1, state {tuple(rows.shape)}, x_t {tuple(x_t.shape)}: {type(error).__name__}: {text}",
+                "accepted: torch operations, none in place, on any number of rows",
+            ) from error
+
+
+def _check_untouched(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
+    for name, value in before.items():
+        if not torch.equal(value, after[name]):
+            raise StabilityError(
+                "unroll",
+                f"the step changes {name} in place",
+                "accepted: steps that return a new state",
+                "clone it first",
+            )
 
 
 def _initial_parts(gate: Gate | Step, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

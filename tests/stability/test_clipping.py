@@ -56,6 +56,11 @@ def test_p14_rate_counts_what_is_strictly_above():
     assert (found.p95, found.p99) == pytest.approx((2 + 2 * 0.85, 2 + 2 * 0.97))  # 3 steps between 4: 2.85 and 2.97
 
 
+def test_percentiles_have_the_digits_of_float64():
+    found = stability.clipping([0.5, 2.0, 4.0], 1.0)
+    assert (found.p50, found.p95, found.p99) == pytest.approx((2, 3.8, 3.96), rel=1e-15)
+
+
 def test_norms_may_be_a_tensor_of_any_shape_and_dtype():
     norms = [0.5, 1.0, 2.0, 4.0]
     assert stability.clipping(torch.tensor(norms).reshape(2, 2), 1) == stability.clipping(norms, 1.0)

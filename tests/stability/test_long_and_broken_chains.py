@@ -6,7 +6,7 @@ import pytest
 import torch
 from stability_models import LinearRNN, at_rest, chain, drawn, gaussian, linear, orthogonal
 
-from gatebench import stability
+from gatebench import Shape, gates, stability
 from gatebench.stability.gradients import gradients, profile_of_gradients
 
 # 2^4000 overflows, and 2^-4000 underflows; the slow ones are as long as chains may get
@@ -211,3 +211,26 @@ def test_states_of_nan_do_not_pass_for_dead_units():
     assert profile.log_norm[-1].tolist() == [math.inf]
     assert stability.classify(profile, "float64") == ["nonfinite"]
     assert stability.lyapunov_spectrum(trajectory, 1, burn_in=1_050).nonfinite.tolist() == [50]
+
+
+@pytest.mark.parametrize(("name", "init", "steps"), [
+    ("rnn_relu", "gaussian=6", 600), ("rnn_relu", "orthogonal=5", 600), ("rnn_linear", "gaussian=6", 700)
+])  # fmt: skip
+@pytest.mark.parametrize("bare", [False, True])
+def test_what_stands_beside_nonfinite_does_not_contradict_it(name, init, steps, bare):
+    """Exponents are those of the finite steps alone: infinite states have none, though autograd's ReLU has a slope at NaN."""
+    shape = Shape(batch=1, seq_len=steps, input_size=16, hidden_size=16)
+    gate = gates.get(name)
+    params, inputs = gate.draw(shape, 0, init=init), gate.inputs(shape, 0)
+    own = {"x": inputs["x"], "state0": inputs["h0"]}
+    trajectory = stability.unroll(gate.step, params, own) if bare else stability.unroll(gate, params, inputs)
+    bad = trajectory.first_bad_step.item()
+    assert 300 < bad < steps
+    spectrum = stability.lyapunov_spectrum(trajectory, k=1)
+    before = stability.unroll(gate, params, inputs | {"x": inputs["x"][:bad]})
+    assert spectrum.values.item() == pytest.approx(stability.lyapunov_spectrum(before, k=1).values.item(), abs=0.01)
+    assert steps - bad <= spectrum.nonfinite.item() <= steps - bad + 1  # of the step that overflows it may be unknown
+    assert stability.lyapunov_spectrum(trajectory, k=1, burn_in=bad).values.item() == math.inf
+    profile = stability.gradient_profile(trajectory)
+    assert profile.reach.item() == steps
+    assert stability.classify(profile, "float64", lyapunov=spectrum) == ["nonfinite"]

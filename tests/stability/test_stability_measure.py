@@ -2,6 +2,7 @@
 
 import json
 import math
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -257,6 +258,20 @@ def test_the_table_of_metrics_loads_no_torch():
     code = "import sys; import gatebench.stability.metrics; print('torch' in sys.modules)"
     assert _output(code) == "False"
     assert _output(code.replace("; print", "; gatebench.stability.unroll; print")) == "True"
+
+
+def test_the_public_names_are_listed_and_load_no_torch():
+    code = "import sys; from gatebench import stability; print(*dir(stability)); print('torch' in sys.modules)"
+    names, loaded = _output(code).split("\n")
+    assert [name for name in names.split() if not name.startswith("__")] == sorted(stability.__all__)
+    assert loaded == "False"
+
+
+def test_help_lists_functions_and_result_classes():
+    text = pydoc.render_doc(stability, renderer=pydoc.plaintext)
+    assert "\n    class Profile(builtins.object)" in text
+    assert "\n    unroll(" in text
+    assert "Lyapunov exponents, nats/step" in text
 
 
 def _output(code):

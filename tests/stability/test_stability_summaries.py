@@ -157,3 +157,12 @@ def test_a_chain_of_exact_isometries_is_marginal():
     spectrum = stability.lyapunov_spectrum(trajectory, k=1)
     assert stability.classify(profile, "float64", lyapunov=spectrum) == ["marginal"]
     assert profile.half_life.item() == math.inf
+
+
+def test_what_the_docstrings_say_of_rows_and_of_lags():
+    trajectory = stability.unroll(*drawn("gru", batch=3))
+    total = stability.lyapunov_spectrum(trajectory).values.sum()
+    assert stability.log_abs_det(trajectory).mean().item() == pytest.approx(trajectory.steps * total.item(), rel=1e-10)
+    norms, profile = stability.gradient_norms(trajectory), stability.gradient_profile(trajectory)
+    torch.testing.assert_close((norms.flip(0) / norms[-1]).log(), profile.log_norm, rtol=1e-12, atol=1e-12)
+    assert bool((stability.norm_bound(trajectory) >= profile.log_norm - 1e-9).all())

@@ -43,7 +43,7 @@ def _read(shape: Shape, inputs_file: Mapping[str, Any]) -> Tensor:
         accepted = f"accepted: T from {shape.seq_len}, B = {shape.batch}, I = {shape.input_size}"
         raise StabilityError(path.name, f"x has T = {steps}, B = {batch}, I = {width}", accepted)
     x = _first(array, shape.seq_len)
-    check_numbers(path.name, {"x": x})
+    check_numbers(path.name, {"x": x}, "check the file")
     return x
 
 
@@ -55,7 +55,7 @@ def sequence_sizes(path: Path) -> tuple[int, int, int]:
 
 def check_sequence(path: Path, steps: int) -> None:
     """Raise StabilityError where the first steps of a .npy file hold NaN or infinite numbers."""
-    check_numbers(path.name, {"x": _first(_opened(path), steps)})
+    check_numbers(path.name, {"x": _first(_opened(path), steps)}, "check the file")
 
 
 def _first(array: np.ndarray, steps: int) -> Tensor:

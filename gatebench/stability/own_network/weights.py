@@ -32,7 +32,7 @@ def own_parameters(gate: Gate, weights: Mapping[str, Any], shape: Shape | None =
     check_unchanged(path, weights["sha256"])
     whole = open_checkpoint(path)
     found = _converted(gate, whole, _part(gate, whole, weights), weights)
-    check_numbers(path.name, found)
+    check_numbers(path.name, found, "check the file")
     if shape is not None and (sizes := own_sizes(gate, found)) != (shape.input_size, shape.hidden_size):
         what = f"its weights have I = {sizes[0]}, H = {sizes[1]}"
         raise StabilityError(path.name, what, f"accepted: I = {shape.input_size}, H = {shape.hidden_size}")
