@@ -130,6 +130,7 @@ def test_compile_keeps_all_rules(gate):
     assert failures(check_implementation("compile", [gate], options={"compile": {"chunk": 2}})) == {}
 
 
+@pytest.mark.slow
 def test_options_reach_gate_and_implementation(tmp_path):
     (tmp_path / "optional.py").write_text("""
 import gatebench

@@ -96,6 +96,7 @@ def test_qrnn_jacobian_is_the_forget_gate():
     torch.testing.assert_close(jacobian(gate, params, window, inputs["c0"]), torch.diag(f[0]), **TOLERANCE)
 
 
+@pytest.mark.slow
 def test_compile_hands_the_convolutions_past_from_chunk_to_chunk():
     gate, params, inputs = problem("qrnn", {"kernel_size": 4})  # 7 steps in chunks of 2: shorter than the past
     inputs["c0"] = inputs["c0"].T.contiguous().T  # Inductor once read a strided c0 as if it were not

@@ -106,7 +106,7 @@ def start_times(run_folder):
     return {(row["case_id"], row["block"]): row["wall_ns"] for row in rows if row["quantity"] == "first_call"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_publishes_what_was_measured_and_resume_adds_the_rest(folder, number):
     mark = new_mark()
     process = gatebench_run(folder, mark, "slow.toml")

@@ -153,6 +153,7 @@ def test_the_k_largest_of_a_wider_state(k, T):
     assert float(errors(found.values[0], exact).max()) < TOLERANCE["singular"]
 
 
+@pytest.mark.slow
 def test_leading_values_that_lie_too_close_to_be_told_apart_in_time_are_not_resolved():
     """One singular value a little above 99 equal ones: the directions creep towards it."""
     for excess in (1e-3, 1.5e-4, 1e-5):
