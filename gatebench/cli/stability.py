@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.cli import options, own_files
 from gatebench.errors import UserError
 from gatebench.forms import DEFAULT_METRICS, METRICS, TASKS
@@ -95,7 +96,7 @@ def command(
     used, 130 interrupted. A metric that is refused where another one of the same
     combination has values is a line below the table, and no failure.
     """
-    from gatebench.cli.request import COMMAND_LINE_SUITE, as_toml, flags_named, say_broken_plugins
+    from gatebench.cli.request import COMMAND_LINE, as_toml, flags_named, say_broken_plugins
     from gatebench.report import pictures
     from gatebench.report.exit_code import asked_stability_exit_code
     from gatebench.report.stored_run import print_stability
@@ -136,7 +137,7 @@ def command(
         "stability": _parts(group, options.options_by_name(option)),
     }
     with flags_named("stability", gates="stability"):
-        suite = suite_from_data(data, as_toml(own_files.without_paths(data)), COMMAND_LINE_SUITE, Path())
+        suite = suite_from_data(data, as_toml(own_files.without_paths(data)), COMMAND_LINE, Path())
         narrowing = Narrowing(options=options.options_by_name(option))
         request = execute.Request(suite, narrowing, plugins=tuple(plugin or []))
         catalogue = discover(request.all_plugins())
