@@ -169,6 +169,7 @@ def test_a_failure_names_tensor_block_and_step(plugin):
     assert messages["lab:late", "values-float32"].startswith("output, first at step t=3: error ratio")
 
 
+@pytest.mark.slow
 def test_the_fast_kit_stops_at_the_first_failure_and_exits_with_3(plugin):
     answer = gb("check", plugin, "-g", "gru", "--fast", "--json")
     found = json.loads(answer.stdout)["checks"]

@@ -129,7 +129,7 @@ def test_native_refuses_a_slope_that_torch_has_no_operator_for():
     assert reason_wrong("swiglu", "eager", ODD["T=1"], beta=2.0) is None
 
 
-@pytest.mark.parametrize(("gate", "shape"), [("lstm", "H=13"), ("swiglu", "T=1")])
+@pytest.mark.parametrize(("gate", "shape"), [pytest.param("lstm", "H=13", marks=pytest.mark.slow), ("swiglu", "T=1")])
 def test_compile_is_right_at_two_odd_sizes(gate, shape):
     assert reason_wrong(gate, "compile", ODD[shape]) is None
 

@@ -90,7 +90,12 @@ def test_rows_of_several_tiles_are_right(width, options):
 )  # fmt: skip
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("lstm", {}), ("gru", {}), ("swiglu", {"packed": True}), ("geglu_ffn", {"bias": True})],
+    [
+        ("lstm", {}),
+        pytest.param("gru", {}, marks=pytest.mark.slow),
+        ("swiglu", {"packed": True}),
+        ("geglu_ffn", {"bias": True}),
+    ],
     ids=str,
 )
 def test_it_keeps_the_rules_of_the_conformance_kit(name, options, check):

@@ -184,6 +184,7 @@ def killed_and_resumed(folder, kills):
     assert not list(folder.glob("results/_staging/*"))
 
 
+@pytest.mark.slow
 def test_sigkill_anywhere_leaves_no_worker_and_resume_finishes_the_run(folder):
     killed_and_resumed(folder, 2)
 

@@ -28,7 +28,13 @@ def fast(params, inputs, gate): return gate.forward(params, inputs)
 """
 
 
-@pytest.mark.parametrize("order", [("own.py", "fast.py"), ("fast.py", "own.py")], ids=["gate first", "gate last"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(("own.py", "fast.py"), id="gate first"),
+        pytest.param(("fast.py", "own.py"), id="gate last", marks=pytest.mark.slow),
+    ],
+)
 def test_an_implementation_of_a_gate_that_another_file_gives(tmp_path, mark, order):
     (tmp_path / "own.py").write_text(OWN_GATE)
     (tmp_path / "fast.py").write_text(FOR_BOTH)
