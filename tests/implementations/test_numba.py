@@ -26,7 +26,7 @@ ALL = (*((name, {}) for name in RECURRENT), *GLU, *HIGHWAY)
 # (B, T, I, H): below and above one register (4 to 16 lanes), one panel (4 to 64 units), one tile (4 rows), one
 # part of a sum (256 steps).
 SHAPES = [(1, 1, 1, 1), (3, 5, 7, 33), (1, 9, 4, 13), (7, 1, 2, 64), (2, 3, 65, 129), (17, 4, 3, 100), (2, 3, 300, 270)]
-# Recurrent kernels are compiled for each dtype, for seconds: float64 of one gate with memory, one without, one with a reset.
+# Recurrent kernels are compiled for each dtype, for seconds: float64 of one gate here, of the others among the slow.
 DOUBLE = ("gru",)
 
 
