@@ -12,8 +12,8 @@ from gatebench.shape import Shape
 
 
 @pytest.mark.parametrize("layout", ["native", "batch_first"])
-@pytest.mark.parametrize(("count", "expected"), [(None, torch.get_num_threads()), (lambda: 97, 97)])
-def test_an_implementation_with_threads_of_its_own_is_believed(layout, count, expected):
+@pytest.mark.parametrize("count", [None, lambda: 97], ids=["torch's", "its own"])
+def test_an_implementation_with_threads_of_its_own_is_believed(layout, count):
     def prepare(gate, case, params):
         return Prepared(lambda leaves, inputs: gate.forward(leaves, inputs), params, threads=count)
 
@@ -22,6 +22,8 @@ def test_an_implementation_with_threads_of_its_own_is_believed(layout, count, ex
     service = Service("", [], torch.get_num_threads(), registry)
     case = Case(gate="glu", implementation="test:counts", shape=Shape(batch=1, seq_len=2, input_size=3, hidden_size=3))
     service.prepare(case.to_json())
+    # Asked now, not when tests are collected: tests of the same process run services with threads of their own.
+    expected = count() if count else torch.get_num_threads()
     assert service.close(check=False)["observed_threads"] == expected
 
 
