@@ -111,8 +111,7 @@ def sweep(chosen: Chosen) -> None:
     """Show half-lives and exponents against a number, where the rows hold several."""
     if chosen.axis is None:
         return
-    rows = chosen.sweep()
-    table = _by_gate(sweep_table(rows, chosen.axis), list(dict.fromkeys(rows["gate"])))
+    table = sweep_table(chosen.sweep(), chosen.axis)
     against = AXES.get(chosen.axis, chosen.axis)
     st.subheader(f"Half-life and exponent against {against}", anchor=False)
     elements.figure(sweep_figure(table), "sweep", f"half-life and largest Lyapunov exponent against {against}")
@@ -209,13 +208,6 @@ def _table(cases: pd.DataFrame, told: list[str], cells: dict[str, list[str]]) ->
     """Return names, numbers and n of each case, without columns in which nothing was measured."""
     filled = {name: texts for name, texts in cells.items() if any(text != NOTHING for text in texts)}
     return cases[told].assign(**filled, seeds=cases["seeds"])
-
-
-def _by_gate(table: pd.DataFrame, gates: list[str]) -> pd.DataFrame:
-    """Return a sweep with gates as the run lists them; a gate's name may go on with what else tells its series apart."""
-    series = list(dict.fromkeys(table["gate"]))
-    series.sort(key=lambda name: next(place for place, gate in enumerate(gates) if f"{name}, ".startswith(f"{gate}, ")))
-    return table.sort_values("gate", key=lambda names: names.map(series.index), kind="stable")
 
 
 def _say_first_gates(rows: pd.DataFrame) -> None:

@@ -101,7 +101,7 @@ def sweep_table(stability: pd.DataFrame, along: str | None = None) -> pd.DataFra
     """Return one row per case of a sweep: the columns of case_summary, axis (its name), x, and what theory predicts.
 
     gate says the options and, where cases differ in more than gate, dtype and the axis, that too; the rows are in the order
-    of gate, dtype and x. Empty without an axis.
+    of gate (as the rows list them), dtype and x. Empty without an axis.
     along: one of sweep_axes, whose form of init leaves other inits out; without it, sweep_axis says.
     """
     axis = along or sweep_axis(stability)
@@ -115,13 +115,15 @@ def sweep_table(stability: pd.DataFrame, along: str | None = None) -> pd.DataFra
     summary["axis"] = numbered[0][0] if axis == "init" else axis
     summary["x"] = [number for _, number in numbered] if axis == "init" else summary[axis].astype(float)
     summary["gate"] = gate_names(summary)
+    place = {gate: number for number, gate in enumerate(dict.fromkeys(summary["gate"]))}
+    summary["place"] = summary["gate"].map(place)
     for column in _differing(summary, (axis,)):
         summary["gate"] = [f"{gate}{_told(column, value)}" for gate, value in _pairs(summary, "gate", column)]
     if axis != "init" and summary["init"].nunique() > 1:
         summary["gate"] += ", " + summary["init"].map(short_name)
     found = summary[summary["x"].notna()].reset_index(drop=True)
-    keys = [(natural(row.gate), row.dtype, row.x) for row in found.itertuples()]
-    return found.iloc[sorted(range(len(found)), key=keys.__getitem__)].reset_index(drop=True)
+    keys = [(row.place, natural(row.gate), row.dtype, row.x) for row in found.itertuples()]
+    return found.iloc[sorted(range(len(found)), key=keys.__getitem__)].drop(columns="place").reset_index(drop=True)
 
 
 def spectrum_table(stability: pd.DataFrame) -> pd.DataFrame:

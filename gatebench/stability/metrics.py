@@ -93,7 +93,7 @@ METRICS = {
         Metric(
             "largest_lyapunov",
             "nats/step",
-            "largest Lyapunov exponent after T//4 steps of burn-in, float64 at the dtype's rounded weights; standard_error over segments and rows",
+            "largest Lyapunov exponent after T//4 steps of burn-in, of the steps before a state that is not finite (inf: none), float64 at the dtype's rounded weights; standard_error over segments and rows",
             group="lyapunov",
         ),
         Metric(

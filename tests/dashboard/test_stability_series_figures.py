@@ -365,6 +365,14 @@ def test_no_more_series_than_colours_are_drawn_and_the_legend_says_so(name):
     assert "(2 more not drawn)" not in legend(FIGURES[name](names[2:]))
 
 
+def test_a_gate_has_one_colour_in_sweep_and_training_alike():
+    gates = ("rnn_tanh", "gru", "lstm")  # in no order of letters
+    swept = sweep(*(case(gate=gate, seq_len=t) for gate in gates for t in (8, 16)))
+    learnt = training(*(trained(gate=gate) for gate in gates))
+    assert [name.partition(",")[0] for name in legend(swept)][:3] == list(gates)
+    assert [name.partition(",")[0] for name in legend(learnt)][:3] == list(gates)
+
+
 def test_an_all_nan_column_of_theory_is_no_line():
     table = sweep_table(frame(*biases()))
     assert table[["predicted_half_life", "predicted_edge"]].isna().all().all()

@@ -82,12 +82,12 @@ def test_failures_are_no_axis_either():
     assert sweep_axis(frame(case(init="forget_bias=1"), failed)) is None
 
 
-def test_a_sweep_has_a_row_per_case_in_the_order_of_its_numbers():
+def test_a_sweep_has_a_row_per_case_gates_as_the_run_lists_them_and_numbers_in_their_order():
     rows = frame(*(case(init=f"forget_bias={b}", half_life=2.0**b, gate=g) for g in ("lstm", "gru") for b in (10, -2, 1)))  # fmt: skip
     sweep = sweep_table(rows)
     assert set(sweep["axis"]) == {"forget_bias"}
     assert list(zip(sweep["gate"], sweep["x"], sweep["half_life"], strict=True)) == [
-        (gate, b, 2.0**b) for gate in ("gru", "lstm") for b in (-2.0, 1.0, 10.0)
+        (gate, b, 2.0**b) for gate in ("lstm", "gru") for b in (-2.0, 1.0, 10.0)
     ]
 
 

@@ -49,7 +49,7 @@ def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
     gates and 16 inits.
     """
     if curves.empty:
-        return empty("No gradient norm here; the table below says why.")
+        return empty("No gradient norm here: ask for the metrics profile or depth.")
     gates = list(dict.fromkeys(curves["gate"]))[:MOST_GATES]
     drawn = curves[curves["gate"].isin(gates)]
     drawn, _, left_out = those_that_fit(drawn, "init", inits_in_order(drawn["init"]))

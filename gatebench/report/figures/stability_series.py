@@ -182,7 +182,10 @@ def training_figure(training: pd.DataFrame, width: int = NARROW) -> go.Figure:
     if told.empty:
         return empty("No training here: give --task and --after-steps.")
     rows = _with_dtype(told.assign(name=told["gate"] + ", " + told["init"]), "name")
-    drawn, names, left_out = those_that_fit(rows, "name", sorted(set(rows["name"]), key=natural))
+    # As sweep_table has them, so that a gate keeps its colour: gates as the run lists them, else as people sort names.
+    place = {gate: number for number, gate in enumerate(dict.fromkeys(rows["gate"]))}
+    order = {name: (place[gate], natural(name)) for gate, name in zip(rows["gate"], rows["name"], strict=True)}
+    drawn, names, left_out = those_that_fit(rows, "name", sorted(order, key=order.__getitem__))
     panels = [what for what in PANELS if what in set(drawn["what"])]
     height = -(-len(panels) // 2)
     figure = make_subplots(
