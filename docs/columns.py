@@ -1,5 +1,6 @@
 """Write docs/columns.md from the store's schema: `.venv/bin/python docs/columns.py > docs/columns.md` (make docs)."""
 
+from gatebench.stability.metrics import METRICS
 from gatebench.store.schema import TABLES
 
 HEAD = """# Columns
@@ -16,7 +17,20 @@ def page() -> str:
     for table, columns in TABLES.items():
         rows = [f"| `{column.name}` | {column.type} | {column.unit} | {column.doc} |" for column in columns]
         parts.append("\n".join([f"## {table}\n", "| column | type | unit | |", "|---|---|---|---|", *rows, ""]))
+        if table == "stability":
+            parts.append(metrics())
     return "\n".join(parts)
+
+
+def metrics() -> str:
+    """Return the table of what the column `metric` of stability says."""
+    rows = []
+    for metric in METRICS.values():
+        where = ", ".join([*metric.by, *([metric.index] if metric.index else [])])
+        meaning = metric.meaning.replace("|", "\\|")
+        rows.append(f"| `{metric.name}` | {metric.unit} | {where} | {metric.group or 'all'} | {meaning} |")
+    head = ["| metric | unit | one for each | asked for by | |", "|---|---|---|---|---|"]
+    return "\n".join(["What `metric` says, and which `--metric` asks for it:\n", *head, *rows, ""])
 
 
 if __name__ == "__main__":
