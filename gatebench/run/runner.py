@@ -10,6 +10,7 @@ from typing import Any
 
 from gatebench.cases import Case
 from gatebench.contract import Failure
+from gatebench.run import steps
 from gatebench.run.fleet import Fleet, Start
 from gatebench.run.plan import COMPILE_S, START_S, Entry, Plan
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
@@ -18,15 +19,7 @@ from gatebench.run.schedule import round_orders
 from gatebench.run.stability_rows import StabilityRunner
 from gatebench.store.journal import Journal
 
-__all__ = ["Entry", "Plan", "Runner", "disturbed"]
-
-# Share of the machine's CPU time that may go elsewhere before a whole round is dropped.
-STEAL_LIMIT = 0.10  # to the hypervisor, in one sample
-FOREIGN_LIMIT = 0.10  # to other processes, over the round
-_DROPPED_LIMIT = 0.2  # share of dropped rounds above which a case is unsteady
-# Where fewer than this share of the rounds asked for was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
-_QUIET_ENOUGH = 0.5
-_REPEATS = 0.5  # dropped rounds are taken again, at most this share of the rounds: a busier machine will not do
+__all__ = ["Entry", "Plan", "Runner"]
 
 
 class Runner:
@@ -42,8 +35,7 @@ class Runner:
         self._order = {case.case_id: number for number, case in enumerate(plan.cases)}
         self._done: dict[tuple[str, int], Mapping[str, Any]] = {}
         self._failed: dict[str, str] = {}
-        self._loops: dict[str, int] = {}
-        self._warm_s: dict[str, float] = {}
+        self._settled = steps.Settled()
         self._alone: set[str] = set()
         self._processes = itertools.count()  # numbers worker processes over all blocks
         self.compile_s = 0.0  # spent in first calls of what compiles, before anything is timed
@@ -70,7 +62,7 @@ class Runner:
             if entry["status"] != "ok":
                 self._failed[case_id] = entry["status"]
             if entry["facts"].get("loops"):
-                self._loops.setdefault(case_id, entry["facts"]["loops"])
+                self._settled.loops.setdefault(case_id, entry["facts"]["loops"])
             if entry["facts"].get("alone"):
                 self._alone.add(case_id)
 
@@ -187,7 +179,7 @@ class Runner:
                 fleet, entries[case.case_id], lambda worker, entry: self._make_ready(worker, entry, fleet, compiled),
                 prepared=False,
             )  # fmt: skip
-        self._rounds(cases, block, fleet, entries)
+        self._rounds(block, fleet, list(entries.values()))
         for case in cases:
             self._attempt(fleet, entries[case.case_id], self._wrap_up)
         return entries
@@ -207,72 +199,25 @@ class Runner:
     def _make_ready(
         self, worker: WorkerProcess, entry: Entry, fleet: Fleet, compiled: Mapping[str, dict[str, Any]]
     ) -> None:
-        measure, case = self.plan.measure, entry.case
-        found = worker.request("prepare", measure.timeout_s, case=case.to_json())
-        entry.facts |= {**found, **compiled.get(case.case_id, {})}
+        measure, case, first = self.plan.measure, entry.case, entry.block == 0
+        steps.prepare(worker, entry, measure)
+        entry.facts |= compiled.get(case.case_id, {})
         entry.facts |= {"import_ns": fleet.import_ns(case), "process": fleet.process_number(case)}
-        if entry.block == 0:
-            verified = worker.request("verify", measure.timeout_s, error_limit=measure.error_limit)
-            entry.accuracy = verified["accuracy"]
-            if verified["wrong"]:
-                raise Failure("wrong", verified["wrong"])
-        warmed = worker.request(
-            "warm",
-            measure.timeout_s,
-            warmup_s=measure.warmup_s,
-            sample_ms=measure.sample_ms,
-            loops=self._loops.get(case.case_id),
-            limit_s=self._warm_s.get(case.case_id),
+        if first:
+            steps.verify(worker, entry, measure)
+        steps.warm(worker, entry, measure, self._settled, case.case_id, first)
+
+    def _rounds(self, block: int, fleet: Fleet, entries: list[Entry]) -> None:
+        """Take shuffled rounds of the cases that compete."""
+        measure = self.plan.measure
+        seed = f"{self.plan.seed}/{block}/{entries[0].case.problem_id if entries else ''}"
+        orders = round_orders(entries, steps.most_rounds(measure.rounds), seed)
+        steps.take_rounds(
+            orders, measure.rounds, lambda entry, action: self._attempt(fleet, entry, action), measure.timeout_s
         )
-        self._loops[case.case_id] = warmed["loops"]
-        self._warm_s.setdefault(case.case_id, warmed["seconds"])
-        if entry.block == 0:
-            entry.facts["recompiles"] = warmed.get("recompiles")
-        entry.facts |= {"loops": warmed["loops"], "unsteady": warmed["unsteady"] if entry.block == 0 else None}
-
-    def _rounds(self, cases: list[Case], block: int, fleet: Fleet, entries: Mapping[str, Entry]) -> None:
-        """Take shuffled rounds until enough are kept; those that something foreign disturbed are taken again."""
-        wanted = self.plan.measure.rounds
-        most = wanted + max(1, int(_REPEATS * wanted))
-        seed = f"{self.plan.seed}/{block}/{cases[0].problem_id if cases else ''}"
-        kept = taken = 0
-        for number, order in enumerate(round_orders(cases, most, seed)):
-            if kept < wanted:
-                taken += 1
-                kept += self._round(number, order, fleet, entries)
-        if kept < _QUIET_ENOUGH * wanted:
-            _keep_disturbed(entries.values())
-        elif taken - kept > _DROPPED_LIMIT * taken:
-            for entry in entries.values():
-                entry.facts["unsteady"] = True
-
-    def _round(self, number: int, order: list[Case], fleet: Fleet, entries: Mapping[str, Entry]) -> bool:
-        """Take one sample of each case in this order; returns whether the round was kept."""
-        taken: list[dict[str, Any]] = []
-        for position, case in enumerate(order):
-            place = {"round": number, "position": position, "dropped": False, "reason": None}
-
-            def take(worker: WorkerProcess, entry: Entry, place: Mapping[str, Any] = place) -> None:
-                row = worker.request("sample", self.plan.measure.timeout_s, loops=entry.facts["loops"])
-                row |= {**place, "process": entry.facts["process"]}
-                entry.samples.append(row)
-                taken.append(row)
-
-            self._attempt(fleet, entries[case.case_id], take)
-        reason = disturbed(taken)
-        if reason:
-            for row in taken:  # the whole round goes, for all competitors: dropping one would favour the others
-                row["dropped"], row["reason"] = True, reason
-        return reason is None
 
     def _wrap_up(self, worker: WorkerProcess, entry: Entry) -> None:
-        measure = self.plan.measure
-        if entry.block == 0:
-            entry.facts |= worker.request("profile", measure.timeout_s)
-        closed = worker.request("close", measure.timeout_s, error_limit=measure.error_limit)
-        if closed["wrong"]:
-            raise Failure("wrong", f"a timed call differs from the verified result: {closed['wrong']}")
-        entry.facts |= {key: closed[key] for key in ("observed_threads", "rss_peak_bytes", "flops", "bytes_min")}
+        steps.wrap_up(worker, entry, self.plan.measure, profiled=entry.block == 0)
 
     def _finish(self, entry: Entry) -> None:
         if entry.status != "ok":
@@ -280,28 +225,6 @@ class Runner:
         record = entry.to_json()
         self.journal.write("case", f"{entry.case.case_id} block {entry.block}", record)
         self._done[entry.case.case_id, entry.block] = record
-
-
-def _keep_disturbed(entries: Iterable[Entry]) -> None:
-    """Take back the drops of a block on a busy machine; the samples keep their reason, the cases are unsteady."""
-    for entry in entries:
-        entry.facts["unsteady"] = True
-        for row in entry.samples:
-            row["dropped"] = False
-
-
-def disturbed(taken: list[dict[str, Any]]) -> str | None:
-    """Say what foreign cause disturbed a round: steal in a sample, or other processes over the round; never times."""
-    steal = max((row.get("steal_ratio") or 0.0 for row in taken), default=0.0)
-    if steal > STEAL_LIMIT:
-        return f"steal: {100 * steal:.0f} % of the machine's CPU time"
-    capacity = sum(row.get("capacity_ns") or 0.0 for row in taken)
-    foreign = sum(row.get("foreign_ns") or 0.0 for row in taken)
-    # What the kernel's ticks leave unknown is taken off once: the errors of single samples cancel.
-    sure = foreign - max((row.get("tick_ns") or 0.0 for row in taken), default=0.0)
-    if capacity and sure > FOREIGN_LIMIT * capacity:
-        return f"other processes: {100 * foreign / capacity:.0f} % of the machine's CPU time"
-    return None
 
 
 def _by_problem(cases: list[Case]) -> list[Case]:

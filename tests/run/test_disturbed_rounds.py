@@ -4,7 +4,7 @@ import pytest
 from fakes import THREE, measured
 from run_helpers import case
 
-from gatebench.run.runner import disturbed
+from gatebench.run.steps import disturbed
 
 
 def disturbs(*rounds, cause="other processes", share=0.9):
