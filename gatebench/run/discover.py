@@ -10,18 +10,18 @@ from gatebench.contract import Failure
 from gatebench.errors import PluginError, UserError, unknown
 from gatebench.run.environment import shared_memory_bytes
 from gatebench.run.fleet import start_worker
-from gatebench.run.process import STARTING_S, WorkerSettings
+from gatebench.run.process import STARTING_S, Launch, WorkerSettings
 from gatebench.run.progress import notice_when_slow
 from gatebench.run.scrub import scrub
 
 
-def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
+def discover(plugins: Iterable[Path] = (), ceilings: bool = False, launch: Launch | None = None) -> Catalogue:
     """Return what can be measured here; with `ceilings` the speed of each cache level too (about a second).
 
-    Raises UserError where torch cannot be imported, PluginError for a plugin that breaks the rules or is missing.
+    launch: where the workers run that are asked. Raises UserError where torch cannot be imported, PluginError for a plugin that breaks the rules or is missing.
     """
     try:
-        described = _describe((), ceilings)
+        described = _describe((), ceilings, launch)
     except Failure as failure:
         raise UserError(
             "gatebench",
@@ -37,7 +37,7 @@ def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
     given: dict[Path, dict[str, Any]] = {}
     for path in dict.fromkeys(path.resolve() for path in plugins):
         try:
-            given[path] = _describe_plugin(path, installed)
+            given[path] = _describe_plugin(path, installed, launch)
         except Failure as failure:
             catalogue = catalogue.with_broken_plugin(path, _where_and_why(failure))
     # An implementation may do a gate that another file gives, in whichever order they are named.
@@ -48,12 +48,12 @@ def discover(plugins: Iterable[Path] = (), ceilings: bool = False) -> Catalogue:
     return catalogue
 
 
-def _describe_plugin(path: Path, installed: Catalogue) -> dict[str, Any]:
+def _describe_plugin(path: Path, installed: Catalogue, launch: Launch | None) -> dict[str, Any]:
     """Return the gates and implementations that a file adds to what is installed; raises Failure if it cannot be imported."""
     if not path.is_file():
         raise PluginError(f"plugin {path.name}", "no such file", "a Python file is accepted", "check the path")
     with notice_when_slow(f"plugin {path.name}: still importing; given up after {STARTING_S:.0f} s"):
-        described = _describe((str(path),), False)
+        described = _describe((str(path),), False, launch)
     return {
         "gates": {name: gate for name, gate in described["gates"].items() if name not in installed.gates},
         "implementations": {
@@ -78,8 +78,9 @@ def _unknown_gate(described: Mapping[str, Any], known: Collection[str]) -> str |
     return None
 
 
-def _describe(plugins: tuple[str, ...], ceilings: bool) -> dict[str, Any]:
-    worker = start_worker(WorkerSettings("", plugins, 1, shared_memory_bytes()), STARTING_S)
+def _describe(plugins: tuple[str, ...], ceilings: bool, launch: Launch | None) -> dict[str, Any]:
+    settings = WorkerSettings("", plugins, 1, shared_memory_bytes(), launch=launch or Launch())
+    worker = start_worker(settings, STARTING_S)
     try:
         return worker.request("describe", STARTING_S, names=[], ceilings=ceilings)
     finally:

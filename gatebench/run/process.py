@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,16 @@ _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 @dataclass(frozen=True)
+class Launch:
+    """Where a worker runs: its interpreter, the folders that come first on its path, its folder, more environment."""
+
+    python: str = sys.executable
+    path: tuple[Path, ...] = (Path(_PACKAGE_ROOT),)
+    directory: Path | None = None  # None: where the runner stands
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class WorkerSettings:
     """What a worker is started with. plugins are absolute paths; threads is never 0."""
 
@@ -33,16 +43,17 @@ class WorkerSettings:
     threads: int = 1
     memory_bytes: int = 1 << 40
     device: str = "cpu"
-    python: str = sys.executable
+    launch: Launch = field(default_factory=Launch)
 
 
-def worker_environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int, launch: Launch) -> dict[str, str]:
     """Return the environment of a worker: threads set before any numerical library is imported."""
-    environment = dict(os.environ)
+    environment = {**os.environ, **dict(launch.environment)}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         environment[name] = str(threads)
     environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compile processes beside the one that measures
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGE_ROOT, environment.get("PYTHONPATH")]))
+    folders = [*map(str, launch.path), environment.get("PYTHONPATH")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     return environment
 
 
@@ -96,7 +107,7 @@ class WorkerProcess:
             "alive": alive_read,
         }
         command = [
-            self.settings.python,
+            self.settings.launch.python,
             "-X",
             "faulthandler",
             "-X",
@@ -112,7 +123,8 @@ class WorkerProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=worker_environment(self.settings.threads),
+            env=worker_environment(self.settings.threads, self.settings.launch),
+            cwd=self.settings.launch.directory,
             pass_fds=inherited,
             start_new_session=True,
         )
