@@ -1,11 +1,7 @@
 """One run from suite to folder: plan, measure into the journal, publish."""
 
-import fcntl
-import os
 import secrets
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +13,7 @@ from typing import Any
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError
 from gatebench.run.environment import environment_class, git_state, shared_memory_bytes
+from gatebench.run.machine_lock import said_where_another_measures
 from gatebench.run.own_files import places, recorded, settle
 from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
@@ -87,13 +84,13 @@ def measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any]
     runner = Runner(plan, journal, progress)
     try:
         try:
-            with _terminations_interrupt(), _said_where_another_measures():
+            with terminations_interrupt(), said_where_another_measures():
                 runner.run()
         except KeyboardInterrupt:
             interrupted = True
         elapsed = {"total_s": time.monotonic() - started, "compile_s": runner.compile_s}
         header = {**header, "elapsed": elapsed}
-        with _no_interrupts():
+        with no_interrupts():
             folder = publish(store, journal, "partial" if interrupted else "complete", header)
     except BaseException:
         journal.close()  # what was measured stays in staging, for `--resume`
@@ -102,7 +99,7 @@ def measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any]
 
 
 @contextmanager
-def _terminations_interrupt() -> Iterator[None]:
+def terminations_interrupt() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does."""
 
     def interrupt(number: int, frame: object) -> None:
@@ -116,26 +113,7 @@ def _terminations_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _said_where_another_measures() -> Iterator[None]:
-    """Say so on stderr where another run of this user is measuring on this machine: each disturbs the other's times."""
-    path = Path(tempfile.gettempdir()) / f"gatebench-{os.getuid()}.lock"
-    try:
-        lock = path.open("w")
-    except OSError:
-        yield  # no place for a lock, no word: the run does not depend on it
-        return
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(
-                "another gatebench run is measuring on this machine: both will see each other's load", file=sys.stderr
-            )
-        yield
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
+def no_interrupts() -> Iterator[None]:
     """Let a second Ctrl-C wait: publishing takes a moment, and is what keeps the results."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]

@@ -21,6 +21,11 @@ _CASE_S, _SAMPLE_S = 0.2, 0.005  # what a case costs in a block beside warm-up a
 _UNTIMED_CALLS = 10  # verify in float64, warm-up, finding the number of calls
 _LONGER = 1.5  # doubling the calls makes a sample this much longer than asked for, on average
 
+# A side of an A/B that breaks down is tried again in another block, with fresh processes; what breaks down this often
+# has failed.
+BREAKDOWNS = ("failed", "timeout", "out_of_memory")
+STRIKES = 2
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -80,6 +85,8 @@ class Entry:
     case: Case
     block: int
     order: int
+    side: str = "run"
+    stage: str = "run"
     status: str = "ok"
     reason: str | None = None
     samples: list[dict[str, Any]] = field(default_factory=list)

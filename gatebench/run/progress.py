@@ -18,7 +18,7 @@ class Progress(Protocol):
     """What the runner tells about its work; units are seconds that the plan expects."""
 
     def start(self, total: float) -> None:
-        """Begin with `total` units ahead."""
+        """Begin with `total` units ahead; a second time for work that turned up meanwhile."""
 
     def say(self, text: str) -> None:
         """Name what is being done."""
@@ -97,8 +97,9 @@ class Bar:
         self._task = self._progress.add_task("starting", total=None, left="")
 
     def start(self, total: float) -> None:
+        self._left = TimeLeft()
         self._left.total = max(total, 1e-9)
-        self._progress.update(self._task, total=self._left.total)
+        self._progress.reset(self._task, total=self._left.total)
         self._progress.start()
 
     def say(self, text: str) -> None:
@@ -122,6 +123,7 @@ class Lines:
         self._printed = clock()
 
     def start(self, total: float) -> None:
+        self._left = TimeLeft(self._clock)
         self._left.total = max(total, 1e-9)
         self._printed = self._clock() - _LINE_EVERY_S
 

@@ -13,6 +13,7 @@ import pandas as pd
 from gatebench import __version__
 from gatebench.analyze.statistics import estimate
 from gatebench.cases import Case, options_text
+from gatebench.run.plan import BREAKDOWNS, STRIKES
 from gatebench.run.protocol import finite, number
 from gatebench.run.scrub import scrub, scrub_all
 from gatebench.store.journal import Journal
@@ -33,6 +34,7 @@ _FROM_FIRST = (
     "loops", "graphs", "graph_breaks", "recompiles", "busy_ns", "flops", "bytes_min", "peak_bytes", "saved_bytes",
     "kernel", "observed_threads",
 )  # fmt: skip
+Unit = tuple[str, str]  # case_id and side
 _SAMPLE_COLUMNS = {column.name for column in TABLES["samples"]}
 
 
@@ -99,7 +101,7 @@ def sample_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[
     """Return the samples: timings, and one row per block for import, prepare, first call and compile."""
     rows = []
     for entry in entries:
-        common = {"run_id": run_id, "case_id": entry["case_id"], "side": "run", "stage": "run", "block": entry["block"]}
+        common = {"run_id": run_id, "case_id": entry["case_id"], **_side_and_stage(entry), "block": entry["block"]}
         facts = entry["facts"]
         for column, quantity in _ONCE_PER_BLOCK.items():
             if facts.get(column) is not None:
@@ -113,6 +115,11 @@ def sample_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[
     return rows
 
 
+def _side_and_stage(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return side and stage of an entry; those of runs that were staged before there were sides say neither."""
+    return {"side": entry.get("side", "run"), "stage": entry.get("stage", "run")}
+
+
 def accuracy_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the accuracy rows of each case's verify."""
     rows = []
@@ -121,7 +128,8 @@ def accuracy_rows(run_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dic
             numbers = {
                 key: number(row[key]) for key in ("max_abs_error", "relative_error", "error_ratio", "limit_ratio")
             }
-            rows.append({"run_id": run_id, "case_id": entry["case_id"], "side": "run", **row, **numbers})
+            side = _side_and_stage(entry)["side"]
+            rows.append({"run_id": run_id, "case_id": entry["case_id"], "side": side, **row, **numbers})
     return rows
 
 
@@ -132,55 +140,59 @@ def measurement_rows(
     accuracy: list[dict[str, Any]],
     header: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Return one row per case; a case that failed in any block has its reason and no time."""
-    by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    """Return one row per case and side; a case that failed for good has its reason and no time."""
+    by_case: dict[Unit, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in entries:
-        by_case[entry["case_id"]].append(entry)
+        by_case[entry["case_id"], _side_and_stage(entry)["side"]].append(entry)
     estimates = _estimates(samples)
-    ratios: dict[str, float] = {}
+    ratios: dict[Unit, float] = {}
     for row in accuracy:
-        ratios[row["case_id"]] = max(ratios.get(row["case_id"], 0.0), row["error_ratio"])
-    ordered = sorted(by_case.items(), key=lambda item: min(entry["order"] for entry in item[1]))
+        unit = row["case_id"], row["side"]
+        ratios[unit] = max(ratios.get(unit, 0.0), row["error_ratio"])
+    ordered = sorted(by_case.items(), key=lambda item: (min(entry["order"] for entry in item[1]), item[0][1]))
     return [
         _measurement(
-            run_id, sorted(blocks, key=lambda entry: entry["block"]), estimates.get(case_id, {}), ratios, header
+            run_id, sorted(blocks, key=lambda entry: entry["block"]), estimates.get(unit, {}), ratios.get(unit), header
         )
-        for case_id, blocks in ordered
+        for unit, blocks in ordered
     ]
 
 
-def _estimates(samples: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _estimates(samples: list[dict[str, Any]]) -> dict[Unit, dict[str, Any]]:
     if not any(row["quantity"] == "time" for row in samples):
         return {}
     frame = estimate(pd.DataFrame(samples))
-    return {row["case_id"]: {key: _plain(value) for key, value in row.items()} for row in frame.to_dict("records")}
+    return {
+        (row["case_id"], row["side"]): {key: _plain(value) for key, value in row.items()}
+        for row in frame.to_dict("records")
+    }
 
 
 def _measurement(
     run_id: str,
     blocks: list[Mapping[str, Any]],
     estimated: Mapping[str, Any],
-    ratios: Mapping[str, float],
+    error_ratio: float | None,
     header: Mapping[str, Any],
 ) -> dict[str, Any]:
-    case = Case.from_json(blocks[0]["case"])
+    case, side = Case.from_json(blocks[0]["case"]), _side_and_stage(blocks[0])["side"]
     facts = _facts(blocks)
-    bad = next((entry for entry in blocks if entry["status"] != "ok"), None)
+    bad = _failure(blocks)
     status, reason = ("ok", None) if bad is None else (bad["status"], bad["reason"])
     times = {key: estimated.get(key) for key in ("time_ns", "ci_low_ns", "ci_high_ns", "min_ns", "blocks", "samples")}
     if status == "ok" and times["time_ns"] is not None:
         too_fast = _faster_than_ceiling(times["time_ns"], facts.get("bytes_min"), case, header["environment"])
         if too_fast:
             status, reason = "failed", too_fast
-    if status == "ok" and times["time_ns"] is None:
-        status, reason = "failed", DROPPED
+    if status == "ok" and times["time_ns"] is None and any(entry["samples"] for entry in blocks):
+        status, reason = "failed", DROPPED  # without any sample it was one side of an A/B, and the other side failed
     if status != "ok":
         times |= dict.fromkeys(("time_ns", "ci_low_ns", "ci_high_ns", "min_ns"))
     return {
         "run_id": run_id,
         "case_id": case.case_id,
         "problem_id": case.problem_id,
-        "side": "run",
+        "side": side,
         "gate": case.gate,
         "family": header["gates_by_name"][case.gate]["family"],
         "gate_options": options_text(case.gate_options),
@@ -194,8 +206,20 @@ def _measurement(
         "reason": reason,
         **times,
         **facts,
-        "error_ratio": ratios.get(case.case_id),
+        "error_ratio": error_ratio,
     }
+
+
+def _failure(blocks: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the entry whose status and reason are the case's, None where it is ok.
+
+    A side of an A/B that broke down once and went on in a later block is ok: that block is missing.
+    """
+    bad = [entry for entry in blocks if entry["status"] != "ok"]
+    once = len(bad) < STRIKES and all(entry["status"] in BREAKDOWNS for entry in bad) and len(bad) < len(blocks)
+    if not bad or (once and _side_and_stage(bad[0])["side"] != "run"):
+        return None
+    return bad[0]
 
 
 def _facts(blocks: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -212,6 +236,13 @@ def _facts(blocks: list[Mapping[str, Any]]) -> dict[str, Any]:
     steady = [facts["unsteady"] for facts in all_facts if facts.get("unsteady") is not None]
     merged["unsteady"] = any(steady) if steady else None
     detail = next((facts["detail"] for facts in all_facts if facts.get("detail")), None)
+    differ = [
+        name
+        for name in ("peak_bytes", "saved_bytes")
+        if len({facts[name] for facts in all_facts if facts.get(name) is not None}) > 1
+    ]
+    if differ:  # counts are exact: those of an A/B are taken in two blocks
+        detail = {**(detail or {}), "counts_differ": differ}
     merged["detail"] = json.dumps(scrub_all(detail), sort_keys=True) if detail else None
     merged["kernel"] = scrub(merged["kernel"]) if merged["kernel"] else merged["kernel"]
     return merged

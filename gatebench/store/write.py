@@ -18,11 +18,12 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 def write_run(
-    staging: Path, destination: Path, manifest: Mapping[str, Any], gates: Any, tables: Mapping[str, Rows]
-) -> Path:
+    staging: Path, destination: Path, manifest: Mapping[str, Any], gates: Any, tables: Mapping[str, Rows],
+    plan: Mapping[str, Any] | None = None,
+) -> Path:  # fmt: skip
     """Write manifest.json, gates.json and one parquet per table, then rename the folder to `destination`.
 
-    `manifest` comes without schema_version and files, which are added here. Returns `destination`.
+    plan: of an A/B, written as plan.json. `manifest` comes without schema_version and files, which are added here. Returns `destination`.
     Raises StoreError where the folder exists or the file system refuses (read-only, full).
     """
     folder = staging / "folder"
@@ -31,6 +32,9 @@ def write_run(
         folder.mkdir(parents=True)
         write_json(folder / "gates.json", gates)
         files = {"gates.json": {"sha256": _sha256(folder / "gates.json"), "rows": len(gates)}}
+        if plan is not None:
+            write_json(folder / "plan.json", plan)
+            files["plan.json"] = {"sha256": _sha256(folder / "plan.json"), "rows": 1}
         for name, rows in tables.items():
             path = folder / f"{name}.parquet"
             table = _table(name, rows)

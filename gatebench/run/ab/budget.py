@@ -1,0 +1,85 @@
+"""Time of an A/B: what a case costs in a block, and what a time limit cuts from the end of the order."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gatebench.cases import Case
+
+# Shares of the limit: the first block may take so much before what it has not reached is cut, the screening so much.
+_FIRST_BLOCK = 0.3
+_SCREENING = 0.75
+_WORKERS_S = 2.5  # starting and ending the two workers of one implementation in a block
+EXPECTED_S = 0.6  # a case in a block before one was timed: two warm-ups, two preparations, samples
+
+
+class Budget:
+    """Clock of one job. limit_s None: everything is measured."""
+
+    def __init__(self, limit_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit_s = limit_s
+        self._now = clock
+        self._started = clock()
+        self._latest: dict[str, float] = {}  # seconds that a case took in its latest block
+
+    @property
+    def reason(self) -> str:
+        """Say why a case was cut."""
+        return f"the time limit of {duration(self.limit_s or 0.0)} leaves no room for it"
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the seconds since the job began."""
+        return self._now() - self._started
+
+    @contextmanager
+    def clock(self, case: Case) -> Iterator[None]:
+        """Note how long a case takes in a block."""
+        started = self._now()
+        yield
+        self._latest[case.case_id] = self._now() - started
+
+    def cost(self, case: Case) -> float:
+        """Return the seconds that a case took in its latest block."""
+        return self._latest.get(case.case_id, EXPECTED_S)
+
+    def spent(self, stage: str, block: int) -> bool:
+        """Say whether the time that this block may take is over."""
+        if self.limit_s is None:
+            return False
+        share = _FIRST_BLOCK if stage == "screen" and block == 0 else 1.0
+        return self.elapsed_s > share * self.limit_s
+
+    def beyond_screening(
+        self, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]
+    ) -> list[Case]:
+        """Return the cases at the end of the order whose screening would not end in time."""
+        return self._beyond(_SCREENING, cases, blocks, key)
+
+    def beyond_confirming(
+        self, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]
+    ) -> list[Case]:
+        """Return the suspects at the end of the order whose confirmation would not end in time."""
+        return self._beyond(1.0, cases, blocks, key)
+
+    def _beyond(
+        self, share: float, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]
+    ) -> list[Case]:
+        if self.limit_s is None:
+            return []
+        left = share * self.limit_s - self.elapsed_s
+        started: dict[Any, int] = {}  # blocks for which an implementation's workers are started anyway
+        for number, case in enumerate(cases):
+            wanted = blocks[case.case_id]
+            more = max(0, wanted - started.get(key(case), 0))
+            left -= wanted * self.cost(case) + more * _WORKERS_S
+            started[key(case)] = max(wanted, started.get(key(case), 0))
+            if left < 0:
+                return list(cases[number:])
+        return []
+
+
+def duration(seconds: float) -> str:
+    """Return a time limit as a user writes it: 90 s, 10 min."""
+    return f"{seconds:g} s" if seconds < 120 or seconds % 60 else f"{seconds / 60:g} min"

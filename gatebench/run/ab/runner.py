@@ -1,0 +1,228 @@
+"""The A/B runner: screening blocks of all cases, then fresh blocks of the suspects; both sides alive in each block.
+
+It computes no verdict. Which cases are suspects, and how many blocks confirm them, it asks gatebench.analyze, which
+answers the same from the stored run later.
+"""
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from gatebench.analyze.verdicts import suspects
+from gatebench.cases import Case
+from gatebench.contract import Failure
+from gatebench.run import steps
+from gatebench.run.ab.budget import EXPECTED_S, Budget
+from gatebench.run.ab.contest import SIDES, Contest, Runtime
+from gatebench.run.fleet import Fleet, Key, Start
+from gatebench.run.plan import BREAKDOWNS, STRIKES, Entry
+from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
+from gatebench.run.progress import Progress, Silent
+from gatebench.run.publish import sample_rows
+from gatebench.run.schedule import round_orders
+from gatebench.store.journal import Journal
+
+NEW_BLOCKS = 3  # of a case that only the head has: an estimate with an interval, and no verdict
+COUNTED_BLOCKS = 2  # blocks in which exact counts are taken, so that one that varies is seen
+_PADDING_BYTES = 4096  # the environment's size moves the stack: it is drawn for each worker
+
+
+class Places(Protocol):
+    """Where each side's files lie; they change places between blocks."""
+
+    def place(self, side: str) -> Path:
+        """Return where a side's files are at this moment."""
+        ...
+
+    def swap(self) -> None:
+        """Let the sides change places."""
+
+
+class AbRunner:
+    """One A/B into a journal. Mutable: notes which cases failed, and in plan["not_measured"] what time did not allow."""
+
+    def __init__(
+        self, contest: Contest, plan: dict[str, Any], journal: Journal, places: Places, runtimes: Mapping[str, Runtime],
+        budget: Budget, progress: Progress | None = None, start: Start = WorkerProcess,
+    ) -> None:  # fmt: skip
+        self.contest, self.plan, self.journal, self.budget = contest, plan, journal, budget
+        self.progress = progress or Silent()
+        self._places, self._runtimes, self._start = places, runtimes, start
+        self._origins = {side: places.place(side) for side in SIDES}
+        self._order = {case.case_id: number for number, case in enumerate(contest.cases)}
+        self._settled = steps.Settled()
+        self._strikes: dict[tuple[str, str], int] = {}
+        self._verified: set[tuple[str, str]] = set()
+        self._counted: dict[tuple[str, str], int] = {}
+        self._processes = itertools.count()
+        self._started_blocks = 0
+
+    def run(self) -> None:
+        """Screen, then confirm the suspects; raises KeyboardInterrupt through, with all workers ended."""
+        try:
+            self._screen()
+            self._confirm()
+        finally:
+            self.progress.stop()
+
+    # --- stages
+
+    def _screen(self) -> None:
+        wanted = {case.case_id: self._screen_blocks(case) for case in self.contest.cases}
+        self.progress.start(EXPECTED_S * sum(wanted.values()))
+        for block in range(max(wanted.values())):
+            todo = [case for case in self.contest.cases if wanted[case.case_id] > block]
+            self._block(block, "screen", todo, f"screening {block + 1}/{max(wanted.values())}")
+            if block == min(1, max(wanted.values()) - 1):  # the first one verified and compiled, so this one tells
+                left = {case.case_id: wanted[case.case_id] - block - 1 for case in self.contest.cases}
+                self._cut(self.budget.beyond_screening(self._open(self.contest.cases), left, Fleet.key))
+
+    def _confirm(self) -> None:
+        entries = self.journal.entries("case")
+        found = suspects(self.plan, pd.DataFrame(sample_rows(self.journal.run_id, entries)))
+        blocks = {str(case_id): int(most) for case_id, most in found.groupby("case_id")["blocks"].max().items()}
+        suspected = [case for case in self.contest.cases if case.case_id in blocks]
+        self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, Fleet.key))
+        first = self._started_blocks
+        self.progress.start(EXPECTED_S * sum(blocks.values()))
+        for number in range(max(blocks.values(), default=0)):
+            todo = [case for case in suspected if blocks[case.case_id] > number]
+            self._block(first + number, "confirm", todo, f"confirming {number + 1}/{max(blocks.values())}")
+
+    def _screen_blocks(self, case: Case) -> int:
+        if self.contest.kinds[case.case_id] == "gone":
+            return 0
+        if self.contest.kinds[case.case_id] == "new":
+            return NEW_BLOCKS
+        wanted: Mapping[str, int] = self.plan["screen_blocks"]
+        return wanted.get(case.case_id, wanted["default"])
+
+    def _open(self, cases: Iterable[Case]) -> list[Case]:
+        """Return the cases that are neither decided by a failure nor cut."""
+        return [case for case in cases if case.case_id not in self.plan["not_measured"] and not self._over(case)]
+
+    def _over(self, case: Case) -> bool:
+        """Say whether a side was given up or refused, and the other one, if it can be asked, is verified."""
+        sides = ("head",) if self.contest.kinds[case.case_id] == "new" else SIDES
+        asked = [side for side in sides if self._asked(case, side)]
+        return len(asked) < len(sides) and all((side, case.case_id) in self._verified for side in asked)
+
+    def _asked(self, case: Case, side: str) -> bool:
+        return self.contest.measurable(case, side) and self._strikes.get((side, case.case_id), 0) < STRIKES
+
+    def _cut(self, cases: Iterable[Case]) -> None:
+        for case in cases:
+            self.plan["not_measured"][case.case_id] = self.budget.reason
+
+    # --- one block
+
+    def _block(self, block: int, stage: str, cases: Sequence[Case], title: str) -> None:
+        self._started_blocks = block + 1
+        groups: dict[Key, list[Case]] = {}
+        for case in self._open(cases):
+            groups.setdefault(Fleet.key(case), []).append(case)
+        for key, group in groups.items():
+            self._group(block, stage, key, group, title)
+        self._places.swap()
+
+    def _group(self, block: int, stage: str, key: Key, cases: list[Case], title: str) -> None:
+        """Measure the cases of one implementation: two workers, one for each side."""
+        self.progress.say(f"{title}: {cases[0].implementation}")
+        fleets = {side: self._fleet(side, block, key, cases) for side in SIDES}
+        try:
+            with ThreadPoolExecutor(len(SIDES)) as pool:  # they import their libraries side by side, a core each
+                starting = [
+                    pool.submit(fleet.start, [case for case in cases if self._asked(case, side)][:1])
+                    for side, fleet in fleets.items()
+                ]
+            for started in starting:
+                started.result()
+            for case in cases:
+                if self.budget.spent(stage, block):
+                    self._cut([case])
+                else:
+                    with self.budget.clock(case):
+                        self._pair(case, block, stage, fleets, title)
+                self.progress.advance(EXPECTED_S)
+        finally:
+            for fleet in fleets.values():
+                fleet.close()
+
+    def _fleet(self, side: str, block: int, key: Key, cases: list[Case]) -> Fleet:
+        place, origin = self._places.place(side), self._origins[side]
+        padding = random.Random(f"{self.contest.seed}/{block}/{side}/{key}").randrange(_PADDING_BYTES)
+        launch = self._runtimes[side].launch(place, padding)
+        plugins = dict.fromkeys(path for case in cases for path in self.contest.plugins(case, side))
+        moved = tuple(
+            str(place / path.relative_to(origin) if path.is_relative_to(origin) else path) for path in plugins
+        )
+        limit = self.contest.measure.memory_mb << 20 or self.contest.memory_bytes // len(SIDES)
+
+        def settings(case: Case) -> WorkerSettings:
+            return WorkerSettings(case.implementation, moved, case.threads, limit, case.device, launch)
+
+        return Fleet(settings, STARTING_S, self._start, self._processes)
+
+    # --- one case
+
+    def _pair(self, case: Case, block: int, stage: str, fleets: Mapping[str, Fleet], title: str) -> None:
+        """Verify, warm, time in shuffled rounds and close one case on both sides."""
+        measure = self.contest.measure
+        self.progress.say(f"{title}: {case.gate} {case.mode} {case.shape} with {case.implementation}")
+        entries: dict[str, Entry] = {}
+        for side in SIDES if block % 2 == 0 else reversed(SIDES):  # the base fixes the calls per sample in block 0
+            if self._asked(case, side):
+                entries[side] = Entry(case, block, self._order[case.case_id], side, stage)
+            elif case.case_id in self.contest.refused[side] and (side, case.case_id) not in self._strikes:
+                refused = Entry(case, block, self._order[case.case_id], side, stage)
+                refused.fail(Failure(*self.contest.refused[side][case.case_id]))
+                self._finish(refused)
+
+        def attempt(entry: Entry, action: steps.Action, prepared: bool = True) -> None:
+            if entry.status != "ok":
+                return
+            try:
+                with fleets[entry.side].turn(case, prepared=prepared) as worker:
+                    action(worker, entry)
+            except Failure as failure:
+                entry.fail(failure)
+
+        for entry in entries.values():
+            attempt(entry, lambda worker, entry: self._make_ready(worker, entry, fleets[entry.side]), prepared=False)
+        if all(entry.status == "ok" for entry in entries.values()) and not self._over(case):
+            seed = f"{self.contest.seed}/{block}/{case.case_id}"
+            orders = round_orders(list(entries.values()), steps.most_rounds(measure.rounds), seed)
+            steps.take_rounds(orders, measure.rounds, attempt, measure.timeout_s)
+        for entry in entries.values():
+            attempt(entry, self._wrap_up)
+            self._finish(entry)
+
+    def _make_ready(self, worker: WorkerProcess, entry: Entry, fleet: Fleet) -> None:
+        measure, key = self.contest.measure, (entry.side, entry.case.case_id)
+        first = key not in self._verified
+        steps.prepare(worker, entry, measure)
+        entry.facts |= {"import_ns": fleet.import_ns(entry.case), "process": fleet.process_number(entry.case)}
+        if first:
+            steps.verify(worker, entry, measure)
+        steps.warm(worker, entry, measure, self._settled, " ".join(key), first)
+        self._verified.add(key)
+
+    def _wrap_up(self, worker: WorkerProcess, entry: Entry) -> None:
+        key = (entry.side, entry.case.case_id)
+        counted = self._counted.get(key, 0)
+        steps.wrap_up(worker, entry, self.contest.measure, profiled=counted < COUNTED_BLOCKS)
+        self._counted[key] = counted + 1
+
+    def _finish(self, entry: Entry) -> None:
+        """Write what a block found; a failure counts, and what is wrong or refused is so for good."""
+        key = (entry.side, entry.case.case_id)
+        if entry.status in BREAKDOWNS:
+            self._strikes[key] = self._strikes.get(key, 0) + 1
+        elif entry.status != "ok":
+            self._strikes[key] = STRIKES
+        self.journal.write("case", f"{entry.case.case_id} {entry.side} block {entry.block}", entry.to_json())
