@@ -67,10 +67,10 @@ def main() -> None:
 def _register() -> None:
     if app.registered_commands:
         return
-    from gatebench.cli import check, compare, dashboard, environment, listing, new, run, stability, verify
+    from gatebench.cli import ab, check, compare, dashboard, environment, listing, new, run, stability, verify
 
     for verb, module in (
-        ("run", run), ("verify", verify), ("compare", compare), ("check", check), ("list", listing), ("dashboard", dashboard),
+        ("run", run), ("verify", verify), ("compare", compare), ("ab", ab), ("check", check), ("list", listing), ("dashboard", dashboard),
     ):  # fmt: skip
         app.command(verb)(module.command)
     for verb, module in (("stability", stability), ("environment", environment)):

@@ -37,7 +37,7 @@ def write_run(
             files["plan.json"] = {"sha256": _sha256(folder / "plan.json"), "rows": 1}
         for name, rows in tables.items():
             path = folder / f"{name}.parquet"
-            table = _table(name, rows)
+            table = as_table(name, rows)
             pq.write_table(table, path, compression="zstd")
             _fsync(path)
             files[path.name] = {"sha256": _sha256(path), "rows": table.num_rows}
@@ -76,7 +76,8 @@ def write_json(path: Path, value: Any) -> None:
     _fsync(path.parent)
 
 
-def _table(name: str, rows: Rows) -> pa.Table:
+def as_table(name: str, rows: Rows) -> pa.Table:
+    """Return rows as the Arrow table that is stored; raises ValueError for a column that the table does not have."""
     columns = [column.name for column in TABLES[name]]
     materialized = list(rows)
     unknown = {key for row in materialized for key in row} - set(columns)

@@ -1,0 +1,201 @@
+"""One A/B from two sides to a run folder: check out, build, describe, plan, measure, publish."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gatebench.analyze.plan import DECIDED, FAIL_ON, MARGINS, ROUNDS, make_plan
+from gatebench.catalogue import Catalogue
+from gatebench.errors import UserError
+from gatebench.run.ab.budget import Budget
+from gatebench.run.ab.checkouts import Checkouts, build, check_out
+from gatebench.run.ab.contest import SIDES, Contest, Runtime, make_contest
+from gatebench.run.ab.controls import SIDE
+from gatebench.run.ab.publish import publish_ab
+from gatebench.run.ab.runner import AbRunner
+from gatebench.run.ab.settings import find_in_head, settings_of
+from gatebench.run.ab.sides import Side, resolve
+from gatebench.run.discover import discover
+from gatebench.run.environment import shared_memory_bytes
+from gatebench.run.execute import Request, make_header, new_run_id, no_interrupts, terminations_interrupt
+from gatebench.run.machine_lock import alone_on_machine
+from gatebench.run.plan import Plan
+from gatebench.run.progress import Progress
+from gatebench.store.journal import Journal
+from gatebench.suites import Narrowing, Suite, find_suite, read_suite
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class AbRequest:
+    """What a user asked for. None: the default, or what the head's pyproject.toml says."""
+
+    base: str | None = None
+    head: str | None = None
+    suite: str | None = None
+    here: Path = field(default_factory=Path.cwd)
+    narrowing: Narrowing = field(default_factory=Narrowing)
+    plugins: tuple[Path, ...] = ()
+    build: str | None = None
+    pythons: Mapping[str, str | None] = field(default_factory=dict)
+    margin: float | None = None
+    time_limit_s: float | None = None
+    fail_on: tuple[str, ...] = FAIL_ON
+    decided: float = DECIDED
+    wait: bool = True
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class AbOutcome:
+    """Where an A/B was published, and whether it was interrupted."""
+
+    folder: Path
+    interrupted: bool
+
+
+def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[str], None]) -> AbOutcome:
+    """Measure two versions of the code and publish the run with its verdicts; raises UserError for what cannot be.
+
+    say: prints a line about what is being done.
+    """
+    pythons = {side: _interpreter(side, request.pythons.get(side)) for side in SIDES}
+    base, head = resolve(request.base, request.head, request.here)
+    sides = {"base": base, "head": head}
+    say(f"base: {base}")
+    say(f"head: {head}")
+    with terminations_interrupt(), check_out(sides, request.here) as checkouts:
+        settings = settings_of(checkouts.place("head"))
+        command = request.build if request.build is not None else settings.build
+        if command:
+            say(f"building: {command}")
+            build(checkouts, command)
+        suite = _suite(request, settings.suite, sides, checkouts)
+        contest, catalogues = _contest(request, suite, sides, checkouts, _runtimes(pythons, checkouts))
+        margin = request.margin if request.margin is not None else settings.margin
+        plan = make_plan(
+            cases={case.case_id: contest.kinds[case.case_id] for case in contest.cases},
+            controls=contest.controls,
+            compiles=[case.case_id for case in contest.cases if contest.compiles(case)],
+            sides={name: {**side.to_json(), "versions": catalogues[name].environment["versions"]} for name, side in sides.items()},
+            margin=margin if margin is not None else MARGINS["time"],
+            rounds=contest.measure.rounds,
+            seed=contest.seed,
+            decided=request.decided,
+            fail_on=request.fail_on,
+            time_limit_s=request.time_limit_s if request.time_limit_s is not None else settings.time_limit_s,
+            command=request.command,
+        )  # fmt: skip
+        with alone_on_machine(request.wait):
+            journal = Journal(store, new_run_id())
+            header = _header(request, suite, sides, contest)
+            return _measure(store, journal, header, plan, contest, checkouts, _runtimes(pythons, checkouts), progress)
+
+
+def _measure(
+    store: Path, journal: Journal, header: dict[str, Any], plan: dict[str, Any], contest: Contest,
+    checkouts: Checkouts, runtimes: Mapping[str, Runtime], progress: Progress,
+) -> AbOutcome:  # fmt: skip
+    """Run and publish; Ctrl-C and SIGTERM publish what there is as partial."""
+    journal.write_header({**header, "plan": plan})
+    started, interrupted = time.monotonic(), False
+    try:
+        try:
+            AbRunner(contest, plan, journal, checkouts, runtimes, Budget(plan["time_limit_s"]), progress).run()
+        except KeyboardInterrupt:
+            interrupted = True
+        header = {**header, "elapsed": {"total_s": time.monotonic() - started, "compile_s": 0.0}}
+        with no_interrupts():
+            folder = publish_ab(store, journal, header, {**plan, "interrupted": interrupted})
+    except BaseException:
+        journal.close()  # what was measured stays in staging, for `--resume`
+        raise
+    return AbOutcome(folder, interrupted)
+
+
+# --- what is measured
+
+
+def _suite(request: AbRequest, configured: str | None, sides: Mapping[str, Side], checkouts: Checkouts) -> Suite:
+    """Read the suite from the head: as given, as its pyproject.toml says, or the shipped `quick`."""
+    place = checkouts.place("head")
+    name = request.suite or configured or "quick"
+    own = place / "suites" / f"{name}.toml"
+    if own.is_file() and "/" not in name:
+        return read_suite(own)
+    if name.endswith(".toml") or "/" in name:
+        start = request.here if request.suite else sides["head"].folder or place
+        return read_suite(find_in_head("suite", name, start, sides["head"], place))
+    return read_suite(find_suite(name))
+
+
+def _contest(
+    request: AbRequest, suite: Suite, sides: Mapping[str, Side], checkouts: Checkouts, runtimes: Mapping[str, Runtime]
+) -> tuple[Contest, Mapping[str, Catalogue]]:
+    """Describe both sides by their own workers and expand the suite for both."""
+    place = {side: checkouts.place(side) for side in SIDES}
+    given = [
+        find_in_head("--plugin", str(path), request.here, sides["head"], place["head"]) for path in request.plugins
+    ]
+    of_head = list(dict.fromkeys(path.resolve() for path in (*suite.plugins, *given)))
+    root = place["head"].resolve()
+    of_base = [place["base"] / path.relative_to(root) if path.is_relative_to(root) else path for path in of_head]
+    plugins = {"head": of_head, "base": [path for path in of_base if path.is_file()]}
+    catalogues = {side: _describe(side, plugins[side], runtimes[side].launch(place[side])) for side in SIDES}
+    measure = replace(suite.measure, rounds=ROUNDS)
+    return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes()), catalogues
+
+
+def _describe(side: str, plugins: Sequence[Path], launch: Any) -> Catalogue:
+    try:
+        return discover(plugins, ceilings=side == "head", launch=launch)
+    except UserError as error:
+        raise UserError(f"{side}: {error.where}", error.what, error.accepted, error.next_step) from error
+
+
+def _interpreter(side: str, given: str | None) -> str | None:
+    """Return the interpreter of a side, None for this one."""
+    if given is None:
+        return None
+    found = shutil.which(given)
+    if found is None:
+        raise UserError(f"--python-{side}", f"{given!r} is no program", "a Python interpreter with torch is accepted", "give its path")  # fmt: skip
+    return str(Path(found).absolute())
+
+
+def _runtimes(pythons: Mapping[str, str | None], checkouts: Checkouts) -> dict[str, Runtime]:
+    """Return how each side's workers start: caches of their own, and this gatebench after their checkout."""
+    found = {}
+    for side in SIDES:
+        path = _PACKAGE.parent
+        if pythons[side] is not None:  # not all that lies beside this gatebench, which may be another interpreter's
+            path = checkouts.scratch("library")
+            if not (path / "gatebench").is_symlink():
+                (path / "gatebench").symlink_to(_PACKAGE)
+        environment = {
+            SIDE: side,
+            "TORCHINDUCTOR_CACHE_DIR": str(checkouts.scratch(f"inductor-{side}")),
+            "TRITON_CACHE_DIR": str(checkouts.scratch(f"triton-{side}")),
+            "NUMBA_CACHE_DIR": "",  # beside the sources, where it moves with the checkout
+        }
+        found[side] = Runtime(pythons[side] or sys.executable, (path,), environment)
+    return found
+
+
+def _header(request: AbRequest, suite: Suite, sides: Mapping[str, Side], contest: Contest) -> dict[str, Any]:
+    """Return what the journal keeps of the request, as of a run of the head, with both sides."""
+    catalogue = contest.catalogues["head"]
+    measured = tuple(case for case in contest.cases if case.gate in catalogue.gates)
+    plan = Plan(measured, (), contest.measure, catalogue, contest.memory_bytes, contest.seed)
+    header = make_header(Request(replace(suite, plugins=()), request.narrowing), plan)
+    head = sides["head"]
+    return {
+        **header,
+        "git": {"sha": head.sha, "dirty": head.dirty} if head.sha else None,
+        "sides": {name: side.to_json() for name, side in sides.items()},
+    }
