@@ -1,1 +1,1 @@
-"""Analysis: DataFrame in, DataFrame out. Knows no torch, no store and no gates."""
+"""Analysis: DataFrame in, DataFrame out. Knows no torch, no gates, and of the store only its table of columns."""

@@ -1,0 +1,57 @@
+"""Paired blocks of two sides: what the head took and what the base took in one block, beside each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gatebench.analyze.statistics import block_medians
+
+QUANTITIES = ("time", "compile")  # what is sampled, and so tested
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One case's paired blocks of one stage: log(head) - log(base), log(base) in ns, and the share of dropped samples."""
+
+    differences: np.ndarray
+    base_logs: np.ndarray
+    dropped: float
+
+    def __len__(self) -> int:
+        return len(self.differences)
+
+
+_NO_BLOCKS = (np.empty(0), np.empty(0))
+NO_PAIRS = Pairs(*_NO_BLOCKS, 0.0)
+
+
+def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pairs]:
+    """Return the pairs of each (case_id, quantity) in one stage, in the order of blocks.
+
+    A block counts where both sides have kept samples in it. Time is the block median of log time; compile is the first
+    call that found filled caches (empty ones where a case has only that).
+    """
+    # One comparison, whatever run its rows were resumed from: blocks are numbered through.
+    samples = samples[(samples["stage"] == stage).to_numpy()].assign(run_id="")
+    dropped = samples["dropped"].astype("boolean").fillna(False).astype(bool)
+    times = samples["quantity"] == "time"
+    shares = dropped[times].groupby(samples.loc[times, "case_id"]).mean()
+    timed = _differences(block_medians(samples))
+    found = {
+        (str(case), "time"): Pairs(*timed.get(str(case), _NO_BLOCKS), float(share)) for case, share in shares.items()
+    }
+    for quantity in ("compile_cold", "compile_warm"):
+        kept = samples[((samples["quantity"] == quantity) & ~dropped).to_numpy()]
+        logs = kept.assign(log_ns=np.log(kept["wall_ns"].to_numpy(dtype=float)))
+        for case, (differences, base_logs) in _differences(logs).items():
+            found[case, "compile"] = Pairs(differences, base_logs, 0.0)
+    return found
+
+
+def _differences(logs: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return each case's head - base and base, by block; columns case_id, side, block, log_ns."""
+    medians = logs.groupby(["case_id", "block", "side"])["log_ns"].median().unstack("side")
+    both = medians.reindex(columns=["base", "head"]).dropna()
+    cases = both.groupby(level="case_id", sort=False)
+    return {str(case): ((rows["head"] - rows["base"]).to_numpy(), rows["base"].to_numpy()) for case, rows in cases}
