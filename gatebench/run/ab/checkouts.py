@@ -156,6 +156,8 @@ def build(checkouts: Checkouts, command: str) -> None:
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)  # the build goes with the job, and all that it started
             process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
             raise
         if process.returncode != 0:
             last = " | ".join(line.strip() for line in said.strip().splitlines()[-_LAST_LINES:])

@@ -85,7 +85,7 @@ class AbRunner:
     def _confirm(self) -> None:
         entries = self.journal.entries("case")
         found = suspects(self.plan, pd.DataFrame(sample_rows(self.journal.run_id, entries)))
-        blocks = {str(case_id): int(most) for case_id, most in found.groupby("case_id")["blocks"].max().items()}
+        blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
         suspected = [case for case in self.contest.cases if case.case_id in blocks]
         self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, Fleet.key))
         first = self._started_blocks

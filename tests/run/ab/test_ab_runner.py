@@ -1,0 +1,207 @@
+"""The A/B runner with fake workers: who is asked what and when, what failures and time limits cost."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from contests import contest, ids, only, plan_of, run, side_of, times
+from fakes import catalogue
+
+from gatebench.contract import Failure
+from gatebench.run.ab.budget import Budget
+
+
+def fails(side, verb, status="failed", times=10**9, reason="no such luck"):
+    """Return a script in which a side's first requests of one verb fail."""
+    left = {"count": times}
+
+    def script(worker, asked, args):
+        if (asked, side_of(worker)) == (verb, side) and left["count"]:
+            left["count"] -= 1
+            raise Failure(status, reason)
+
+    return script
+
+
+# --- order
+
+
+def test_sides_that_are_alike_are_screened_in_twelve_blocks_and_not_confirmed(tmp_path):
+    wanted = contest("first", "second")
+    _, entries, _, places = run(tmp_path, wanted, times(100.0))
+    assert Counter((entry["side"], entry["stage"]) for entry in entries) == {
+        ("base", "screen"): 24,
+        ("head", "screen"): 24,
+    }
+    assert places.swaps == 12
+
+
+def test_a_slower_head_is_confirmed_in_fresh_blocks_and_its_neighbour_is_not(tmp_path):
+    wanted = contest("first", "second")
+    _, entries, plan, _ = run(tmp_path, wanted, times(110.0, slow="second"))
+    first, second = (only(entries, case_id, "head") for case_id in ids(wanted))
+    assert {entry["stage"] for entry in first} == {"screen"}
+    confirmed = [entry["block"] for entry in second if entry["stage"] == "confirm"]
+    assert len(confirmed) >= plan["confirm_blocks"]["least"]
+    assert confirmed == list(range(12, 12 + len(confirmed)))
+
+
+def test_each_block_has_workers_of_its_own_for_both_sides(tmp_path):
+    lab, _, _, _ = run(tmp_path, contest("first"), times(100.0))
+    assert Counter(side_of(worker) for worker in lab.workers) == {"base": 12, "head": 12}
+    assert lab.most_running == 1
+
+
+def test_the_first_sample_of_a_round_comes_from_each_side_as_often(tmp_path):
+    wanted = contest("first")
+    _, entries, _, _ = run(tmp_path, wanted, times(100.0))
+    firsts = Counter(e["side"] for e in entries for s in e["samples"] if s["position"] == 0)
+    assert firsts == {"base": 12, "head": 12}
+
+
+def test_workers_run_where_their_side_lies_in_this_block(tmp_path):
+    lab, _, _, _ = run(tmp_path, contest("first"), times(100.0))
+    base = [str(worker.settings.launch.directory) for worker in lab.workers if side_of(worker) == "base"]
+    assert base == ["/0", "/1"] * 6
+    padding = {dict(worker.settings.launch.environment)["GATEBENCH_PADDING"] for worker in lab.workers}
+    assert len(padding) > 12
+
+
+def test_the_base_fixes_the_calls_per_sample(tmp_path):
+    def script(worker, verb, args):
+        if verb == "warm":
+            return {
+                "loops": args["loops"] or (4 if side_of(worker) == "base" else 32),
+                "seconds": 0.1,
+                "unsteady": False,
+            }
+        return None
+
+    wanted = contest("first")
+    _, entries, _, _ = run(tmp_path, wanted, script)
+    assert {entry["facts"]["loops"] for entry in entries} == {4}
+
+
+def test_both_sides_are_verified_once_and_counted_twice(tmp_path):
+    lab, _, _, _ = run(tmp_path, contest("first"), times(100.0))
+    assert len(lab.said("verify")) == 2
+    assert len(lab.said("profile")) == 4
+
+
+# --- kinds and failures
+
+
+def test_a_case_that_only_the_head_has_is_timed_alone_in_three_blocks(tmp_path):
+    wanted = contest("first", "second")
+    wanted = contest("first", "second", kinds={ids(wanted)[1]: "new"})
+    _, entries, _, _ = run(tmp_path, wanted, times(100.0))
+    assert len(only(entries, ids(wanted)[1], "head")) == 3
+    assert only(entries, ids(wanted)[1], "base") == []
+
+
+def test_a_case_that_only_the_base_has_is_not_measured(tmp_path):
+    wanted = contest("first", "second")
+    wanted = contest("first", "second", kinds={ids(wanted)[1]: "gone"})
+    _, entries, _, _ = run(tmp_path, wanted, times(100.0))
+    assert {entry["case_id"] for entry in entries} == {ids(wanted)[0]}
+
+
+@pytest.mark.parametrize("wrong", ["base", "head"])
+def test_a_wrong_side_ends_the_case_once_the_other_is_verified(tmp_path, wrong):
+    other = "head" if wrong == "base" else "base"
+    lab, entries, _, _ = run(tmp_path, contest("first"), fails(wrong, "verify", "wrong"))
+    assert [
+        (entry["side"], entry["status"]) for entry in sorted(entries, key=lambda entry: entry["side"] != wrong)
+    ] == [(wrong, "wrong"), (other, "ok")]
+    assert lab.said("sample") == []
+
+
+def test_what_breaks_down_once_is_tried_again(tmp_path):
+    wanted = contest("first")
+    _, entries, _, _ = run(tmp_path, wanted, fails("head", "sample", times=1))
+    statuses = [entry["status"] for entry in only(entries, ids(wanted)[0], "head")]
+    assert Counter(statuses) == {"failed": 1, "ok": 11}
+
+
+def test_what_breaks_down_in_two_blocks_is_given_up(tmp_path):
+    wanted = contest("first", "second")
+    _, entries, _, _ = run(tmp_path, wanted, fails("head", "prepare", reason="dies of it"))
+    for case_id in ids(wanted):
+        assert [entry["status"] for entry in only(entries, case_id, "head")] == ["failed", "failed"]
+        assert len(only(entries, case_id, "base")) == 2
+
+
+def test_a_case_that_the_head_refuses_and_the_base_does_is_a_row_for_both(tmp_path):
+    wanted = contest("first", "second")
+    refused = {"head": {ids(wanted)[1]: ("unsupported", "not any more")}}
+    wanted = contest("first", "second", refused=refused)
+    _, entries, _, _ = run(tmp_path, wanted, times(100.0))
+    rows = {
+        entry["side"]: (entry["status"], entry["reason"]) for entry in entries if entry["case_id"] == ids(wanted)[1]
+    }
+    assert rows == {"head": ("unsupported", "not any more"), "base": ("ok", None)}
+
+
+def test_plugins_of_a_side_move_with_its_checkout(tmp_path):
+    known = catalogue("first")
+    places = {"base": Path("/0"), "head": Path("/1")}
+    sides = {side: replace(known, files={"first": (place / "my.py",)}) for side, place in places.items()}
+    lab, _, _, _ = run(tmp_path, contest("first", catalogues=sides), times(100.0))
+    for worker in lab.workers:
+        assert worker.settings.plugins == (str(worker.settings.launch.directory / "my.py"),)
+
+
+# --- time
+
+
+class Clock:
+    """A clock that moves on with every request."""
+
+    def __init__(self, step_s):
+        self.now, self.step_s = 0.0, step_s
+
+    def __call__(self):
+        return self.now
+
+
+def ticking(clock, script):
+    def ticked(worker, verb, args):
+        clock.now += clock.step_s
+        return script(worker, verb, args)
+
+    return ticked
+
+
+def test_a_time_limit_cuts_from_the_end_of_the_order_and_says_so(tmp_path):
+    clock = Clock(0.1)
+    wanted = contest("first", "second", "third")
+    limit = Budget(110.0, clock)
+    _, entries, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), limit)
+    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 110 s leaves no room for it"}
+    assert len(only(entries, ids(wanted)[1], "head")) == 12
+    assert len(only(entries, ids(wanted)[2], "head")) == 2
+    assert clock.now < 110.0
+
+
+def test_a_first_block_that_takes_too_long_ends_early(tmp_path):
+    clock = Clock(1.0)
+    wanted = contest("first", "second", "third")
+    _, _, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), Budget(30.0, clock))
+    assert set(plan["not_measured"]) >= {ids(wanted)[2]}
+
+
+def test_suspects_that_time_does_not_allow_are_named(tmp_path):
+    clock = Clock(0.1)
+    wanted = contest("first", "second")
+    script = ticking(clock, times(110.0))
+    _, entries, plan, _ = run(tmp_path, wanted, script, Budget(80.0, clock))
+    assert list(plan["not_measured"]) == [ids(wanted)[1]]
+    assert {entry["stage"] for entry in only(entries, ids(wanted)[0], "head")} == {"screen", "confirm"}
+
+
+def test_no_limit_cuts_nothing(tmp_path):
+    clock = Clock(1000.0)
+    wanted = contest("first")
+    _, _, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), Budget(None, clock), plan_of(wanted))
+    assert plan["not_measured"] == {}
