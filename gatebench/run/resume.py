@@ -6,6 +6,7 @@ from typing import Any
 
 from gatebench.catalogue import Catalogue
 from gatebench.errors import StoreError, UserError
+from gatebench.run.ab.publish import publish_ab
 from gatebench.run.discover import discover
 from gatebench.run.environment import environment_class
 from gatebench.run.execute import Outcome, Request, make_plan, measure, new_run_id
@@ -34,6 +35,8 @@ def resume(
         journal = Journal(store, staged)
         try:
             header = journal.header()
+            if "plan" in header:
+                return _publish_versions(store, journal, header)
             plan = _plan_again(header, plugins)
             accept(plan)
         except BaseException:
@@ -53,6 +56,12 @@ def resume(
     return measure(store, journal, plan, header, progress)
 
 
+def _publish_versions(store: Path, journal: Journal, header: Mapping[str, Any]) -> Outcome:
+    """Publish what a killed job of two versions measured: its checkouts are gone, so it cannot go on."""
+    plan = {**header["plan"], "interrupted": True}
+    return Outcome(publish_ab(store, journal, header, plan), interrupted=True)
+
+
 def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
     """Return (run id, None) for the newest staged run that matches, or (run id, run) for a published partial one."""
     staged = [run_id for run_id in staged_runs(store) if name is None or name in run_id]
@@ -61,6 +70,11 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
         if staged:
             return staged[-1], None
         run = find_run(store, name)
+        if run.compares_versions:
+            what = "is of two versions of the code, whose checkouts are gone"
+            raise StoreError(
+                f"run {run.run_id}", what, "a run of a suite", f"gatebench compare {run.run_id}, or `gatebench ab` anew"
+            )
         if run.manifest["status"] != "partial":
             raise StoreError(
                 f"run {run.run_id}", "is complete", "a partial run, or one left in staging", "start a new run"
@@ -71,7 +85,8 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
         return run.run_id, run
     partial = []
     if store.is_dir():
-        partial = [run for run in load(store).folders if run.manifest["status"] == "partial" and run.folder == "runs"]
+        runs = [run for run in load(store).folders if run.folder == "runs" and not run.compares_versions]
+        partial = [run for run in runs if run.manifest["status"] == "partial"]
     if not staged and not partial:
         raise StoreError(
             f"store {store}", "no run to resume", "a partial run, or one left in staging", "start a new run"

@@ -32,6 +32,15 @@ class Run:
         """Return the run's id, which is also the folder's name."""
         return self.manifest["run_id"]
 
+    @property
+    def compares_versions(self) -> bool:
+        """Say whether the run is of two versions of the code."""
+        return "plan.json" in self.manifest["files"]
+
+    def plan(self) -> dict[str, Any]:
+        """Return the plan of a run of two versions."""
+        return _json(self.path / "plan.json", f"run {self.path.name}")
+
     def gates(self) -> list[dict[str, Any]]:
         """Return the gates of the run as gates.json describes them."""
         return _json(self.path / "gates.json", f"run {self.path.name}")
