@@ -3,7 +3,7 @@
 import secrets
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -79,23 +79,37 @@ def start(request: Request, store: Path, plan: Plan, progress: Progress) -> Outc
 
 def measure(store: Path, journal: Journal, plan: Plan, header: Mapping[str, Any], progress: Progress) -> Outcome:
     """Run and publish; Ctrl-C and SIGTERM publish what there is as partial."""
-    interrupted = False
-    started = time.monotonic()
     runner = Runner(plan, journal, progress)
+
+    def work() -> None:
+        with said_where_another_measures():
+            runner.run()
+
+    def to_folder(interrupted: bool, seconds: float) -> Path:
+        elapsed = {"total_s": seconds, "compile_s": runner.compile_s}
+        return publish(store, journal, "partial" if interrupted else "complete", {**header, "elapsed": elapsed})
+
+    folder, interrupted = conduct(journal, work, to_folder)
+    return Outcome(folder, interrupted, tuple(header["request"]["named"]))
+
+
+def conduct(journal: Journal, work: Callable[[], None], to_folder: Callable[[bool, float], Path]) -> tuple[Path, bool]:
+    """Measure into a journal, then publish it; returns the folder, and whether Ctrl-C or SIGTERM ended the work.
+
+    to_folder(interrupted, seconds) publishes. Where anything else goes wrong, what was measured stays in staging.
+    """
+    started, interrupted = time.monotonic(), False
     try:
         try:
-            with terminations_interrupt(), said_where_another_measures():
-                runner.run()
+            with terminations_interrupt():
+                work()
         except KeyboardInterrupt:
             interrupted = True
-        elapsed = {"total_s": time.monotonic() - started, "compile_s": runner.compile_s}
-        header = {**header, "elapsed": elapsed}
         with no_interrupts():
-            folder = publish(store, journal, "partial" if interrupted else "complete", header)
+            return to_folder(interrupted, time.monotonic() - started), interrupted
     except BaseException:
-        journal.close()  # what was measured stays in staging, for `--resume`
+        journal.close()  # for `--resume`
         raise
-    return Outcome(folder, interrupted, tuple(header["request"]["named"]))
 
 
 @contextmanager

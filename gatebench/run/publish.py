@@ -74,6 +74,8 @@ def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, A
         "seed": header["seed"],
         "measure": header["measure"],
         "elapsed": header.get("elapsed"),
+        "purpose": header.get("purpose", "run"),
+        "sides": header.get("sides"),
     })  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +18,10 @@ from gatebench.run.ab.publish import publish_ab
 from gatebench.run.ab.runner import AbRunner
 from gatebench.run.ab.settings import find_in_head, settings_of
 from gatebench.run.ab.sides import Side, resolve
+from gatebench.run.ab.spreads import stored_spreads
 from gatebench.run.discover import discover
-from gatebench.run.environment import shared_memory_bytes
-from gatebench.run.execute import Request, make_header, new_run_id, no_interrupts, terminations_interrupt
+from gatebench.run.environment import environment_class, shared_memory_bytes
+from gatebench.run.execute import Outcome, Request, conduct, make_header, new_run_id, terminations_interrupt
 from gatebench.run.machine_lock import alone_on_machine
 from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
@@ -51,15 +51,7 @@ class AbRequest:
     command: str = ""
 
 
-@dataclass(frozen=True)
-class AbOutcome:
-    """Where an A/B was published, and whether it was interrupted."""
-
-    folder: Path
-    interrupted: bool
-
-
-def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[str], None]) -> AbOutcome:
+def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[str], None]) -> Outcome:
     """Measure two versions of the code and publish the run with its verdicts; raises UserError for what cannot be.
 
     say: prints a line about what is being done.
@@ -75,15 +67,17 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
         if command:
             say(f"building: {command}")
             build(checkouts, command)
-        suite = _suite(request, settings.suite, sides, checkouts)
-        contest, catalogues = _contest(request, suite, sides, checkouts, _runtimes(pythons, checkouts))
+        suite = suite_of(request, settings.suite, sides, checkouts)
+        runtimes = runtimes_of(pythons, checkouts)
+        contest = prepare_contest(request, suite, sides, checkouts, runtimes)
         margin = request.margin if request.margin is not None else settings.margin
         plan = make_plan(
             cases={case.case_id: contest.kinds[case.case_id] for case in contest.cases},
             controls=contest.controls,
             compiles=[case.case_id for case in contest.cases if contest.compiles(case)],
-            sides={name: {**side.to_json(), "versions": catalogues[name].environment["versions"]} for name, side in sides.items()},
+            sides={name: {**side.to_json(), "versions": contest.catalogues[name].environment["versions"]} for name, side in sides.items()},
             margin=margin if margin is not None else MARGINS["time"],
+            spreads=stored_spreads(store, environment_class(contest.catalogues["head"].environment)),
             rounds=contest.measure.rounds,
             seed=contest.seed,
             decided=request.decided,
@@ -91,37 +85,31 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
             time_limit_s=request.time_limit_s if request.time_limit_s is not None else settings.time_limit_s,
             command=request.command,
         )  # fmt: skip
-        with alone_on_machine(request.wait):
+        with alone_on_machine(request.wait):  # the plan is made before: what cannot be judged need not wait
             journal = Journal(store, new_run_id())
-            header = _header(request, suite, sides, contest)
-            return _measure(store, journal, header, plan, contest, checkouts, _runtimes(pythons, checkouts), progress)
+            header = header_of(request, suite, sides, contest)
+            return _measure(store, journal, header, plan, contest, checkouts, runtimes, progress)
 
 
 def _measure(
     store: Path, journal: Journal, header: dict[str, Any], plan: dict[str, Any], contest: Contest,
     checkouts: Checkouts, runtimes: Mapping[str, Runtime], progress: Progress,
-) -> AbOutcome:  # fmt: skip
-    """Run and publish; Ctrl-C and SIGTERM publish what there is as partial."""
+) -> Outcome:  # fmt: skip
+    """Run and publish; Ctrl-C and SIGTERM publish what there is, with the verdicts that it allows."""
     journal.write_header({**header, "plan": plan})
-    started, interrupted = time.monotonic(), False
-    try:
-        try:
-            AbRunner(contest, plan, journal, checkouts, runtimes, Budget(plan["time_limit_s"]), progress).run()
-        except KeyboardInterrupt:
-            interrupted = True
-        header = {**header, "elapsed": {"total_s": time.monotonic() - started, "compile_s": 0.0}}
-        with no_interrupts():
-            folder = publish_ab(store, journal, header, {**plan, "interrupted": interrupted})
-    except BaseException:
-        journal.close()  # what was measured stays in staging, for `--resume`
-        raise
-    return AbOutcome(folder, interrupted)
+    runner = AbRunner(contest, plan, journal, checkouts, runtimes, Budget(plan["time_limit_s"]), progress)
+
+    def to_folder(interrupted: bool, seconds: float) -> Path:
+        elapsed = {"total_s": seconds, "compile_s": 0.0}
+        return publish_ab(store, journal, {**header, "elapsed": elapsed}, {**plan, "interrupted": interrupted})
+
+    return Outcome(*conduct(journal, runner.run, to_folder))
 
 
 # --- what is measured
 
 
-def _suite(request: AbRequest, configured: str | None, sides: Mapping[str, Side], checkouts: Checkouts) -> Suite:
+def suite_of(request: AbRequest, configured: str | None, sides: Mapping[str, Side], checkouts: Checkouts) -> Suite:
     """Read the suite from the head: as given, as its pyproject.toml says, or the shipped `quick`."""
     place = checkouts.place("head")
     name = request.suite or configured or "quick"
@@ -134,9 +122,9 @@ def _suite(request: AbRequest, configured: str | None, sides: Mapping[str, Side]
     return read_suite(find_suite(name))
 
 
-def _contest(
+def prepare_contest(
     request: AbRequest, suite: Suite, sides: Mapping[str, Side], checkouts: Checkouts, runtimes: Mapping[str, Runtime]
-) -> tuple[Contest, Mapping[str, Catalogue]]:
+) -> Contest:
     """Describe both sides by their own workers and expand the suite for both."""
     place = {side: checkouts.place(side) for side in SIDES}
     given = [
@@ -148,7 +136,7 @@ def _contest(
     plugins = {"head": of_head, "base": [path for path in of_base if path.is_file()]}
     catalogues = {side: _describe(side, plugins[side], runtimes[side].launch(place[side])) for side in SIDES}
     measure = replace(suite.measure, rounds=ROUNDS)
-    return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes()), catalogues
+    return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes())
 
 
 def _describe(side: str, plugins: Sequence[Path], launch: Any) -> Catalogue:
@@ -168,7 +156,7 @@ def _interpreter(side: str, given: str | None) -> str | None:
     return str(Path(found).absolute())
 
 
-def _runtimes(pythons: Mapping[str, str | None], checkouts: Checkouts) -> dict[str, Runtime]:
+def runtimes_of(pythons: Mapping[str, str | None], checkouts: Checkouts) -> dict[str, Runtime]:
     """Return how each side's workers start: caches of their own, and this gatebench after their checkout."""
     found = {}
     for side in SIDES:
@@ -187,7 +175,7 @@ def _runtimes(pythons: Mapping[str, str | None], checkouts: Checkouts) -> dict[s
     return found
 
 
-def _header(request: AbRequest, suite: Suite, sides: Mapping[str, Side], contest: Contest) -> dict[str, Any]:
+def header_of(request: AbRequest, suite: Suite, sides: Mapping[str, Side], contest: Contest) -> dict[str, Any]:
     """Return what the journal keeps of the request, as of a run of the head, with both sides."""
     catalogue = contest.catalogues["head"]
     measured = tuple(case for case in contest.cases if case.gate in catalogue.gates)

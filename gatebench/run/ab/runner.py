@@ -70,6 +70,15 @@ class AbRunner:
         finally:
             self.progress.stop()
 
+    def calibrate(self, blocks: int) -> None:
+        """Measure every case in so many blocks, both sides alike, and confirm nothing."""
+        self.progress.start(EXPECTED_S * blocks * len(self.contest.cases))
+        try:
+            for block in range(blocks):
+                self._block(block, "calibrate", self.contest.cases, f"calibrating {block + 1}/{blocks}")
+        finally:
+            self.progress.stop()
+
     # --- stages
 
     def _screen(self) -> None:

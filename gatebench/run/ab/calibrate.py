@@ -1,0 +1,65 @@
+"""A/A of the code at hand: what this machine's noise lets `ab` detect, stored with the environment class."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from gatebench.analyze.plan import make_plan
+from gatebench.run.ab.budget import Budget
+from gatebench.run.ab.checkouts import check_out
+from gatebench.run.ab.job import AbRequest, header_of, prepare_contest, runtimes_of, suite_of
+from gatebench.run.ab.runner import AbRunner
+from gatebench.run.ab.settings import settings_of
+from gatebench.run.ab.sides import Side, git, resolve
+from gatebench.run.ab.spreads import PURPOSE
+from gatebench.run.execute import Outcome, conduct, new_run_id, terminations_interrupt
+from gatebench.run.machine_lock import alone_on_machine
+from gatebench.run.progress import Progress
+from gatebench.run.publish import publish
+from gatebench.store.journal import Journal
+from gatebench.store.read import Results
+
+BLOCKS = 12  # of a calibration: as many as a screening has
+
+
+def run_calibration(
+    request: AbRequest, blocks: int, store: Path, progress: Progress, say: Callable[[str], None]
+) -> Outcome:
+    """Measure each case of a suite against itself in fresh blocks and publish the run; raises UserError."""
+    with ExitStack() as stack:
+        stack.enter_context(terminations_interrupt())
+        here = _alike(request.here, stack)
+        say(f"calibrating: {here['head']}, against itself")
+        checkouts = stack.enter_context(check_out(here, request.here))
+        suite = suite_of(request, settings_of(checkouts.place("head")).suite, here, checkouts)
+        runtimes = runtimes_of({"base": None, "head": None}, checkouts)
+        contest = prepare_contest(request, suite, here, checkouts, runtimes)
+        stack.enter_context(alone_on_machine(request.wait))
+        journal = Journal(store, new_run_id())
+        header = {**header_of(request, suite, here, contest), "purpose": PURPOSE}
+        journal.write_header(header)
+        plan: dict[str, Any] = {"not_measured": {}}
+        runner = AbRunner(contest, plan, journal, checkouts, runtimes, Budget(None), progress)
+
+        def to_folder(interrupted: bool, seconds: float) -> Path:
+            elapsed = {"total_s": seconds, "compile_s": 0.0}
+            return publish(store, journal, "partial" if interrupted else "complete", {**header, "elapsed": elapsed})
+
+        return Outcome(*conduct(journal, lambda: runner.calibrate(blocks), to_folder))
+
+
+def _alike(here: Path, stack: ExitStack) -> dict[str, Side]:
+    """Return the working tree twice; outside a repository two empty folders, so that what is installed is measured."""
+    if git(here, "rev-parse", "--verify", "--quiet", "HEAD") is not None:
+        head = resolve("HEAD", None, here)[1]
+        return {"base": head, "head": head}
+    empty = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    return {side: Side(side, "what is installed", folder=empty) for side in ("base", "head")}
+
+
+def calibration_plan(results: Results) -> dict[str, Any]:
+    """Return the plan that `ab` would make for the cases of a calibration: its levels depend on their number."""
+    cases = dict.fromkeys(results.measurements["case_id"], "both")
+    return make_plan(cases=cases, controls={}, compiles=[], sides={})
