@@ -1,0 +1,297 @@
+"""Verdicts on time and compile time: every branch of the decision rule, on frames made by hand."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from ab_frames import COMPILE_BASE_NS, NOISE, both, confirmed, frame, noise, plan, row, samples
+
+from gatebench.analyze.detection import confirm_blocks
+from gatebench.analyze.sign_flip import p_value, shift_interval, spread
+from gatebench.analyze.verdicts import suspects, verdicts
+from gatebench.store.read import read_table
+from gatebench.store.schema import TABLES
+from gatebench.store.write import write_run
+
+ONE = plan("a")
+
+
+def judged(rows, of=ONE, quantity="time", measurements=None):
+    """Return the verdict of the first case in the plan."""
+    case = of["order"][0]
+    measured = frame("measurements", both(case) if measurements is None else measurements)
+    found = verdicts(of, measured, frame("samples", rows))
+    return found[(found["case_id"] == case) & (found["quantity"] == quantity)].iloc[0]
+
+
+# --- suspects
+
+
+def test_a_suspect_gets_fresh_blocks_by_its_spread_whatever_its_effect():
+    small, large = (suspects(ONE, frame("samples", samples("a", noise(12, shift)))) for shift in (0.03, 0.3))
+    assert small.to_dict("records") == [
+        {"case_id": "a", "quantity": "time", "blocks": confirm_blocks(spread(NOISE), ONE)}
+    ]
+    assert large.equals(small)
+    assert suspects(ONE, frame("samples", samples("a", noise(12)))).empty
+
+
+def test_a_case_with_two_suspect_quantities_gets_the_larger_number_for_both():
+    of = plan("a", "b", compiles=["a"])
+    rows = samples("a", 2 * NOISE + 0.1) + samples("b", noise(12, -0.1))
+    rows += samples("a", noise(12, 0.5), quantity="compile_warm", base_ns=COMPILE_BASE_NS)
+    found = suspects(of, frame("samples", rows))
+    assert found[["case_id", "quantity"]].to_numpy().tolist() == [["a", "time"], ["a", "compile"], ["b", "time"]]
+    most = confirm_blocks(spread(2 * NOISE), of)
+    assert found["blocks"].tolist() == [most, most, confirm_blocks(spread(NOISE), of)]
+    assert most > found["blocks"].iloc[2]
+
+
+# --- time
+
+
+def test_slower_and_faster_come_from_fresh_blocks_alone():
+    for shift, word, direction in ((0.03, "slower", "greater"), (-0.03, "faster", "less")):
+        fresh = noise(24, shift)
+        found = judged(confirmed("a", noise(12, 10 * shift), fresh))
+        assert (found["verdict"], found["stage"], found["blocks"]) == (word, "confirm", 24)
+        expected = np.expm1(shift_interval(fresh, 0.95))
+        assert found[["change", "ci_low", "ci_high"]].astype(float).tolist() == pytest.approx(expected.tolist())
+        assert found["p_value"] == p_value(fresh, direction)
+        assert found["alpha"] == ONE["alpha_confirm"] / 2
+        assert found["margin"] == 0.03
+        assert 0 < found["minimum_detectable_effect"] < 0.03
+        assert pd.isna(found["reason"])
+
+
+def test_a_suspect_whose_fresh_blocks_lie_within_the_margin_is_the_same():
+    found = judged(confirmed("a", noise(12, 0.03), noise(24)))
+    assert (found["verdict"], found["stage"]) == ("same", "confirm")
+
+
+def test_a_suspect_that_fresh_blocks_leave_open_is_inconclusive():
+    found = judged(confirmed("a", noise(12, 0.1), 8 * noise(24) + 0.02), of=plan(*"abcdefgh"))
+    assert (found["verdict"], found["stage"]) == ("inconclusive", "confirm")
+    low, high = 100 * np.expm1(shift_interval(8 * noise(24) + 0.02, 0.9)[1:])
+    assert found["reason"] == f"the 90 % interval {low:+.1f} % to {high:+.1f} % reaches beyond the margin of 3 %"
+
+
+def test_a_suspect_without_fresh_blocks_is_inconclusive_even_within_the_margin():
+    found = judged(samples("a", noise(12, 0.015)))
+    assert (found["verdict"], found["stage"], found["alpha"]) == ("inconclusive", "screen", 0.025)
+    assert found["reason"] == "seems slower, but was not confirmed: interrupted"
+    cut = judged(samples("a", noise(12, -0.05)), plan("a", not_measured={"a": "the time limit of 10 min"}))
+    assert cut["reason"] == "seems faster, but was not confirmed: the time limit of 10 min"
+
+
+def test_a_suspect_with_too_few_fresh_blocks_is_inconclusive():
+    wanted = confirm_blocks(spread(NOISE), ONE)
+    found = judged(confirmed("a", noise(12, 0.05), noise(4, 0.05)))
+    assert (found["verdict"], found["reason"]) == ("inconclusive", f"only 4 of {wanted} blocks")
+
+
+def test_fresh_blocks_of_a_case_that_was_no_suspect_decide_nothing():
+    found = judged(confirmed("a", noise(12), noise(40, 0.1)))
+    assert (found["verdict"], found["stage"], found["blocks"]) == ("same", "screen", 12)
+
+
+def test_no_suspect_is_the_same_where_both_bounds_lie_within_the_margin():
+    found = judged(samples("a", noise(12, 0.003)))
+    assert (found["verdict"], found["stage"], found["alpha"]) == ("same", "screen", 0.025)
+    assert found["minimum_detectable_effect"] > 0
+
+
+def test_no_suspect_with_wide_bounds_is_inconclusive():
+    found = judged(samples("a", 6 * NOISE))
+    assert found["verdict"] == "inconclusive"
+    assert found["reason"].startswith("the 90 % interval -")
+    assert found["reason"].endswith("reaches beyond the margin of 3 %")
+
+
+def test_a_bound_just_beyond_the_margin_is_beyond_it():
+    upper = math.expm1(shift_interval(NOISE, 0.9)[2])
+    assert judged(samples("a", NOISE), of=plan("a", margin=1.02 * upper))["verdict"] == "same"
+    assert judged(samples("a", NOISE), of=plan("a", margin=0.98 * upper))["verdict"] == "inconclusive"
+
+
+def test_few_blocks_have_an_estimate_and_say_how_many_they_are():
+    found = judged(samples("a", noise(4, 0.1)))
+    assert (found["verdict"], found["blocks"]) == ("inconclusive", 4)
+    assert found["reason"] == "only 4 of 12 blocks"
+    assert found["change"] > 0.1
+    assert pd.isna(found["ci_low"])
+    assert found["minimum_detectable_effect"] == math.inf
+    one = judged(samples("a", noise(1)), plan("a", not_measured={"a": "the time limit of 1 min"}))
+    assert one["reason"] == "only 1 of 12 blocks: the time limit of 1 min"
+    assert pd.isna(one["minimum_detectable_effect"])
+
+
+def test_the_plan_says_how_many_blocks_there_should_be():
+    of = plan("a", spreads={"a": 0.03})
+    assert judged(samples("a", 6 * NOISE), of)["reason"] == f"only 12 of {of['screen_blocks']['a']} blocks"
+
+
+def test_a_disturbed_case_is_inconclusive_whatever_it_shows():
+    for rows in (samples("a", noise(20), dropped=0.35), samples("a", noise(20, 0.1), dropped=0.35)):
+        found = judged(rows)
+        assert found["verdict"] == "inconclusive"
+        assert found["reason"] == "other processes disturbed 35 % of the rounds"
+        assert found["blocks"] == 13
+    assert judged(samples("a", noise(20), dropped=0.2))["verdict"] == "same"
+
+
+def test_a_disturbed_screening_does_not_spoil_a_quiet_confirmation():
+    rows = samples("a", noise(20, 0.1), dropped=0.4) + samples("a", noise(24, 0.1), stage="confirm")
+    assert judged(rows)["verdict"] == "slower"
+    rows = samples("a", noise(20, 0.1)) + samples("a", noise(24, 0.1), stage="confirm", dropped=0.4)
+    assert judged(rows)["verdict"] == "inconclusive"
+
+
+def test_a_case_whose_every_round_was_dropped_says_so():
+    found = judged(samples("a", noise(12), dropped=1.0))
+    assert (found["blocks"], found["reason"]) == (0, "other processes disturbed 100 % of the rounds")
+    assert pd.isna(found["change"])
+
+
+def test_a_block_of_one_side_is_no_pair():
+    rows = samples("a", noise(12)) + samples("a", [5.0, 5.0], first=50, sides=("head",))
+    assert judged(rows)["blocks"] == 12
+
+
+def test_a_block_is_its_median_sample():
+    rows = samples("a", noise(12))
+    for sample in rows:
+        if sample["side"] == "head" and sample["round"] == 2:
+            sample["wall_ns"] *= 100
+    assert judged(rows)["change"] == pytest.approx(judged(samples("a", noise(12)))["change"])
+
+
+def test_on_cuda_the_time_of_events_decides():
+    rows = samples("a", noise(12, 0.1))
+    events = [sample | {"event_ns": other["wall_ns"]} for sample, other in zip(rows, samples("a", NOISE), strict=True)]
+    assert judged(rows)["verdict"] == "inconclusive"  # a suspect
+    assert judged(events)["verdict"] == "same"
+
+
+# --- compile time
+
+
+def compiled(ratios, fresh=None, base_ns=COMPILE_BASE_NS, quantity="compile_warm"):
+    """Judge compile time of a case whose time is the same."""
+    rows = samples("a", NOISE) + samples("a", ratios, quantity=quantity, base_ns=base_ns)
+    rows += samples("a", [] if fresh is None else fresh, stage="confirm", quantity=quantity, base_ns=base_ns)
+    return judged(rows, plan("a", compiles=["a"]), "compile")
+
+
+def test_compiling_is_slower_beyond_both_margins():
+    found = compiled(noise(12, 0.4), noise(16, 0.4))
+    assert (found["verdict"], found["stage"], found["margin"]) == ("slower", "confirm", 0.25)
+    assert found["minimum_detectable_effect"] >= 0.25  # what is smaller is never reported
+    assert compiled(noise(12, -0.5), noise(16, -0.5))["verdict"] == "faster"
+
+
+def test_a_change_of_compile_time_within_the_margin_is_the_same_and_no_suspect():
+    assert compiled(noise(12, 0.1))["verdict"] == "same"
+    assert compiled(noise(12, 0.4), noise(16, 0.1))["verdict"] == "same"
+
+
+def test_a_second_of_compile_time_is_the_least_that_counts():
+    found = compiled(noise(12, 0.6), base_ns=1e9)  # 0.8 s more
+    assert found["verdict"] == "same"
+    assert found["margin"] == pytest.approx(1.0)
+    assert compiled(noise(12, 0.9), noise(16, 0.9), base_ns=1e9)["verdict"] == "slower"  # 1.5 s more
+
+
+def test_a_confirmed_change_that_may_or_may_not_exceed_the_margin_is_inconclusive():
+    found = compiled(noise(12, 0.4), 5 * noise(24) + math.log(1.24))
+    assert (found["verdict"], found["stage"]) == ("inconclusive", "confirm")
+    assert found["p_value"] <= found["alpha"]
+    assert found["reason"].endswith("reaches beyond the margin of 25 %")
+
+
+def test_compile_time_found_only_with_empty_caches_is_judged_by_its_few_blocks():
+    found = compiled([0.5], quantity="compile_cold")
+    assert (found["verdict"], found["blocks"], found["reason"]) == ("inconclusive", 1, "only 1 of 12 blocks")
+    assert compiled([])["reason"] == "only 0 of 12 blocks"
+
+
+def test_filled_caches_go_before_empty_ones():
+    rows = samples("a", noise(12, 2.0), quantity="compile_cold", base_ns=COMPILE_BASE_NS) + samples("a", NOISE)
+    rows += samples("a", noise(12), quantity="compile_warm", base_ns=COMPILE_BASE_NS)
+    assert judged(rows, plan("a", compiles=["a"]), "compile")["verdict"] == "same"
+
+
+def test_compile_time_is_judged_only_where_the_plan_says_so():
+    rows = samples("a", NOISE) + samples("a", noise(12, 0.5), quantity="compile_warm", base_ns=COMPILE_BASE_NS)
+    found = verdicts(ONE, frame("measurements", both("a")), frame("samples", rows))
+    assert found["quantity"].tolist() == ["time", "coverage"]
+
+
+# --- the whole table
+
+
+def everything():
+    """Return (plan, measurements, samples) with something of every kind."""
+    of = plan(
+        *"zyxwvu",
+        presence={"w": "new"},
+        compiles=["z"],
+        controls={"v": 0.0},
+        not_measured={"u": "the time limit of 10 min"},
+        spreads={"y": 0.03},
+    )
+    measured = both("z", peak_bytes=1000, saved_bytes=None, error_ratio=1.5, detail='{"counts_differ": []}')
+    measured += [row("y", "base"), row("y", "head", "wrong", "grad:x has error_ratio 31")]
+    measured += [*both("x"), row("w", "head"), *both("v")]
+    rows = confirmed("z", noise(12, 0.05), noise(20, 0.05)) + samples("x", NOISE) + samples("v", NOISE)
+    rows += samples("w", NOISE, sides=("head",))
+    rows += samples("z", noise(12, 0.5), quantity="compile_warm", base_ns=COMPILE_BASE_NS)
+    return of, frame("measurements", measured), frame("samples", rows)
+
+
+def test_the_table_has_its_columns_and_the_order_of_the_plan():
+    of, measured, sampled = everything()
+    found = verdicts(of, measured, sampled)
+    assert found.columns.tolist() == [column.name for column in TABLES["verdicts"]]
+    assert found[["case_id", "quantity", "verdict"]].to_numpy().tolist() == [
+        ["z", "time", "slower"], ["z", "compile", "inconclusive"], ["z", "peak_bytes", "same"],
+        ["z", "error_ratio", "same"], ["z", "coverage", "same"], ["y", "time", "wrong"], ["y", "coverage", "wrong"],
+        ["x", "time", "same"], ["x", "coverage", "same"], ["w", "time", "new"], ["w", "coverage", "new"],
+        ["v", "time", "same"], ["v", "coverage", "same"], ["u", "time", "inconclusive"], ["u", "coverage", "inconclusive"],
+    ]  # fmt: skip
+    assert set(found["run_id"]) == {"r"}
+
+
+def test_what_was_stored_recomputes_value_for_value(tmp_path):
+    of, measured, sampled = everything()
+    found = verdicts(of, measured, sampled)
+    tables = {"measurements": measured, "samples": sampled, "verdicts": found}
+    rows = {name: [{key: None if pd.isna(value) else value for key, value in each.items()} for each in table.to_dict("records")] for name, table in tables.items()}  # fmt: skip
+    folder = write_run(tmp_path / "staging", tmp_path / "runs" / "r", {"run_id": "r"}, [], rows)
+    stored = {name: read_table(folder / f"{name}.parquet", name).to_pandas() for name in tables}
+    again = verdicts(json.loads(json.dumps(of)), stored["measurements"], stored["samples"])
+    pd.testing.assert_frame_equal(again, found, check_exact=True)
+    pd.testing.assert_frame_equal(again, stored["verdicts"], check_exact=True)
+
+
+def test_the_order_of_stored_rows_does_not_matter():
+    of, measured, sampled = everything()
+    found = verdicts(of, measured, sampled)
+    shuffled = verdicts(of, measured.sample(frac=1, random_state=1), sampled.sample(frac=1, random_state=2))
+    pd.testing.assert_frame_equal(shuffled, found, check_exact=True)
+
+
+def test_rows_of_a_resumed_run_are_one_comparison():
+    rows = samples("a", noise(12))
+    for sample in rows:
+        sample["run_id"] = "older" if sample["block"] < 6 else None
+    assert judged(rows)["blocks"] == 12
+
+
+def test_a_run_that_measured_nothing_has_verdicts_all_the_same():
+    found = verdicts(ONE, frame("measurements", []), frame("samples", []))
+    assert found[["verdict", "reason"]].to_numpy().tolist() == [["inconclusive", "not measured: interrupted"]] * 2
+    assert pa.Table.from_pandas(found).num_rows == 2
