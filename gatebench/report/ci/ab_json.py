@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from gatebench.report.ci.escapes import shorten
 from gatebench.report.ci.findings import sentences
 from gatebench.report.quantities import is_missing
 from gatebench.store.schema import TABLES
 
 SCHEMA = "gatebench-ab/1"
+_TEXT_BYTES = 16_384  # of one name or reason; the schema takes sentences made of three of them
 _PLAN_KEYS = (
     "seed", "rate", "alpha_screen", "alpha_confirm", "hypotheses", "power", "margins", "decided", "fail_on", "time_limit_s",
 )  # fmt: skip
@@ -72,14 +74,14 @@ def ab_json(report: AbReport) -> dict[str, Any]:
         "decided": report.decided,
         "counts": {**_counts(judged), "time": dict(report.counts)},
         "control_failures": list(report.control_failures),
-        "controls": [{"added": controls[case["case_id"]], **case} for case in cases if case["case_id"] in controls],
+        "controls": [case for case in cases if case["case_id"] in controls],
         "largest_error": {name: _largest_error(report, controls, name) for name in ("base", "head")},
         "cases": judged,
         "not_measured": [
             {"case_id": case_id, "reason": reason} for case_id, reason in plan.get("not_measured", {}).items()
         ],
     }
-    document = _finite(document)
+    document = _bounded(document)
     return document | {"sentences": sentences(document)}
 
 
@@ -96,7 +98,7 @@ def _cases(report: AbReport) -> list[dict[str, Any]]:
         verdict = {name: _plain(row[name], _TYPES["verdicts"][name]) for name in _VERDICT_COLUMNS}
         judged.setdefault(row["case_id"], {})[row["quantity"]] = verdict
     tensors = _worst_tensors(report.accuracy)
-    planned = report.plan["cases"]
+    planned, controls = report.plan["cases"], report.plan.get("controls", {})
     order = dict.fromkeys((*report.plan.get("order", ()), *planned, *judged, *(case_id for case_id, _ in sides)))
     cases = []
     for case_id in order:
@@ -106,6 +108,7 @@ def _cases(report: AbReport) -> list[dict[str, Any]]:
             "case_id": case_id,
             **{name: _plain(row.get(name), "text") for name in _NAMES},
             "present": planned.get(case_id, "both"),
+            "added": controls.get(case_id),
             **{name: _side(entry, tensors.get((case_id, name))) for name, entry in found.items()},
             "verdicts": judged.get(case_id, {}),
         })  # fmt: skip
@@ -162,12 +165,14 @@ def _plain(value: Any, kind: str) -> Any:
     return {"text": str, "int": int, "float": float, "bool": bool}[kind](value)
 
 
-def _finite(value: Any) -> Any:
-    """Return a JSON value with its infinite numbers as strings."""
+def _bounded(value: Any) -> Any:
+    """Return a JSON value with its infinite numbers as strings, and endless texts (a plugin's own reasons) shortened."""
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: _bounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [_bounded(entry) for entry in value]
+    if isinstance(value, str):
+        return shorten(value, _TEXT_BYTES)
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value

@@ -178,4 +178,5 @@ def numbers_text(found: Finding) -> str:
         parts.append(f"{found.base} → {found.head}")
     if found.detectable != NOTHING:
         parts.append(f"detectable {found.detectable}")
-    return "; ".join([*parts, found.reason] if found.reason else parts)
+    numbers = ", ".join(parts)
+    return "; ".join(text for text in (numbers, found.reason) if text)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gatebench.errors import UserError
+from gatebench.report.ci.escapes import clean, shorten
 
 NAMES = ("ab", "run")
 MOST_BYTES = 64 * 2**20  # a suite of 2,000 cases has about 5 MB
-_MESSAGE_CHARACTERS = 200  # a validator's message repeats the value, which may be as long as the file
+_MESSAGE_BYTES = 200  # a validator's message repeats the value, which may be as long as the file
 
 
 @cache
@@ -53,4 +54,4 @@ def _refuse(constant: str) -> float:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _MESSAGE_CHARACTERS else text[: _MESSAGE_CHARACTERS - 1] + "…"
+    return shorten(clean(text), _MESSAGE_BYTES)

@@ -24,6 +24,7 @@ _WORDS = {
     "coverage": {"wrong": "coverage lost", "failed": "coverage lost", "new": "coverage gained"},
 }
 NOTHING = "–"
+_PLAIN_BELOW = 1e6  # percent beyond which an exponent says more than digits
 
 
 def verdict_word(quantity: str, verdict: str) -> str:
@@ -40,11 +41,13 @@ def number(value: Any) -> float | None:
 def percent(share: float, sign: bool = False) -> str:
     """Return a share in percent, e.g. `2.1 %`, `0.43 %`, `+350 %`; finer below 1 %, whole above 100 %."""
     value = 100 * share
-    if math.isinf(value):
-        text = "∞" if value > 0 else "-∞"
+    if value == 0:
+        text = "0"
+    elif not abs(value) < _PLAIN_BELOW:
+        text = significant(value)
     else:
         text = f"{value:,.{2 if abs(value) < 1 else (1 if abs(value) < 100 else 0)}f}"
-    return f"{'+' if sign and value >= 0 else ''}{text} %"
+    return f"{'+' if sign and value > 0 else ''}{text} %"
 
 
 def change_text(verdict: Mapping[str, Any]) -> str:
@@ -66,6 +69,8 @@ def share_text(value: Any) -> str:
 
 def value_text(side: Mapping[str, Any] | None, quantity: str, column: str) -> str:
     """Return what one side measured of a quantity, with its unit; a dash where it measured nothing."""
+    if quantity == "coverage":
+        return str((side or {}).get("status") or "absent").replace("_", " ")
     value = number((side or {}).get(column))
     if value is None:
         return NOTHING
