@@ -1,0 +1,58 @@
+"""GitHub's workflow commands: at most ten lines that show up beside a job, the gravest first.
+
+Source: docs.github.com, "Workflow commands for GitHub Actions"; a step shows ten of each kind.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gatebench.report.ci.escapes import NAME_BYTES, clean, shorten
+from gatebench.report.ci.findings import findings, sentences
+from gatebench.report.ci.outcomes import ERROR, FAILURE, Outcome, ab_outcomes
+
+MOST = 10
+_MESSAGE_BYTES = 1000
+
+
+def annotations_of(document: Mapping[str, Any], files: Mapping[str, str] | None = None) -> list[str]:
+    """Return the lines to print in a job: wrong, failed and slower cases, then unfit controls, then what is undecided.
+
+    document: keeps the schema gatebench-ab/1. files: by implementation, its file relative to the repository's root, where
+    it is known; the annotation then stands at its first line.
+    """
+    outcomes = ab_outcomes(document)
+    bad = [outcome for kind in (ERROR, FAILURE) for outcome in outcomes if outcome.kind == kind]
+    last = []
+    if failures := document["control_failures"]:
+        last.append(_command("error", "unfit to judge", "; ".join(failures)))
+    open_cases = findings(document["cases"], ["time"], ["inconclusive"])
+    if open_cases:
+        undecided = [text for text in sentences(document) if text.startswith("undecided")]
+        first = f"{len(open_cases)} inconclusive, first {open_cases[0].case_id}: {open_cases[0].reason or 'no reason given'}"
+        last.append(_command("warning", "undecided", "; ".join([*undecided, first])))
+    room = MOST - len(last)
+    shown = bad if len(bad) <= room else bad[: room - 1]
+    lines = [_of_case(outcome, files or {}) for outcome in shown]
+    if len(shown) < len(bad):
+        lines.append(_command("error", "more", f"{len(bad) - len(shown)} more cases are slower, wrong or failed"))
+    return [*lines, *last]
+
+
+def _of_case(outcome: Outcome, files: Mapping[str, str]) -> str:
+    title = f"{outcome.word}: {shorten(clean(outcome.case_id), NAME_BYTES)}"
+    return _command("error", title, f"{outcome.case_id}: {outcome.message}", files.get(outcome.implementation))
+
+
+def _command(level: str, title: str, message: str, file: str | None = None) -> str:
+    """Return one workflow command; what others wrote ends neither the line nor a property."""
+    properties = {"file": file, "line": "1"} if file else {}
+    given = ",".join(f"{name}={_property(text)}" for name, text in {**properties, "title": title}.items())
+    return f"::{level} {given}::{_data(shorten(clean(message), _MESSAGE_BYTES))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,70 @@
+"""GitHub's annotations: at most ten, the gravest first, and no text of others makes a command of its own."""
+
+import re
+
+import pytest
+from ab_frames import EVERY, FAILED, INCONCLUSIVE, SAME, SLOWER, WRONG, report
+from hostile import HOSTILE, bend
+
+from gatebench.report.ci.ab_json import ab_json
+from gatebench.report.ci.annotations import annotations_of
+
+COMMAND = re.compile(r"::(error|warning) ((?:\w+=[^:,\r\n]*,)*\w+=[^:,\r\n]*)::([^\r\n]*)")
+
+
+def lines(*cases, files=None, **other):
+    return annotations_of(ab_json(report(*cases, **other)), files)
+
+
+def titles(found):
+    return [re.search(r"title=([^:]*)", line).group(1).replace("%3A", ":") for line in found]
+
+
+def test_a_slower_case_reads_like_this():
+    assert lines(SLOWER) == [
+        "::error title=slower%3A lstm/numba/T128-B16-I256-H256/float32/cpu-2/forward::"
+        "lstm/numba/T128-B16-I256-H256/float32/cpu-2/forward: slower +3.2 %25 [2.6, 3.9], 1.84 ms → 1.90 ms, detectable 2.1 %25; "
+        "more memory +25.0 %25, 1 MiB → 1.25 MiB"
+    ]
+
+
+def test_wrong_comes_first_then_slower_then_controls_then_what_is_undecided():
+    found = lines(*EVERY, control_failures=["the A/A control is slower"], decided=0.4)
+    words = [title.partition(":")[0] for title in titles(found)]
+    assert words == ["wrong", "timeout", "slower", "slower to compile", "unfit to judge", "undecided"]
+    assert [line.split()[0] for line in found] == ["::error"] * 5 + ["::warning"]
+    assert found[-1].endswith("undecided: 40 %25 of the cases got a verdict, 80 %25 are asked for; 1 inconclusive, first "
+                              "glu/eager/T128-B16-I256-H256/float32/cpu-2/forward: the interval -1.2 %25 to +4.1 %25 is wider than the margin of 3 %25")  # fmt: skip
+
+
+def test_the_file_of_an_implementation_is_named_where_it_is_known():
+    found = lines(WRONG, SLOWER, files={"mylab:fused": "kernels/a,b:c.py"})
+    assert found[0].startswith("::error file=kernels/a%2Cb%3Ac.py,line=1,title=wrong")
+    assert "file=" not in found[1]
+
+
+def test_a_quiet_run_has_none():
+    assert lines(SAME) == lines() == []
+
+
+@pytest.mark.parametrize(("bad", "inconclusive", "unfit"), [(10, 0, 0), (11, 0, 0), (10, 1, 0), (500, 3, 1)])
+def test_ten_at_most_and_the_last_says_how_many_more(bad, inconclusive, unfit):
+    kinds = [(SLOWER, WRONG, FAILED)[number % 3] for number in range(bad)] + [INCONCLUSIVE] * inconclusive
+    cases = [{**each, "case_id": f"g{number}/{each['case_id']}"} for number, each in enumerate(kinds)]
+    found = lines(*cases, control_failures=["unfit"] * unfit)
+    assert len(found) <= 10
+    named = [line for line in found if re.search(r"title=\w+%3A", line)]
+    more = re.search(r"::(\d+) more cases are slower, wrong or failed$", "\n".join(found), re.M)
+    assert len(named) + int(more.group(1) if more else 0) == bad
+    assert sum("unfit to judge" in line for line in found) == unfit
+    assert sum(line.startswith("::warning") for line in found) == (1 if inconclusive else 0)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_every_line_is_one_command_whatever_others_wrote(name):
+    document = bend(ab_json(report(*EVERY, control_failures=["x"])), HOSTILE[name])
+    found = annotations_of(document, {HOSTILE[name]: HOSTILE[name]})
+    assert len(found) == 6
+    for line in found:
+        assert COMMAND.fullmatch(line)
+        assert not re.search(r"%(?!25|0D|0A|3A|2C)", line)
