@@ -1,7 +1,6 @@
 """`gatebench ab`: measure two versions of the code in one job, and say what became slower, with a known error rate."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,9 +36,9 @@ def command(
         str, typer.Option(help="What fails the job: slower, wrong, unfit, undecided, or none.")
     ] = "slower,wrong,unfit,undecided",
     decided: Annotated[str, typer.Option(help="Share of the cases that need a verdict.")] = "80%",
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Fail where another job measures on this machine.")
-    ] = False,
+    no_wait: options.NoWait = False,
+    markdown: options.Markdown = None,
+    junit: options.Junit = None,
     store: options.Store = None,
     long: options.Long = False,
     as_json: options.Json = False,
@@ -53,11 +52,19 @@ def command(
     Exit codes, first match: 130 interrupted, 2 bad usage, 3 a case of the head is wrong or failed, 4 the
     machine is unfit or a control failed, 1 something became slower, 5 too few cases were decided, 0.
     """
+    from gatebench.report.ab_run import ab_document, print_ab
+    from gatebench.report.ci.ab_markdown import markdown_of
+    from gatebench.report.ci.annotations import annotations_of
+    from gatebench.report.ci.junit import ab_junit
+    from gatebench.report.ci.outputs import Outputs, write_outputs
     from gatebench.run.ab.job import AbRequest, run_ab
     from gatebench.run.ab.settings import percent, seconds
     from gatebench.run.progress import for_terminal
+    from gatebench.store.read import read_run
     from gatebench.suites import Narrowing
 
+    outputs = Outputs(markdown, junit)
+    outputs.check()
     base, head, suite = sides_and_suite(names or [])
     narrowing = Narrowing(
         gates=options.names(gate), implementations=options.names(implementation), modes=options.names(mode),
@@ -72,7 +79,13 @@ def command(
         decided=percent("--decided", decided), wait=not no_wait, command=as_typed(sys.argv[1:]),
     )  # fmt: skip
     outcome = run_ab(request, store_path(store), for_terminal(), lambda text: print(text, file=sys.stderr))
-    sys.exit(print_ab(outcome.folder, long, as_json))
+    run = read_run(outcome.folder)
+    document = ab_document(run)
+    print_ab(run, document, long, as_json)
+    write_outputs(
+        outputs, lambda: markdown_of(document), lambda: ab_junit(document), lambda: annotations_of(document)
+    )  # fmt: skip
+    sys.exit(document["exit_code"])
 
 
 def sides_and_suite(names: list[str]) -> tuple[str | None, str | None, str | None]:
@@ -94,20 +107,9 @@ def _is_suite(name: str, shipped: list[str]) -> bool:
 
 
 def as_typed(arguments: list[str]) -> str:
-    """Return the command line as it can be pasted into a shell."""
+    """Return the command line as it can be pasted into a shell, without what only this machine has."""
     import shlex
 
-    return shlex.join(["gatebench", *arguments])
+    from gatebench.run.scrub import scrub
 
-
-def print_ab(folder: Path, long: bool, as_json: bool) -> int:
-    """Print an A/B run and return its exit code."""
-    import json
-
-    from gatebench.analyze.verdicts import exit_code
-    from gatebench.store.read import load
-
-    results = load(folder)
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    print(results.verdicts.drop(columns=["run_id"]).to_string())
-    return exit_code(plan, results.verdicts, plan["interrupted"], plan["fail_on"], plan["decided"])
+    return shlex.join(["gatebench", *map(scrub, arguments)])

@@ -67,13 +67,25 @@ def main() -> None:
 def _register() -> None:
     if app.registered_commands:
         return
-    from gatebench.cli import ab, check, compare, dashboard, environment, listing, new, run, stability, verify
+    from gatebench.cli import (
+        ab,
+        calibrate,
+        check,
+        compare,
+        dashboard,
+        environment,
+        listing,
+        new,
+        run,
+        stability,
+        verify,
+    )
 
     for verb, module in (
         ("run", run), ("verify", verify), ("compare", compare), ("ab", ab), ("check", check), ("list", listing), ("dashboard", dashboard),
     ):  # fmt: skip
         app.command(verb)(module.command)
-    for verb, module in (("stability", stability), ("environment", environment)):
+    for verb, module in (("stability", stability), ("calibrate", calibrate), ("environment", environment)):
         app.command(verb, rich_help_panel=MORE)(module.command)
     app.add_typer(new.app, name="new", rich_help_panel=MORE)
 

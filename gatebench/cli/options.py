@@ -32,6 +32,11 @@ Options = Annotated[
     typer.Option("-o", help="Option of an implementation or a gate, e.g. compile.chunk=32 or lstm.num_layers=2."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Markdown = Annotated[
+    Path | None, typer.Option(help="Write a Markdown page, `-` for stdout; goes to $GITHUB_STEP_SUMMARY, too.")
+]
+Junit = Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail where another job measures on this machine.")]
 Baseline = Annotated[
     str | None, typer.Option("--baseline", help="What speed-ups are divided by. (default: native, else eager)")
 ]

@@ -40,6 +40,8 @@ def command(
     baseline: options.Baseline = None,
     long: options.Long = False,
     metrics: options.Metrics = "",
+    markdown: options.Markdown = None,
+    junit: options.Junit = None,
     as_json: options.Json = False,
 ) -> None:
     """Verify and time implementations, store a run folder, print the table.
@@ -48,9 +50,10 @@ def command(
     implementation named with -i, or a plugin, cannot run, 130 interrupted (what was measured is kept).
     """
     from gatebench.cli.request import build_request, flags_named, say_broken_plugins
+    from gatebench.report.ci.outputs import Outputs
     from gatebench.report.exit_code import exit_code, stability_exit_code
     from gatebench.report.listings import print_dry_run
-    from gatebench.report.stored_run import View, print_run
+    from gatebench.report.stored_run import View, print_run, write_run_outputs
     from gatebench.report.table import METRICS
     from gatebench.run import execute
     from gatebench.run.discover import discover
@@ -58,6 +61,8 @@ def command(
     from gatebench.run.resume import resume as resume_run
 
     where = store_path(store)
+    outputs = Outputs(markdown, junit)
+    outputs.check()
     broken = False
     columns = options.known_names("--metrics", "metric", metrics, METRICS)
     if resume is not None:
@@ -88,6 +93,7 @@ def command(
             return
         outcome = execute.start(request, where, plan, for_terminal())
     results = print_run(outcome.folder, View(baseline, long=long, metrics=columns, as_json=as_json), fresh=True)
+    write_run_outputs(results, outputs)
     code = exit_code(results.measurements, outcome.named, outcome.interrupted)
     code = code or stability_exit_code(results.stability, outcome.interrupted)
     sys.exit(code or (3 if broken else 0))

@@ -9,6 +9,10 @@ from rich.text import Text
 
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
+from gatebench.report.ci.annotations import run_annotations
+from gatebench.report.ci.junit import run_junit
+from gatebench.report.ci.outputs import Outputs, write_outputs
+from gatebench.report.ci.run_markdown import run_markdown
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
@@ -73,6 +77,18 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
     return results
 
 
+def write_run_outputs(results: Results, outputs: Outputs) -> None:
+    """Write the Markdown and JUnit of a run that were asked for."""
+    manifest, measurements = results.folders[0].manifest, results.measurements
+
+    def markdown() -> str:
+        compared = compare(measurements, results.samples)
+        compared = compared.assign(pay_back_calls=pay_back_calls(compared))
+        return run_markdown(compared, results.samples, results.stability, manifest)
+
+    write_outputs(outputs, markdown, lambda: run_junit(measurements, manifest), lambda: run_annotations(measurements))
+
+
 def print_stability(folder: Path, as_json: bool) -> Results:
     """Print the stability table of a run folder and return what was read."""
     results = load(folder)
@@ -134,10 +150,10 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
     out.print(Text(f"run {run.run_id}: {words}{took}"))
     if run.manifest["status"] == "partial":
         out.print(Text(f"interrupted: `gatebench run --resume {run.run_id}` measures the rest"))
-    out.print(Text(f"stored in {_relative(run.path)}"))
+    out.print(Text(f"stored in {relative(run.path)}"))
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

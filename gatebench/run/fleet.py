@@ -16,6 +16,11 @@ Start = Callable[[WorkerSettings, float], WorkerProcess]
 _MAX_DEATHS = 20  # of one worker within a block: a worker that dies in case after case is given up in the end
 
 
+def competitor(case: Case) -> Key:
+    """Return which worker a case belongs to: one per implementation, its options, device and thread count."""
+    return (case.implementation, case.implementation_options, case.device, case.threads)
+
+
 class Fleet:
     """Workers by competitor. A worker that died is started again when it is next asked for."""
 
@@ -25,8 +30,13 @@ class Fleet:
         timeout_s: float,
         start: Start = WorkerProcess,
         numbers: Iterator[int] | None = None,
+        key: Callable[[Case], Key] | None = None,
     ) -> None:
-        """numbers: where the numbers of worker processes come from, so that they are unique within a run."""
+        """numbers: where the numbers of worker processes come from, so that they are unique within a run.
+
+        key: which cases share a worker; `competitor` unless given.
+        """
+        self._key = key or competitor
         self._settings_of = settings_of
         self._timeout_s = timeout_s
         self._start = start
@@ -36,17 +46,12 @@ class Fleet:
         self._numbers: dict[int, int] = {}
         self._count = numbers or itertools.count()
 
-    @staticmethod
-    def key(case: Case) -> Key:
-        """Return which worker a case belongs to: one per implementation, its options, device and thread count."""
-        return (case.implementation, case.implementation_options, case.device, case.threads)
-
     def start(self, cases: Iterable[Case]) -> None:
         """Start the workers of these cases side by side, a core each, and stop them again.
 
         One that cannot start has no say here: the first turn that asks for it tries again, or repeats why.
         """
-        missing = {self.key(case): case for case in cases if self.key(case) not in self._workers}
+        missing = {self._key(case): case for case in cases if self._key(case) not in self._workers}
         waiting, cores = list(missing.values()), len(os.sched_getaffinity(0))
         for first in range(0, len(waiting), cores):
             together = waiting[first : first + cores]
@@ -77,12 +82,12 @@ class Fleet:
 
     def process_number(self, case: Case) -> int | None:
         """Return the number of the case's worker process within the run."""
-        worker = self._workers.get(self.key(case))
+        worker = self._workers.get(self._key(case))
         return self._numbers.get(id(worker)) if worker else None
 
     def import_ns(self, case: Case) -> int | None:
         """Return how long the case's worker took to start."""
-        worker = self._workers.get(self.key(case))
+        worker = self._workers.get(self._key(case))
         return worker.import_ns if worker else None
 
     def close(self) -> None:
@@ -93,7 +98,7 @@ class Fleet:
         self._workers.clear()
 
     def _worker(self, case: Case) -> WorkerProcess:
-        key = self.key(case)
+        key = self._key(case)
         worker = self._workers.get(key)
         if worker is not None and worker.alive:
             return worker
@@ -107,12 +112,12 @@ class Fleet:
 
     def _spawn(self, case: Case) -> None:
         worker = self._start(self._settings_of(case), self._timeout_s)
-        self._workers[self.key(case)] = worker
+        self._workers[self._key(case)] = worker
         self._numbers[id(worker)] = next(self._count)
 
     def _greet(self, case: Case) -> WorkerProcess:
         """Wait until a spawned worker can be asked; raises Failure where it never can."""
-        key = self.key(case)
+        key = self._key(case)
         try:
             return greeted(self._workers[key])
         except Failure as failure:
@@ -123,7 +128,7 @@ class Fleet:
             raise
 
     def _survivor(self, case: Case) -> WorkerProcess:
-        worker = self._workers.get(self.key(case))
+        worker = self._workers.get(self._key(case))
         if worker is None:
             raise Failure("failed", "the worker that held the case has ended")
         if not worker.alive:
@@ -133,9 +138,9 @@ class Fleet:
         return worker
 
     def _forget(self, case: Case) -> None:
-        worker = self._workers.pop(self.key(case), None)
+        worker = self._workers.pop(self._key(case), None)
         if worker is not None:
-            self._deaths[self.key(case)] = self._deaths.get(self.key(case), 0) + 1
+            self._deaths[self._key(case)] = self._deaths.get(self._key(case), 0) + 1
             worker.close()
 
 

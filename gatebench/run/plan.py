@@ -7,7 +7,7 @@ from typing import Any
 from gatebench.cases import Case
 from gatebench.catalogue import Catalogue
 from gatebench.contract import Failure
-from gatebench.run.fleet import Fleet
+from gatebench.run.fleet import competitor
 from gatebench.run.protocol import finite
 from gatebench.run.scrub import scrub
 from gatebench.suites import Measure
@@ -46,7 +46,7 @@ class Plan:
     def block_seconds(self, cases: Sequence[Case]) -> float:
         """Return roughly how long these cases take in one block."""
         compiled = sum(1 for case in cases if self.compiles(case))
-        workers = len({Fleet.key(case) for case in cases})
+        workers = len({competitor(case) for case in cases})
         return sum(map(self.case_seconds, cases)) + workers * START_S + compiled * COMPILE_S
 
     def case_seconds(self, case: Case) -> float:

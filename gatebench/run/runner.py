@@ -11,7 +11,7 @@ from typing import Any
 from gatebench.cases import Case
 from gatebench.contract import Failure
 from gatebench.run import steps
-from gatebench.run.fleet import Fleet, Start
+from gatebench.run.fleet import Fleet, Start, competitor
 from gatebench.run.plan import COMPILE_S, START_S, Entry, Plan
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress, Silent
@@ -91,7 +91,7 @@ class Runner:
                 case for problem in todo for case in problem
                 if case.case_id not in self._alone and case.case_id not in self._failed
             )  # fmt: skip
-            self.progress.advance(START_S * len({Fleet.key(case) for problem in todo for case in problem}))
+            self.progress.advance(START_S * len({competitor(case) for problem in todo for case in problem}))
             facts = self._compile([case for problem in todo for case in problem], block, fleet)
             for problem in todo:
                 self._problem(problem, block, fleet, facts)
@@ -108,15 +108,15 @@ class Runner:
         return all((case.case_id, block) in self._done or case.case_id in self._failed for case in problem)
 
     def _fleet(self, cases: list[Case], alone: bool = False) -> Fleet:
-        workers = 1 if alone else len({Fleet.key(case) for case in cases})
+        workers = 1 if alone else len({competitor(case) for case in cases})
         limit = self.plan.measure.memory_mb << 20 or self.plan.memory_bytes // max(workers, 1)
         plugins: dict[Any, tuple[str, ...]] = {}
         for case in cases:
             files = tuple(str(file) for file in self.plan.catalogue.plugin_files(case))
-            plugins[Fleet.key(case)] = tuple(dict.fromkeys((*plugins.get(Fleet.key(case), ()), *files)))
+            plugins[competitor(case)] = tuple(dict.fromkeys((*plugins.get(competitor(case), ()), *files)))
 
         def settings(case: Case) -> WorkerSettings:
-            return WorkerSettings(case.implementation, plugins[Fleet.key(case)], case.threads, limit, case.device)
+            return WorkerSettings(case.implementation, plugins[competitor(case)], case.threads, limit, case.device)
 
         return Fleet(settings, STARTING_S, self._start, self._processes)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.contract import Failure
-from gatebench.run.fleet import Fleet
+from gatebench.run.fleet import Fleet, competitor
 from gatebench.run.process import STARTING_S, WorkerSettings
 from gatebench.run.progress import Progress
 from gatebench.run.protocol import number
@@ -32,7 +32,7 @@ def verify_plan(plan: Plan, progress: Progress) -> tuple[pd.DataFrame, bool]:
     progress.start(len(plan.cases))
     groups: dict[Any, list[Any]] = {}
     for case in plan.cases:
-        groups.setdefault((Fleet.key(case), plan.catalogue.plugin_files(case)), []).append(case)
+        groups.setdefault((competitor(case), plan.catalogue.plugin_files(case)), []).append(case)
     try:
         for cases in groups.values():
             fleet = Fleet(settings, STARTING_S)

@@ -6,9 +6,11 @@ Source: docs.github.com, "Workflow commands for GitHub Actions"; a step shows te
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from gatebench.report.ci.escapes import NAME_BYTES, clean, shorten
 from gatebench.report.ci.findings import findings, sentences
-from gatebench.report.ci.outcomes import ERROR, FAILURE, Outcome, ab_outcomes
+from gatebench.report.ci.outcomes import ERROR, FAILURE, Outcome, ab_outcomes, run_outcomes
 
 MOST = 10
 _MESSAGE_BYTES = 1000
@@ -30,12 +32,21 @@ def annotations_of(document: Mapping[str, Any], files: Mapping[str, str] | None 
         undecided = [text for text in sentences(document) if text.startswith("undecided")]
         first = f"{len(open_cases)} inconclusive, first {open_cases[0].case_id}: {open_cases[0].reason or 'no reason given'}"
         last.append(_command("warning", "undecided", "; ".join([*undecided, first])))
-    room = MOST - len(last)
+    return [*_gravest(bad, MOST - len(last), files or {}), *last]
+
+
+def run_annotations(measurements: pd.DataFrame) -> list[str]:
+    """Return the lines to print in a job that ran a suite: its wrong and failed cases. Columns: TABLES["measurements"]."""
+    return _gravest([outcome for outcome in run_outcomes(measurements) if outcome.kind == ERROR], MOST, {})
+
+
+def _gravest(bad: list[Outcome], room: int, files: Mapping[str, str]) -> list[str]:
+    """Return a line for each case, the last one for those beyond `room`."""
     shown = bad if len(bad) <= room else bad[: room - 1]
-    lines = [_of_case(outcome, files or {}) for outcome in shown]
+    lines = [_of_case(outcome, files) for outcome in shown]
     if len(shown) < len(bad):
         lines.append(_command("error", "more", f"{len(bad) - len(shown)} more cases are slower, wrong or failed"))
-    return [*lines, *last]
+    return lines
 
 
 def _of_case(outcome: Outcome, files: Mapping[str, str]) -> str:

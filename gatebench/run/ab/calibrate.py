@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from gatebench.analyze.plan import make_plan
 from gatebench.run.ab.budget import Budget
 from gatebench.run.ab.checkouts import check_out
 from gatebench.run.ab.job import AbRequest, header_of, prepare_contest, runtimes_of, suite_of
@@ -19,9 +18,7 @@ from gatebench.run.machine_lock import alone_on_machine
 from gatebench.run.progress import Progress
 from gatebench.run.publish import publish
 from gatebench.store.journal import Journal
-from gatebench.store.read import Results
-
-BLOCKS = 12  # of a calibration: as many as a screening has
+from gatebench.suites import Narrowing
 
 
 def run_calibration(
@@ -59,7 +56,6 @@ def _alike(here: Path, stack: ExitStack) -> dict[str, Side]:
     return {side: Side(side, "what is installed", folder=empty) for side in ("base", "head")}
 
 
-def calibration_plan(results: Results) -> dict[str, Any]:
-    """Return the plan that `ab` would make for the cases of a calibration: its levels depend on their number."""
-    cases = dict.fromkeys(results.measurements["case_id"], "both")
-    return make_plan(cases=cases, controls={}, compiles=[], sides={})
+def calibration_request(suite: str | None, narrowing: Narrowing, plugins: tuple[Path, ...], wait: bool) -> AbRequest:
+    """Return what a calibration takes of an A/B's request."""
+    return AbRequest(suite=suite, narrowing=narrowing, plugins=plugins, wait=wait)

@@ -24,7 +24,7 @@ def publish_ab(store: Path, journal: Journal, header: Mapping[str, Any], plan: M
         "accuracy": accuracy,
         "stability": [],
     }
-    plan = {**plan, "sides": scrub_all(plan["sides"]), "command": scrub_all(plan["command"])}
+    plan = {**plan, "sides": scrub_all(plan["sides"])}
     frames = {name: as_table(name, tables[name]).to_pandas() for name in ("measurements", "samples")}
     found = verdicts(plan, frames["measurements"], frames["samples"])
     tables["verdicts"] = found.astype(object).where(found.notna(), None).to_dict("records")

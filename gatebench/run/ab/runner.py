@@ -19,7 +19,7 @@ from gatebench.contract import Failure
 from gatebench.run import steps
 from gatebench.run.ab.budget import EXPECTED_S, Budget
 from gatebench.run.ab.contest import SIDES, Contest, Runtime
-from gatebench.run.fleet import Fleet, Key, Start
+from gatebench.run.fleet import Fleet, Key, Start, competitor
 from gatebench.run.plan import BREAKDOWNS, STRIKES, Entry
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress, Silent
@@ -89,14 +89,14 @@ class AbRunner:
             self._block(block, "screen", todo, f"screening {block + 1}/{max(wanted.values())}")
             if block == min(1, max(wanted.values()) - 1):  # the first one verified and compiled, so this one tells
                 left = {case.case_id: wanted[case.case_id] - block - 1 for case in self.contest.cases}
-                self._cut(self.budget.beyond_screening(self._open(self.contest.cases), left, Fleet.key))
+                self._cut(self.budget.beyond_screening(self._open(self.contest.cases), left, self._key))
 
     def _confirm(self) -> None:
         entries = self.journal.entries("case")
         found = suspects(self.plan, pd.DataFrame(sample_rows(self.journal.run_id, entries)))
         blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
         suspected = [case for case in self.contest.cases if case.case_id in blocks]
-        self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, Fleet.key))
+        self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, self._key))
         first = self._started_blocks
         self.progress.start(EXPECTED_S * sum(blocks.values()))
         for number in range(max(blocks.values(), default=0)):
@@ -124,6 +124,10 @@ class AbRunner:
     def _asked(self, case: Case, side: str) -> bool:
         return self.contest.measurable(case, side) and self._strikes.get((side, case.case_id), 0) < STRIKES
 
+    def _key(self, case: Case) -> Key:
+        """Return which worker of a side a case belongs to: that of its competitor; all controls share one."""
+        return ("controls",) if case.case_id in self.contest.controls else competitor(case)
+
     def _cut(self, cases: Iterable[Case]) -> None:
         for case in cases:
             self.plan["not_measured"][case.case_id] = self.budget.reason
@@ -134,7 +138,7 @@ class AbRunner:
         self._started_blocks = block + 1
         groups: dict[Key, list[Case]] = {}
         for case in self._open(cases):
-            groups.setdefault(Fleet.key(case), []).append(case)
+            groups.setdefault(self._key(case), []).append(case)
         for key, group in groups.items():
             self._group(block, stage, key, group, title)
         self._places.swap()
@@ -175,7 +179,7 @@ class AbRunner:
         def settings(case: Case) -> WorkerSettings:
             return WorkerSettings(case.implementation, moved, case.threads, limit, case.device, launch)
 
-        return Fleet(settings, STARTING_S, self._start, self._processes)
+        return Fleet(settings, STARTING_S, self._start, self._processes, self._key)
 
     # --- one case
 

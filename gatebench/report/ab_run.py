@@ -1,0 +1,68 @@
+"""A stored run of two versions: its report, and its verdicts once more from the plan and the parquet alone."""
+
+import sys
+from typing import Any
+
+from gatebench.analyze.verdicts import controls, exit_code, summary, verdicts
+from gatebench.report.ab_blocks import ab_blocks
+from gatebench.report.ci.ab_json import AbReport, ab_json
+from gatebench.report.stored_run import relative
+from gatebench.report.terminal import console, print_block, print_json
+from gatebench.store.read import Results, Run
+
+RECOMPUTED_DIFFERS = 2  # exit code
+
+
+def ab_document(run: Run) -> dict[str, Any]:
+    """Return the value of `gatebench ab --json` for a stored run; raises StoreError where it cannot be read."""
+    results, plan = Results((run,)), run.plan()
+    found = results.verdicts
+    counted = summary(found, plan)
+    return ab_json(AbReport(
+        run.manifest, plan, found, results.measurements, results.accuracy, counted["counts"],
+        counted["decided_share"] if counted["decidable"] else None, controls(plan, found),
+        exit_code(plan, found, plan["interrupted"], plan["fail_on"], plan["decided"]),
+    ))  # fmt: skip
+
+
+def print_ab(run: Run, document: dict[str, Any], long: bool = False, as_json: bool = False) -> None:
+    """Print a run of two versions: the verdict first."""
+    if as_json:
+        print_json(document)
+        return
+    for block in ab_blocks(document, long):
+        print_block(block)
+    out = console()
+    elapsed = run.manifest.get("elapsed") or {}
+    out.print(f"run {run.run_id}" + (f", in {elapsed['total_s']:.0f} s" if elapsed else ""))
+    if run.manifest["status"] == "partial":
+        out.print("interrupted: what was not confirmed by then is inconclusive")
+    out.print(f"stored in {relative(run.path)}")
+
+
+def recompute(run: Run) -> list[str]:
+    """Compute a run's verdicts again from plan.json, measurements and samples; returns what differs, empty where nothing."""
+    results = Results((run,))
+    stored, again = results.verdicts, verdicts(run.plan(), results.measurements, results.samples)
+    if len(stored) != len(again):
+        return [f"{len(again)} rows, and {len(stored)} are stored"]
+    different = []
+    for column in stored.columns:
+        same = (stored[column] == again[column]) | (stored[column].isna() & again[column].isna())
+        for place in same.index[~same]:
+            row = stored.loc[place]
+            different.append(f"{row['case_id']} {row['quantity']}: {column} is {again.loc[place, column]!r}, and {row[column]!r} is stored")  # fmt: skip
+    return different
+
+
+def print_recomputed(run: Run) -> int:
+    """Say whether a run's verdicts come out again, value for value; returns the exit code."""
+    different = recompute(run)
+    for line in different:
+        print(line, file=sys.stderr)
+    count = len(Results((run,)).verdicts)
+    if different:
+        print(f"run {run.run_id}: {len(different)} values differ when recomputed", file=sys.stderr)
+        return RECOMPUTED_DIFFERS
+    print(f"run {run.run_id}: all {count} verdicts come out again, value for value")
+    return 0
