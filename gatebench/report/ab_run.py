@@ -6,8 +6,7 @@ from typing import Any
 from gatebench.analyze.verdicts import controls, exit_code, summary, verdicts
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import AbReport, ab_json
-from gatebench.report.stored_run import relative
-from gatebench.report.terminal import console, print_block, print_json
+from gatebench.report.terminal import console, print_block, print_json, relative
 from gatebench.store.read import Results, Run
 
 RECOMPUTED_DIFFERS = 2  # exit code

@@ -8,9 +8,8 @@ import pandas as pd
 from gatebench.analyze.calibration import calibration
 from gatebench.analyze.plan import make_plan
 from gatebench.report.ci.words import percent
-from gatebench.report.stored_run import relative
 from gatebench.report.table import Block
-from gatebench.report.terminal import console, print_block, print_json
+from gatebench.report.terminal import console, print_block, print_json, relative
 from gatebench.store.read import Results, Run
 
 _AUTOCORRELATED = 0.3  # above it, samples of one process tell much the same: more blocks help, more rounds do not

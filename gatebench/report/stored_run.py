@@ -9,15 +9,17 @@ from rich.text import Text
 
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.errors import UserError, unknown
+from gatebench.report.ab_run import ab_document, print_ab
+from gatebench.report.calibration import print_calibration
 from gatebench.report.ci.annotations import run_annotations
 from gatebench.report.ci.junit import run_junit
 from gatebench.report.ci.outputs import Outputs, write_outputs
 from gatebench.report.ci.run_markdown import run_markdown
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.table import Block, blocks, fastest, long_table
-from gatebench.report.terminal import console, print_block, print_json
+from gatebench.report.terminal import console, print_block, print_json, relative
 from gatebench.selection import FAMILY, expand_families, matches_glob
-from gatebench.store.read import Results, load
+from gatebench.store.read import Results, Run, load
 
 _MANY_TABLES = 4  # more of them scroll out of sight: a summary follows
 
@@ -45,6 +47,9 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
     measurements, samples, stability = results.measurements, results.samples, results.stability
     if results.problems:
         raise UserError(*results.problems[0].split(": ", 1))
+    if results.folders[0].purpose != "run":
+        _print_alike(results.folders[0], view)
+        return results
     timed = measurements.loc[measurements["time_ns"].notna(), "implementation"]
     baseline = view.baseline
     if baseline is not None and baseline not in set(timed):
@@ -75,6 +80,18 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
             print_block(Block("Stability that came to nothing", (), (), failed))
     _print_footer(results, compared)
     return results
+
+
+def _print_alike(run: Run, view: View) -> None:
+    """Print a run that compares no implementations: of two versions of the code, or of one against itself."""
+    for flag, given in (("--baseline", view.baseline), ("-g", view.gates), ("-i", view.implementations), ("-m", view.modes), ("-k", view.glob)):  # fmt: skip
+        if given:
+            what = f"run {run.run_id} compares no implementations ({run.purpose})"
+            raise UserError(flag, what, "it goes with runs of `gatebench run`", f"drop {flag}")
+    if run.purpose == "ab":
+        print_ab(run, ab_document(run), view.long, view.as_json)
+    else:
+        print_calibration(run, view.as_json)
 
 
 def write_run_outputs(results: Results, outputs: Outputs) -> None:
@@ -151,10 +168,3 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
     if run.manifest["status"] == "partial":
         out.print(Text(f"interrupted: `gatebench run --resume {run.run_id}` measures the rest"))
     out.print(Text(f"stored in {relative(run.path)}"))
-
-
-def relative(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

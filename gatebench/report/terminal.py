@@ -92,3 +92,11 @@ def _table(block: Block, columns: Iterable[int]) -> Table:
     for row in block.rows:
         table.add_row(*(Text(row[number]) for number in columns))
     return table
+
+
+def relative(path: Path) -> str:
+    """Return a path as it is from here, where it lies below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

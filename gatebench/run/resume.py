@@ -13,7 +13,7 @@ from gatebench.run.execute import Outcome, Request, make_plan, measure, new_run_
 from gatebench.run.own_files import found_again
 from gatebench.run.plan import Plan
 from gatebench.run.progress import Progress
-from gatebench.run.publish import describe_plugin
+from gatebench.run.publish import describe_plugin, publish
 from gatebench.run.republish import recall_into
 from gatebench.store.journal import Journal, staged_runs
 from gatebench.store.read import Run, find_run, load
@@ -35,8 +35,8 @@ def resume(
         journal = Journal(store, staged)
         try:
             header = journal.header()
-            if "plan" in header:
-                return _publish_versions(store, journal, header)
+            if header.get("purpose", "run") != "run":
+                return _publish_as_it_is(store, journal, header)
             plan = _plan_again(header, plugins)
             accept(plan)
         except BaseException:
@@ -56,10 +56,13 @@ def resume(
     return measure(store, journal, plan, header, progress)
 
 
-def _publish_versions(store: Path, journal: Journal, header: Mapping[str, Any]) -> Outcome:
-    """Publish what a killed job of two versions measured: its checkouts are gone, so it cannot go on."""
-    plan = {**header["plan"], "interrupted": True}
-    return Outcome(publish_ab(store, journal, header, plan), interrupted=True)
+def _publish_as_it_is(store: Path, journal: Journal, header: Mapping[str, Any]) -> Outcome:
+    """Publish what a killed `ab` or `calibrate` measured: its checkouts are gone, so it cannot go on."""
+    if header["purpose"] == "ab":
+        folder = publish_ab(store, journal, header, {**header["plan"], "interrupted": True})
+    else:
+        folder = publish(store, journal, "partial", header)
+    return Outcome(folder, interrupted=True)
 
 
 def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
@@ -70,10 +73,10 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
         if staged:
             return staged[-1], None
         run = find_run(store, name)
-        if run.compares_versions:
-            what = "is of two versions of the code, whose checkouts are gone"
+        if run.purpose != "run":
+            what = "is of checkouts that are gone"
             raise StoreError(
-                f"run {run.run_id}", what, "a run of a suite", f"gatebench compare {run.run_id}, or `gatebench ab` anew"
+                f"run {run.run_id}", what, "a run of a suite", f"gatebench compare {run.run_id}, or start it anew"
             )
         if run.manifest["status"] != "partial":
             raise StoreError(
@@ -85,7 +88,7 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
         return run.run_id, run
     partial = []
     if store.is_dir():
-        runs = [run for run in load(store).folders if run.folder == "runs" and not run.compares_versions]
+        runs = [run for run in load(store).folders if run.folder == "runs" and run.purpose == "run"]
         partial = [run for run in runs if run.manifest["status"] == "partial"]
     if not staged and not partial:
         raise StoreError(

@@ -33,9 +33,9 @@ class Run:
         return self.manifest["run_id"]
 
     @property
-    def compares_versions(self) -> bool:
-        """Say whether the run is of two versions of the code."""
-        return "plan.json" in self.manifest["files"]
+    def purpose(self) -> str:
+        """Return what the run is for: run (implementations), ab (two versions) or calibrate (one version against itself)."""
+        return self.manifest.get("purpose", "run")
 
     def plan(self) -> dict[str, Any]:
         """Return the plan of a run of two versions."""

@@ -87,7 +87,7 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
         )  # fmt: skip
         with alone_on_machine(request.wait):  # the plan is made before: what cannot be judged need not wait
             journal = Journal(store, new_run_id())
-            header = header_of(request, suite, sides, contest)
+            header = {**header_of(request, suite, sides, contest), "purpose": "ab"}
             return _measure(store, journal, header, plan, contest, checkouts, runtimes, progress)
 
 

@@ -30,7 +30,7 @@ def publish_ab(store: Path, journal: Journal, header: Mapping[str, Any], plan: M
     tables["verdicts"] = found.astype(object).where(found.notna(), None).to_dict("records")
     status = "partial" if plan["interrupted"] else "complete"
     destination = store / "runs" / run_id
-    about = manifest(run_id, status, {**header, "purpose": "ab"})
+    about = manifest(run_id, status, header)
     write_run(journal.folder, destination, about, scrub_all(header["gates"]), tables, plan)
     journal.remove()
     return destination
