@@ -104,7 +104,7 @@ def controls(plan: Plan, verdicts: pd.DataFrame) -> list[str]:
             if verdict != "slower":
                 problems.append(f"control {case}: made {100 * planted:g} % slower, but judged {verdict}{about}")
         elif not rows.loc["time", "blocks"] > 0:
-            problems.append(f"control {case}: not measured{about}")
+            problems.append(f"control {case}: proves nothing, judged {verdict}{about}")
         problems += [
             f"control {case}: both sides are alike, but judged {row.verdict} in {quantity} ({100 * row.change:+.1f} %)"
             for quantity, row in rows.iterrows()
