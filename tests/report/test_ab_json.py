@@ -141,7 +141,8 @@ def bent(**changes):
 
 BENT = {
     "no JSON": "{",
-    "nan": '{"decided": NaN}',
+    "nan": bent(decided=float("nan")),
+    "infinity": bent(elapsed_s=float("inf")),
     "deep": "[" * 100_000,
     "digits": '{"decided": ' + "9" * 10_000 + "}",
     "another schema": bent(schema="gatebench-ab/2"),

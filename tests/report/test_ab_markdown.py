@@ -195,6 +195,16 @@ def test_rows_are_cut_from_the_end_of_the_last_sections():
         assert f"\n{18 - len(shown)} row" in text
 
 
+def test_what_follows_a_cut_row_is_cut_too():
+    rows = (("a",), ("a" * 500,))
+    text = page(
+        "first\n", [Section("a", ("case",), rows, folded=True), Section("b", ("case",), (("b",),), folded=True)], 400
+    )
+    assert "| a |" in text
+    assert "| b |" not in text
+    assert "\n2 rows were cut" in text
+
+
 # --- hostile text
 
 
@@ -258,6 +268,10 @@ def test_a_code_span_shows_the_text_itself(text):
 def test_a_bar_in_a_cell_is_shown_and_ends_no_cell():
     html = MarkdownIt("commonmark").enable("table").render(f"| a |\n| --- |\n| {code_cell('x|y `|` z')} |\n")
     assert "<td><code>x|y `|` z</code></td>" in html
+
+
+def test_a_bar_after_a_backslash_of_the_texts_own_ends_no_cell_in_any_reader():
+    assert code_cell("x\\|y") == "`x\\ \\|y`"
 
 
 def test_hidden_characters_become_visible_and_long_names_keep_both_ends():
