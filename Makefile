@@ -54,6 +54,7 @@ gpu:
 
 docs: .venv/dev.installed
 	for page in gates columns; do $(BIN)/python docs/$$page.py > docs/$$page.new && mv docs/$$page.new docs/$$page.md; done
+	$(BIN)/python docs/json_page.py > docs/json.new && mv docs/json.new docs/json.md
 
 # By the commands that docs/stability.md shows; a quarter of an hour on 2 cores.
 pictures: .venv/dev.installed browser

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatebench.report.ci.escapes import clean
-from gatebench.report.ci.findings import Finding, broken, findings, numbers_text, sentences
+from gatebench.report.ci.findings import Finding, broken, findings, numbers_text, refusals, sentences, undecided
 from gatebench.report.ci.words import QUANTITIES, VERDICTS, number, percent
 from gatebench.report.quantities import significant
 from gatebench.report.table import Block
@@ -21,12 +21,13 @@ def ab_blocks(document: Document, long: bool = False) -> list[Block]:
         ("Wrong or failed", _broken_lines(document)),
         ("Slower", _lines(findings(cases, ["time"], ["slower"]))),
         ("Worse otherwise", _lines(findings(cases, _OTHERS, ["slower"]), with_word=True)),
-        ("Inconclusive", _lines(findings(cases, ["time"], ["inconclusive"]))),
+        ("Inconclusive", _lines(undecided(document))),
         ("Faster", _lines(findings(cases, ["time"], ["faster"]))),
         ("Better otherwise", _lines(findings(cases, _OTHERS, ["faster"]), with_word=True)),
         ("Undecided otherwise", _lines(findings(cases, _OTHERS, ["inconclusive"]), with_word=True)),
         ("New and gone: no verdict", _lines(findings(cases, ["time"], ["new", "gone"]), with_word=True)),
         ("Not measured", [f"{clean(row['case_id'])}: {clean(row['reason'] or '')}" for row in document["not_measured"]]),
+        ("Cannot run here, on neither side", [f"{clean(text)} ({_cases(count)})" for text, count in refusals(document)]),
         ("Controls", _control_lines(document)),
         ("Compared", _compared_lines(document)),
     )  # fmt: skip
@@ -43,10 +44,14 @@ def _counts(document: Document) -> Block:
     return Block("", ("cases", *words), tuple(rows)) if rows else Block("", (), ())
 
 
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
 def _lines(found: Sequence[Finding], with_word: bool = False) -> list[str]:
     lines = []
     for each in found:
-        parts = [each.word if with_word else "", clean(numbers_text(each))]
+        parts = [each.what if with_word else "", clean(numbers_text(each))]
         lines.append(f"{clean(each.case_id)}: {', '.join(part for part in parts if part)}")
     return lines
 

@@ -81,6 +81,13 @@ COMPILE = case(
     base=side(compile_warm_ns=2e9, saved_bytes=2 << 20),
     head=side(compile_warm_ns=3.2e9, saved_bytes=1 << 20, error_ratio=3.3),
 )
+REFUSED = case(
+    "gru/cudnn",
+    verdict("inconclusive", effect=None, reason="the base is unavailable: no CUDA device; the head is unavailable: no CUDA device"),
+    verdict("same", quantity="coverage", effect=None, reason="the base is unavailable: no CUDA device"),
+    base=side("unavailable", reason="no CUDA device"),
+    head=side("unavailable", reason="no CUDA device"),
+)  # fmt: skip
 EVERY = (SLOWER, FASTER, SAME, INCONCLUSIVE, NEW, GONE, WRONG, FAILED, COMPILE)
 A_A = case(f"lstm/native/{SHAPE};control=same", verdict("same", 0.0, -0.004, 0.004), base=side(), head=side())
 PLUS_3 = case(

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from ab_frames import EVERY, INCONCLUSIVE, SAME, SLOWER, case, report, side, verdict
+from ab_frames import EVERY, INCONCLUSIVE, REFUSED, SAME, SLOWER, case, report, side, verdict
 
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import ab_json
@@ -71,6 +71,19 @@ def test_every_case_that_is_not_the_same_is_named_with_its_reason(printed):
         "Not measured glu/native: the time limit of 600 s",
     ):  # fmt: skip
         assert words in text
+
+
+def test_what_neither_side_can_run_is_said_once_for_each_reason(printed):
+    twice = {**REFUSED, "case_id": "lstm/cudnn/T1-B1-I1-H1/float32/cpu-2/forward"}
+    text = printed(SAME, REFUSED, twice)
+    assert "Cannot run here, on neither side\n  cudnn: unavailable: no CUDA device (2 cases)\n" in text
+    assert "Inconclusive\n" not in text
+
+
+def test_what_is_inconclusive_beside_time_is_named(printed):
+    found = case("lstm/compile", verdict("same"), verdict("inconclusive", quantity="compile", effect=None, reason="only 0 of 12 blocks"), base=side(), head=side())  # fmt: skip
+    text = " ".join(printed(found).split())
+    assert f"Undecided otherwise {found['case_id']}: compile time inconclusive, only 0 of 12 blocks" in text
 
 
 def test_an_empty_run_says_that_nothing_was_compared(printed):

@@ -4,13 +4,32 @@ import json
 from dataclasses import replace
 
 import pytest
-from ab_frames import A_A, CONTROLS, EVERY, FASTER, GONE, NEW, PLUS_3, SAME, SLOWER, WRONG, case, report, side, verdict
+from ab_frames import (
+    A_A,
+    CONTROLS,
+    EVERY,
+    FASTER,
+    GONE,
+    INCONCLUSIVE,
+    NEW,
+    PLUS_3,
+    REFUSED,
+    SAME,
+    SLOWER,
+    WRONG,
+    case,
+    report,
+    side,
+    verdict,
+)
 
 from gatebench.errors import UserError
 from gatebench.report.ci.ab_json import ab_json, plan_digest
 from gatebench.report.ci.schemas import first_fault, read_ab
 from gatebench.report.terminal import print_json
 from gatebench.store.schema import TABLES
+
+BLIND = case("glu/numba", verdict("inconclusive", 0.01, -0.5, 0.9, None), base=side(), head=side())
 
 
 def by_id(document):
@@ -104,20 +123,30 @@ def test_a_slower_case_is_named_with_change_and_interval():
 
 
 def test_no_slow_down_is_never_said_without_what_would_have_been_found():
-    blind = case("glu/eager", verdict("inconclusive", 0.01, -0.5, 0.9, None), base=side(), head=side())
     assert sentences(SAME, FASTER) == [
         f"no case became slower; a change of 1.7 % or more would have been found in 80 % of runs in the median case (largest minimum detectable effect 2.1 %, {FASTER['case_id']})"
     ]  # fmt: skip
     assert sentences(SAME) == ["no case became slower; a change of 1.2 % or more would have been found in 80 % of runs"]
-    assert sentences(blind) == ["no case became slower; 1 of 1 inconclusive; no slow-down could have been found: no case has enough blocks"]  # fmt: skip
+    assert sentences(BLIND) == ["no case became slower; 1 of 1 inconclusive; no slow-down could have been found: no case has enough blocks"]  # fmt: skip
     assert sentences() == sentences(NEW, GONE) == ["nothing was compared: no case has a time on both sides"]
 
 
 def test_an_unfit_undecided_or_interrupted_run_says_so():
-    said = sentences(SAME, control_failures=[f"{A_A['case_id']} is slower"], decided=0.4, status="partial")
+    said = sentences(
+        INCONCLUSIVE, BLIND, control_failures=[f"{A_A['case_id']} is slower"], decided=0.4, status="partial"
+    )
     assert said[0] == "interrupted: only what was measured until then is judged"
     assert said[1] == f"unfit to judge: 1 control failed, first: {A_A['case_id']} is slower"
     assert said[-1] == "undecided: 40 % of the cases got a verdict, 80 % are asked for"
+
+
+def test_a_lone_inconclusive_case_does_not_make_a_run_undecided():
+    assert not any(text.startswith("undecided") for text in sentences(INCONCLUSIVE, decided=0.0))
+
+
+def test_what_neither_side_can_run_is_no_open_question():
+    assert sentences(SAME, REFUSED) == sentences(SAME)
+    assert not any(text.startswith("undecided") for text in sentences(INCONCLUSIVE, REFUSED, decided=0.0))
 
 
 def test_a_control_is_no_slower_case():
@@ -141,7 +170,8 @@ def bent(**changes):
 
 BENT = {
     "no JSON": "{",
-    "nan": '{"decided": NaN}',
+    "nan": bent(decided=float("nan")),
+    "infinity": bent(elapsed_s=float("inf")),
     "deep": "[" * 100_000,
     "digits": '{"decided": ' + "9" * 10_000 + "}",
     "another schema": bent(schema="gatebench-ab/2"),

@@ -11,6 +11,7 @@ from ab_frames import (  # fmt: skip
     INCONCLUSIVE,
     NEW,
     PLUS_3,
+    REFUSED,
     SAME,
     SLOWER,
     WRONG,
@@ -100,14 +101,15 @@ def test_the_page_reads_like_this():
 
 
 def test_every_kind_of_verdict_has_its_place():
-    text = page_of(*EVERY, not_measured={"glu/native": "the time limit of 600 s"})
-    assert text.startswith("**GateBench: wrong or failed: 2 of 8 cases")
+    text = page_of(*EVERY, REFUSED, not_measured={"glu/native": "the time limit of 600 s"})
+    assert text.startswith("**GateBench: wrong or failed: 2 of 9 cases")
     assert "| wrong | lost | `grad:x has error_ratio 31.2" in part(text, "#### Wrong or failed")
     assert "wider than the margin" in part(text, "<summary>Inconclusive (1)")
     assert "-5.1 % [-5.6, -4.7]" in part(text, "<summary>Faster (1)")
     assert [name in part(text, "<summary>New and gone (2)") for name in (NEW["case_id"], GONE["case_id"])] == [True] * 2
     assert "the time limit of 600 s" in part(text, "<summary>Not measured (1)")
     assert "less memory kept for the backward" in part(text, "<summary>Better otherwise (1)")
+    assert "| `cudnn: unavailable: no CUDA device` | 1 |" in part(text, "<summary>Cannot run here, on neither side (1)")
     words = part(text, "#### Worse otherwise")
     assert [word in words for word in ("more memory", "slower to compile", "less exact", "1.1 | 3.3")] == [True] * 4
 
@@ -195,6 +197,16 @@ def test_rows_are_cut_from_the_end_of_the_last_sections():
         assert f"\n{18 - len(shown)} row" in text
 
 
+def test_what_follows_a_cut_row_is_cut_too():
+    rows = (("a",), ("a" * 500,))
+    text = page(
+        "first\n", [Section("a", ("case",), rows, folded=True), Section("b", ("case",), (("b",),), folded=True)], 400
+    )
+    assert "| a |" in text
+    assert "| b |" not in text
+    assert "\n2 rows were cut" in text
+
+
 # --- hostile text
 
 
@@ -258,6 +270,10 @@ def test_a_code_span_shows_the_text_itself(text):
 def test_a_bar_in_a_cell_is_shown_and_ends_no_cell():
     html = MarkdownIt("commonmark").enable("table").render(f"| a |\n| --- |\n| {code_cell('x|y `|` z')} |\n")
     assert "<td><code>x|y `|` z</code></td>" in html
+
+
+def test_a_bar_after_a_backslash_of_the_texts_own_ends_no_cell_in_any_reader():
+    assert code_cell("x\\|y") == "`x\\ \\|y`"
 
 
 def test_hidden_characters_become_visible_and_long_names_keep_both_ends():

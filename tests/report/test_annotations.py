@@ -3,13 +3,16 @@
 import re
 
 import pytest
-from ab_frames import EVERY, FAILED, INCONCLUSIVE, SAME, SLOWER, WRONG, report
+from ab_frames import EVERY, FAILED, INCONCLUSIVE, REFUSED, SAME, SLOWER, WRONG, report
 from hostile import HOSTILE, bend
 
 from gatebench.report.ci.ab_json import ab_json
 from gatebench.report.ci.annotations import annotations_of
 
 COMMAND = re.compile(r"::(error|warning) ((?:\w+=[^:,\r\n]*,)*\w+=[^:,\r\n]*)::([^\r\n]*)")
+
+
+SECOND = {**INCONCLUSIVE, "case_id": "second/" + INCONCLUSIVE["case_id"]}
 
 
 def lines(*cases, files=None, **other):
@@ -29,11 +32,11 @@ def test_a_slower_case_reads_like_this():
 
 
 def test_wrong_comes_first_then_slower_then_controls_then_what_is_undecided():
-    found = lines(*EVERY, control_failures=["the A/A control is slower"], decided=0.4)
+    found = lines(*EVERY, SECOND, control_failures=["the A/A control is slower"], decided=0.4)
     words = [title.partition(":")[0] for title in titles(found)]
     assert words == ["wrong", "timeout", "slower", "slower to compile", "unfit to judge", "undecided"]
     assert [line.split()[0] for line in found] == ["::error"] * 5 + ["::warning"]
-    assert found[-1].endswith("undecided: 40 %25 of the cases got a verdict, 80 %25 are asked for; 1 inconclusive, first "
+    assert found[-1].endswith("undecided: 40 %25 of the cases got a verdict, 80 %25 are asked for; 2 inconclusive, first "
                               "glu/eager/T128-B16-I256-H256/float32/cpu-2/forward: the interval -1.2 %25 to +4.1 %25 is wider than the margin of 3 %25")  # fmt: skip
 
 
@@ -44,7 +47,7 @@ def test_the_file_of_an_implementation_is_named_where_it_is_known():
 
 
 def test_a_quiet_run_has_none():
-    assert lines(SAME) == lines() == []
+    assert lines(SAME, REFUSED) == lines() == []
 
 
 @pytest.mark.parametrize(("bad", "inconclusive", "unfit"), [(10, 0, 0), (11, 0, 0), (10, 1, 0), (500, 3, 1)])

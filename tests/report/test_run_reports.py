@@ -14,7 +14,7 @@ from gatebench.report.ci.markdown import MOST_BYTES
 from gatebench.report.ci.run_markdown import run_markdown
 from gatebench.report.ci.schemas import first_fault, schema
 from gatebench.report.stored_run import View, print_run
-from gatebench.report.table import blocks
+from gatebench.report.table import Block, blocks
 from gatebench.store.read import load
 from gatebench.store.schema import TABLES
 from tests.synthetic import Plan, write_store
@@ -74,6 +74,16 @@ def test_the_page_of_a_large_run_stays_small_and_says_what_was_cut(folder):
     assert sum(len(rows) - 1 for rows in tables(text)) + cut == sum(len(rows) - 1 for rows in tables(whole))
 
 
+def outside_code(page):
+    """Return what of a page is foreign text outside code, a link, an image or HTML."""
+    parsed = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page)
+    every = [token for line in parsed for token in (line, *(line.children or ()))]
+    foreign = [
+        token for token in every if "evil" in token.content and token.type not in ("code_inline", "fence", "inline")
+    ]
+    return foreign + [token for token in every if token.type in ("link_open", "image", "html_inline")]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_of_others_stand_in_code(folder, name):
     compared, samples, stability, manifest = frames(folder)
@@ -83,10 +93,30 @@ def test_names_of_others_stand_in_code(folder, name):
     compared["implementation"] = compared["implementation"].where(compared["implementation"] != "numba", text)
     manifest = {**manifest, "environment": {"device_name": text}, "suite": {"name": text}}
     page = run_markdown(compared, samples, stability, manifest)
-    parsed = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page)
-    every = [token for line in parsed for token in (line, *(line.children or ()))]
-    assert [token for token in every if "evil" in token.content and token.type not in ("code_inline", "fence", "inline")] == []  # fmt: skip
-    assert not [token for token in every if token.type in ("link_open", "image", "html_inline")]
+    assert outside_code(page) == []
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_of_a_stability_run_stand_in_code_too(folder, name):
+    compared, samples, stability, manifest = frames(folder)
+    text = HOSTILE[name].replace("\ud800", "")
+    named = stability.assign(
+        init=stability["init"] + text, inputs=text, label=stability["label"].where(stability["metric"] != "class", text)
+    )
+    page = run_markdown(compared.iloc[:0], samples, named, manifest)
+    assert outside_code(page) == []
+    assert "evil" in page
+
+
+def test_numbers_stand_as_they_are_and_any_other_cell_in_code(folder, monkeypatch):
+    cells = ("1.42× [1.38, 1.46] *? ~", "318 µs =", "not measured", "–", "www.evil.com", "[1](//evil.com)")
+    block = Block("title", ("name", *map(str, range(len(cells)))), (("lstm", *cells),))
+    monkeypatch.setattr("gatebench.report.ci.run_markdown.blocks", lambda *_: [block])
+    page = run_markdown(*frames(folder))
+    assert (
+        r"| `lstm` | 1.42× [1.38, 1.46] \*? \~ | 318 µs = | not measured | – | `www.evil.com` | `[1](//evil.com)` |"
+        in page
+    )
 
 
 def test_a_run_without_cases_has_a_page(folder):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatebench.report.ci.escapes import REASON_BYTES, clean, code, code_cell, fenced, shorten
-from gatebench.report.ci.findings import Broken, Finding, broken, findings, sentences
+from gatebench.report.ci.findings import Broken, Finding, broken, findings, refusals, sentences, undecided
 from gatebench.report.ci.markdown import MOST_BYTES, Section, page, table
 from gatebench.report.ci.words import NOTHING, QUANTITIES, VERDICTS, number, percent
 from gatebench.report.quantities import significant, time_text
@@ -105,7 +105,7 @@ def _time_row(found: Finding) -> tuple[str, ...]:
 
 
 def _other_row(found: Finding) -> tuple[str, ...]:
-    return code_cell(found.case_id), found.word, found.base, found.head, found.change
+    return code_cell(found.case_id), found.what, found.base, found.head, found.change
 
 
 def _largest_errors(document: Document) -> str:
@@ -158,11 +158,12 @@ def _folded(
         Section("More wrong or failed", ("case", "base", "head", "coverage", "reason"), tuple(map(_broken_row, broken_cases[_WORST:])), names=5),
         Section("More slower", _TIMES, tuple(map(_time_row, slower[_WORST:]))),
         Section("More that is worse otherwise", others, tuple(map(_other_row, worse[_WORST:])), names=2),
-        Section("Inconclusive", _EVERY, tuple(map(_row, findings(cases, ["time"], ["inconclusive"]))), names=3),
+        Section("Inconclusive", _EVERY, tuple(map(_row, undecided(document))), names=3),
         Section("Faster", _TIMES, tuple(map(_time_row, findings(cases, ["time"], ["faster"])))),
         Section("Better otherwise", others, tuple(map(_other_row, findings(cases, _OTHERS, ["faster"]))), names=2),
         Section("New and gone", _EVERY, tuple(map(_row, findings(cases, ["time"], ["new", "gone"]))), names=3),
         Section("Not measured", ("case", "reason"), tuple(not_measured), names=2),
+        Section("Cannot run here, on neither side", ("what", "cases"), tuple((code_cell(text, REASON_BYTES), str(count)) for text, count in refusals(document))),
         Section("Same", _TIMES, tuple(map(_time_row, findings(cases, ["time"], ["same"])))),
         Section("Undecided otherwise", others, tuple(map(_other_row, findings(cases, _OTHERS, ["inconclusive"]))), names=2),
     ]  # fmt: skip

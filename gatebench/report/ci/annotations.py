@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.report.ci.escapes import NAME_BYTES, clean, shorten
-from gatebench.report.ci.findings import findings, sentences
+from gatebench.report.ci.findings import sentences, undecided
 from gatebench.report.ci.outcomes import ERROR, FAILURE, Outcome, ab_outcomes, run_outcomes
 
 MOST = 10
@@ -27,11 +27,11 @@ def annotations_of(document: Mapping[str, Any], files: Mapping[str, str] | None 
     last = []
     if failures := document["control_failures"]:
         last.append(_command("error", "unfit to judge", "; ".join(failures)))
-    open_cases = findings(document["cases"], ["time"], ["inconclusive"])
+    open_cases = undecided(document)
     if open_cases:
-        undecided = [text for text in sentences(document) if text.startswith("undecided")]
+        too_many = [text for text in sentences(document) if text.startswith("undecided")]
         first = f"{len(open_cases)} inconclusive, first {open_cases[0].case_id}: {open_cases[0].reason or 'no reason given'}"
-        last.append(_command("warning", "undecided", "; ".join([*undecided, first])))
+        last.append(_command("warning", "undecided", "; ".join([*too_many, first])))
     return [*_gravest(bad, MOST - len(last), files or {}), *last]
 
 

@@ -2,12 +2,14 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gatebench.report.ci.words import (
     NOTHING,
+    QUANTITIES,
     change_text,
     column_of,
     number,
@@ -16,7 +18,7 @@ from gatebench.report.ci.words import (
     value_text,
     verdict_word,
 )
-from gatebench.store.schema import FAILURES
+from gatebench.store.schema import FAILURES, REFUSALS
 
 Case = Mapping[str, Any]
 Document = Mapping[str, Any]
@@ -38,6 +40,12 @@ class Finding:
     change: str
     detectable: str
     reason: str
+
+    @property
+    def what(self) -> str:
+        """Name the verdict so that one knows of what: `more memory`, `compile time inconclusive`."""
+        named = self.quantity == "time" or self.word != self.verdict
+        return self.word if named else f"{QUANTITIES[self.quantity]} {self.word}"
 
 
 def findings(cases: Sequence[Case], quantities: Sequence[str], verdicts: Sequence[str]) -> list[Finding]:
@@ -98,6 +106,22 @@ def broken(document: Document) -> list[Broken]:
     return sorted(found, key=lambda case: not case.lost)
 
 
+def refused(case: Case) -> bool:
+    """Say whether neither side can run a case here: it has no time to compare, and nothing was lost."""
+    return all((case[name] or {}).get("status") in REFUSALS for name in ("base", "head"))
+
+
+def refusals(document: Document) -> list[tuple[str, int]]:
+    """Return what neither side can run here, as `implementation: status: reason`, and how many cases that are."""
+    rows = [(case["implementation"] or case["case_id"], case["head"]) for case in document["cases"] if refused(case)]
+    return list(Counter(f"{name}: {head['status']}: {head['reason'] or 'no reason given'}" for name, head in rows).items())  # fmt: skip
+
+
+def undecided(document: Document) -> list[Finding]:
+    """Return the inconclusive times, without cases that cannot run here."""
+    return findings([case for case in document["cases"] if not refused(case)], ["time"], ["inconclusive"])
+
+
 def sentences(document: Document, quote: Quote = str) -> list[str]:
     """Say what came out, the gravest first; that nothing became slower is never said without what would have been seen."""
     said = []
@@ -108,7 +132,8 @@ def sentences(document: Document, quote: Quote = str) -> list[str]:
         said.append(f"unfit to judge: {_count(len(failures), 'control')} failed, first: {quote(failures[0])}")
     said += _slower_sentences(document, quote)
     wanted, decided = number(document["plan"].get("decided")), number(document["decided"])
-    if wanted is not None and decided is not None and decided < wanted:
+    several = len(undecided(document)) > 1  # a lone inconclusive case never fails a job
+    if several and wanted is not None and decided is not None and decided < wanted:
         said.append(f"undecided: {100 * decided:.4g} % of the cases got a verdict, {100 * wanted:.4g} % are asked for")
     return said
 
@@ -125,10 +150,10 @@ def _broken_sentence(document: Document, quote: Quote) -> list[str]:
 
 def _slower_sentences(document: Document, quote: Quote) -> list[str]:
     """Say what became slower, what would have been found, and what else became worse."""
-    cases = document["cases"]
+    cases = [case for case in document["cases"] if not refused(case)]
     compared = findings(cases, ["time"], COMPARED)
     slower = [case for case in compared if case.verdict == "slower"]
-    open_cases = sum(case.verdict == "inconclusive" for case in compared)
+    open_cases = len(undecided(document))
     said = []
     if slower:
         said.append(f"slower: {len(slower)} of {_count(len(compared), 'case')}, worst {quote(slower[0].case_id)} {slower[0].change}")  # fmt: skip
