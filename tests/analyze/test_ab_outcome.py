@@ -77,20 +77,21 @@ def test_memory_that_differs_between_sides_that_are_alike_is_seen():
 
 def test_counts_leave_controls_out():
     of, found = job(
-        "slower", "a", "wide", "lost", "broken", "fresh", "cut",
+        "slower", "a", "wide", "lost", "broken", "absent", "fresh", "cut",
         rows=SLOWER + same("a") + wide("wide"), presence={"fresh": "new"}, not_measured={"cut": "no time"},
         measured=[
             *both("slower", peak_bytes=5), *both("a"), *both("wide"), row("lost", "base"), row("lost", "head", "wrong", "why"),
             row("broken", "base", "failed", "why"), row("broken", "head"), row("fresh", "head"),
+            row("absent", "base", "unavailable", "no GPU"), row("absent", "head", "unavailable", "no GPU"),
         ],
     )  # fmt: skip
     counts = summary(found, of)
-    assert counts["cases"] == 7
-    assert counts["counts"] == {"slower": 1, "same": 1, "inconclusive": 3, "wrong": 1, "new": 1}
-    # Two versions cannot be compared where one is wrong or lacks the case; a case that was cut could have been.
+    assert counts["cases"] == 8
+    assert counts["counts"] == {"slower": 1, "same": 1, "inconclusive": 4, "wrong": 1, "new": 1}
+    # Two versions cannot be compared where one is not right or lacks the case; a case that was cut could have been.
     assert (counts["decidable"], counts["decided"], counts["decided_share"]) == (4, 2, 0.5)
     assert counts["by_quantity"]["peak_bytes"] == {"same": 1}
-    assert counts["by_quantity"]["coverage"] == {"same": 3, "wrong": 1, "new": 2, "inconclusive": 1}
+    assert counts["by_quantity"]["coverage"] == {"same": 4, "wrong": 1, "new": 2, "inconclusive": 1}
     assert counts["controls"] == {"same": 1, "slower": 1}
     effects = found.loc[found["case_id"].isin(["slower", "a"]), "minimum_detectable_effect"]
     assert counts["largest_minimum_detectable_effect"] == effects.max()
