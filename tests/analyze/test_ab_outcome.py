@@ -46,22 +46,22 @@ def unfit(alike, slowed):
 
 def test_sides_that_are_alike_must_not_be_judged_different():
     found = unfit(confirmed("alike", noise(12, 0.05), noise(24, 0.05)), FIT[72:])
-    assert found == ["control alike: both sides are alike, but judged slower in time (+5.1 %)"]
+    assert found == ["control 1: its sides are alike, but judged slower in time (+5.1 %)"]
 
 
 def test_a_control_that_was_slowed_down_must_be_found():
     found = unfit(samples("alike", NOISE), samples("slowed", NOISE))
-    assert found == ["control slowed: made 3 % slower, but judged same"]
+    assert found == ["control 2: its head is made 3 % slower, but judged same"]
     found = unfit(samples("alike", NOISE), samples("slowed", noise(12, 0.05)))
-    assert found == ["control slowed: made 3 % slower, but judged inconclusive: seems slower, but was not confirmed: interrupted"]  # fmt: skip
+    assert found == ["control 2: its head is made 3 % slower, but judged inconclusive: seems slower, but was not confirmed: interrupted"]  # fmt: skip
 
 
 def test_controls_without_a_measurement_are_no_controls():
     of = plan("alike", "slowed", controls=CONTROLS, not_measured={"alike": "no time"})
     found = controls(of, verdicts(of, frame("measurements", []), frame("samples", [])))
     assert found == [
-        "control alike: proves nothing, judged inconclusive: not measured: no time",
-        "control slowed: made 3 % slower, but judged inconclusive: not measured: interrupted",
+        "control 1: proves nothing, judged inconclusive: not measured: no time",
+        "control 2: its head is made 3 % slower, but judged inconclusive: not measured: interrupted",
     ]
 
 
@@ -69,7 +69,7 @@ def test_memory_that_differs_between_sides_that_are_alike_is_seen():
     of = plan("alike", controls={"alike": 0.0})
     measured = [row("alike", "base", peak_bytes=100), row("alike", "head", peak_bytes=200)]
     found = controls(of, verdicts(of, frame("measurements", measured), frame("samples", samples("alike", NOISE))))
-    assert found == ["control alike: both sides are alike, but judged slower in peak_bytes (+100.0 %)"]
+    assert found == ["control 1: its sides are alike, but judged slower in peak_bytes (+100.0 %)"]
 
 
 # --- summary
