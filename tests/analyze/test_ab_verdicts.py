@@ -168,6 +168,11 @@ def test_a_disturbed_screening_does_not_spoil_a_quiet_confirmation():
     assert judged(rows)["verdict"] == "inconclusive"
 
 
+def test_a_confirmation_whose_every_round_was_dropped_says_so():
+    found = judged(samples("a", noise(20, 0.1)) + samples("a", noise(24, 0.1), stage="confirm", dropped=1.0))
+    assert (found["stage"], found["reason"]) == ("confirm", "other processes disturbed 100 % of the rounds")
+
+
 def test_a_case_whose_every_round_was_dropped_says_so():
     found = judged(samples("a", noise(12), dropped=1.0))
     assert (found["blocks"], found["reason"]) == (0, "other processes disturbed 100 % of the rounds")

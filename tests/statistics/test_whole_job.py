@@ -40,7 +40,7 @@ def test_a_job_names_exactly_the_cases_that_changed():
     ]
     measured = pd.DataFrame(rows, columns=pd.Index([column.name for column in TABLES["measurements"]]))
     # As stored: all samples of the job in one table, with columns that hold nothing.
-    found = verdicts(plan, measured, pd.concat([screened, fresh], ignore_index=True))
+    found = verdicts(plan, measured, pd.concat([screened, fresh]))
     time = found[found["quantity"] == "time"].set_index("case_id")
     judged = time.loc[~time["verdict"].isin(["same", "inconclusive"]), "verdict"].to_dict()
     assert judged == {"case 7": "slower", "case 20": "slower", "case 59": "faster"}
