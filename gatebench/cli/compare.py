@@ -17,6 +17,7 @@ def command(
     store: options.Store = None,
     long: options.Long = False,
     metrics: options.Metrics = "",
+    by: Annotated[str, typer.Option("--by", help="Group geometric means, e.g. gate or family,mode.")] = "",
     as_json: options.Json = False,
 ) -> None:
     """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines.
@@ -28,4 +29,4 @@ def command(
 
     found = find_run(options.store_path(store), run)
     chosen = options.names(gate), options.names(implementation), options.names(mode)
-    print_run(found.path, View(baseline, *chosen, glob, long, options.names(metrics), as_json))
+    print_run(found.path, View(baseline, *chosen, glob, long, options.names(metrics), as_json, options.names(by)))

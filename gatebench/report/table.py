@@ -28,6 +28,8 @@ METRICS = (
 )
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor is not worth its digits
+# What does not come from worker processes of their own says so.
+_HARNESS = {"inline": "measured in one process", "pytest": "measured by pytest", "imported": "imported"}
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
 Row = Any  # a named tuple of a frame's columns
 
@@ -72,6 +74,7 @@ def fastest(compared: pd.DataFrame) -> Block:
             timed = sorted((row for row in problem if row.rank > 0), key=lambda row: row.rank)
             if timed:
                 names = " = ".join([timed[0].competitor, *(row.competitor for row in timed[1:] if row.tied)])
+                names = f"inconclusive, maybe {names}" if timed[0].inconclusive else names
                 wins.append(f"{_shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
         lines.append((_title(rows[0]), "; ".join(wins) or "nobody has a time"))
     return Block(
@@ -126,7 +129,9 @@ def _title(row: Row) -> str:
     options = options_label(row.gate_options)
     title = f"{row.gate}{f' ({options})' if options else ''}, {row.mode}, {row.dtype}, {row.device_label}"
     title += ", cold cache" if row.cache == "cold" else ""
-    return title + (", CUDA graph" if row.launch == "graph" else "")
+    title += ", CUDA graph" if row.launch == "graph" else ""
+    title += f", {_HARNESS[row.harness]}" if row.harness in _HARNESS else ""
+    return title + (f", {row.side}" if row.side in ("base", "head") else "")
 
 
 def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[str]]:
@@ -155,17 +160,18 @@ def _cell(row: Row) -> str:
     """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
     if row.status != "ok":
         return row.status.replace("_", " ")
-    mark = _marks(row.rank, row.tied, row.blocks, row.unsteady)
+    mark = _marks(row.rank, row.tied, row.blocks, row.unsteady, row.inconclusive)
     if row.case_id == row.baseline_case_id or is_missing(row.speedup):
         return time_text(row.time_ns) + mark
     return speedup_text(row.speedup, row.speedup_low, row.speedup_high) + mark
 
 
-def _marks(rank: int, tied: bool, blocks: int, unsteady: Any) -> str:
-    """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, as far as they apply, or an empty text."""
-    mark = " *" if rank == 1 else (" =" if tied else "")
+def _marks(rank: int, tied: bool, blocks: int, unsteady: Any, inconclusive: bool) -> str:
+    """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, `!` inconclusive, as far as they apply."""
+    doubts = ("~" if not is_missing(unsteady) and bool(unsteady) else "") + ("!" if inconclusive else "")
+    mark = "" if inconclusive else "*" if rank == 1 else "=" if tied else ""  # nobody wins by what others disturbed
     mark += "?" if mark and blocks == 1 else ""  # one block has no interval, so ties cannot be told
-    return mark + (" ~" if not is_missing(unsteady) and bool(unsteady) else "")
+    return "".join(f" {part}" for part in (mark, doubts) if part)
 
 
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
@@ -185,6 +191,7 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
         parts = [
             f"{mean.competitor} {speedup_text(mean.geometric_mean, mean.low, mean.high)}, "
             f"{mean.wins} won {mean.losses} lost"
+            + (f" {mean.inconclusive} inconclusive" if mean.inconclusive else "")
             + (f" (of {mean.problems} shape{'s' if mean.problems > 1 else ''} only)" if mean.problems < most else "")
             for mean in means
         ]
@@ -261,9 +268,8 @@ def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
 def _metric(row: pd.Series, metric: str) -> str:
     seconds = row["time_ns"] * 1e-9 if not is_missing(row["time_ns"]) else None
     if metric == "time":
-        return time_text(row["time_ns"]) + (
-            _marks(row["rank"], row["tied"], row["blocks"], row["unsteady"]) if row["status"] == "ok" else ""
-        )
+        doubts = (row[name] for name in ("rank", "tied", "blocks", "unsteady", "inconclusive"))
+        return time_text(row["time_ns"]) + (_marks(*doubts) if row["status"] == "ok" else "")
     if metric == "speedup":
         if row["case_id"] == row["baseline_case_id"]:
             return "baseline"
