@@ -9,11 +9,11 @@ from rich.text import Text
 
 from gatebench.analyze.compare import compare, geometric_means, pay_back_calls
 from gatebench.errors import UserError, unknown
+from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.means import check_groups, means_block
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json
-from gatebench.selection import FAMILY, expand_families, matches_glob
 from gatebench.store.read import Results, load
 
 _MANY_TABLES = 4  # more of them scroll out of sight: a summary follows
@@ -51,9 +51,10 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
         print(f"--baseline: {baseline} has no time in this run; the default baseline stands in", file=sys.stderr)
         baseline = None
     by = check_groups(view.by)
-    gates = _expand(view.gates, results)
+    choice = Choice(view.gates, view.implementations, view.modes, view.glob)
+    gates = expand_gates(choice, results.folders)
     compared = compare(measurements, samples, baseline)
-    compared = _chosen(compared.assign(pay_back_calls=pay_back_calls(compared)), gates, view)
+    compared = choose_rows(compared.assign(pay_back_calls=pay_back_calls(compared)), gates, choice)
     if gates or len(compared) < len(measurements):
         stability = stability[stability["gate"].isin([*gates, *compared["gate"]])]
     if view.as_json:
@@ -94,31 +95,6 @@ def print_stability(folder: Path, as_json: bool) -> Results:
 def _print_stability_blocks(stability: pd.DataFrame) -> None:
     for block in stability_blocks(stability):
         print_block(block)
-
-
-def _expand(gates: tuple[str, ...], results: Results) -> tuple[str, ...]:
-    """Return the gates' names; `family:<name>` stands for the run's gates of that family."""
-    families = {gate["name"]: gate["family"] for gate in results.folders[0].gates()}
-    choices = [*families, *(FAMILY + family for family in sorted(set(families.values())))]
-    return tuple(expand_families(gates, families, lambda name: unknown("-g", "gate of this run", name, choices)))
-
-
-def _chosen(compared: pd.DataFrame, gates: tuple[str, ...], view: View) -> pd.DataFrame:
-    """Return the rows that the view shows; raises UserError for a name that the run does not hold."""
-    chosen = compared
-    for flag, column, wanted in (("-i", "implementation", view.implementations), ("-m", "mode", view.modes)):
-        for name in wanted:
-            if name not in set(compared[column]):
-                raise unknown(flag, f"{column} of this run", name, compared[column].unique())
-        if wanted:
-            chosen = chosen[chosen[column].isin(wanted)]
-    if gates:
-        chosen = chosen[chosen["gate"].isin(gates)]
-    if view.glob:
-        chosen = chosen[[matches_glob(case_id, view.glob) for case_id in chosen["case_id"]]]
-        if chosen.empty:
-            raise UserError("-k", f"{view.glob!r} matches no case of this run", "a glob on case ids", "see --long")
-    return chosen.reset_index(drop=True)
 
 
 def _legend(shown: pd.DataFrame) -> str:

@@ -58,7 +58,7 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
         means.setdefault(_table_of(mean), []).append(mean)
     lines = gradient_lines(stability)
     found = []
-    for table, rows in _tables(compared).items():
+    for table, rows in tables_of(compared).items():
         # Said once per gate: it is the gate's own, whatever the mode and the dtype of the table.
         gradient = lines.pop((rows[0].gate, rows[0].gate_options), [])
         found.append(_block(rows, means.get(table, []), gradient))
@@ -68,23 +68,23 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
 def fastest(compared: pd.DataFrame) -> Block:
     """Return the winner of each problem, a row per gate, dtype and mode, a column per shape where gates share them."""
     lines = []
-    for rows in _tables(compared).values():
+    for rows in tables_of(compared).values():
         wins = []
-        for problem in _by(rows, lambda row: row.problem_id).values():
+        for problem in grouped(rows, lambda row: row.problem_id).values():
             timed = sorted((row for row in problem if row.rank > 0), key=lambda row: row.rank)
             if timed:
                 names = " = ".join([timed[0].competitor, *(row.competitor for row in timed[1:] if row.tied)])
                 names = f"inconclusive, maybe {names}" if timed[0].inconclusive else names
-                wins.append(f"{_shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
-        lines.append((_title(rows[0]), "; ".join(wins) or "nobody has a time"))
+                wins.append(f"{shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
+        lines.append((table_title(rows[0]), "; ".join(wins) or "nobody has a time"))
     return Block(
         "The fastest, and who is as fast as far as can be told (=)", ("problem", "fastest"), tuple(lines), numbers=False
     )
 
 
-def _tables(compared: pd.DataFrame) -> dict[tuple, list[Row]]:
+def tables_of(frame: pd.DataFrame) -> dict[tuple, list[Row]]:
     """Return the rows of each table, in the order of the run."""
-    return _by(_rows(compared.assign(device_label=devices(compared))), _table_of)
+    return grouped(_rows(frame.assign(device_label=devices(frame))), _table_of)
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
@@ -96,7 +96,7 @@ def _table_of(row: Row) -> tuple:
     return tuple(getattr(row, name) for name in SHARED_COLUMNS)
 
 
-def _by(rows: list[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+def grouped(rows: list[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
     """Return the rows of each key, both in their order."""
     found: dict[Any, list[Row]] = {}
     for row in rows:
@@ -109,11 +109,11 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
     baseline = next((row.competitor for row in rows if row.case_id == row.baseline_case_id), None)
     absent, columns = _columns(rows, baseline or first.baseline)
     lines = []
-    for shape in _by(rows, lambda row: (row.seq_len, row.batch, row.input_size, row.hidden_size)).values():
+    for shape in grouped(rows, lambda row: (row.seq_len, row.batch, row.input_size, row.hidden_size)).values():
         here = {row.competitor: row for row in shape}
         cells = [_cell(here[name]) if name in here else "not measured" for name in columns]
-        lines.append((_shape_label(shape[0]), *cells))
-    title = _title(first)
+        lines.append((shape_label(shape[0]), *cells))
+    title = table_title(first)
     if columns != [baseline] and any(not is_missing(row.speedup) for row in rows):
         title += (
             f": time of {baseline}, speed-up of the others over it" if baseline else f": speed-up over {first.baseline}"
@@ -124,7 +124,7 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
     return Block(title, ("shape", *columns), tuple(lines), tuple(notes))
 
 
-def _title(row: Row) -> str:
+def table_title(row: Row) -> str:
     """Name the table that a row belongs to: gate, options, mode, dtype, device, and what is unusual."""
     options = options_label(row.gate_options)
     title = f"{row.gate}{f' ({options})' if options else ''}, {row.mode}, {row.dtype}, {row.device_label}"
@@ -137,7 +137,7 @@ def _title(row: Row) -> str:
 def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[str]]:
     """Return notes on implementations that never ran, and the others' names, baseline first."""
     notes, names = [], []
-    for name, rows in _by(table, lambda row: row.competitor).items():
+    for name, rows in grouped(table, lambda row: row.competitor).items():
         refusals = {(row.status, row.reason) for row in rows}
         status, reason = next(iter(refusals))
         if len(refusals) == 1 and status in REFUSALS and len(table) > len(rows):
@@ -147,7 +147,7 @@ def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[st
     return notes, sorted(names, key=lambda name: name != baseline)
 
 
-def _shape_label(shape: Any) -> str:
+def shape_label(shape: Any) -> str:
     label = f"T{shape.seq_len} B{shape.batch} "
     return label + (
         f"H{shape.hidden_size}"
@@ -196,7 +196,7 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
             for mean in means
         ]
         notes.append(f"geometric mean over {most} shapes: " + "; ".join(parts))
-    rows_of = _by(table, lambda row: row.competitor)
+    rows_of = grouped(table, lambda row: row.competitor)
     worst = {name: _largest(rows_of[name], "error_ratio") for name in columns}
     if any(value is not None for value in worst.values()):
         notes.append(
@@ -218,11 +218,11 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
     if any(kernels.values()):
         notes.append("ran: " + "; ".join(f"{name} {kernel}" for name, kernel in kernels.items() if kernel))
     broken = [row for row in table if row.status in FAILURES]
-    for (name, status, reason), rows in _by(broken, lambda row: (row.competitor, row.status, row.reason)).items():
-        shapes = ", ".join(_shape_label(row) for row in rows)
+    for (name, status, reason), rows in grouped(broken, lambda row: (row.competitor, row.status, row.reason)).items():
+        shapes = ", ".join(shape_label(row) for row in rows)
         notes.append(f"{name} at {shapes}: {status.replace('_', ' ')}: {reason}")
     refused = [row for row in table if row.competitor in columns and row.status in REFUSALS]
-    return notes + [f"{name}: {reason}" for name, reason in _by(refused, lambda row: (row.competitor, row.reason))]
+    return notes + [f"{name}: {reason}" for name, reason in grouped(refused, lambda row: (row.competitor, row.reason))]
 
 
 def _pay_back(rows: list[Row]) -> str:

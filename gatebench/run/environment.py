@@ -9,20 +9,14 @@ from typing import Any
 
 import psutil
 
-_COMPARABLE = ("device_name", "machine", "cores", "memory_gib", "caches", "capability", "torch_build", "cuda")
-_VERSIONS = ("torch", "numba", "numpy", "triton")
-_OPTIONAL_VERSIONS = ("onnxruntime",)  # where it is not installed, the hash is as if nobody had heard of it
+from gatebench.comparable import comparable_facts
+
 _GIT_TIMEOUT_S = 10.0
 
 
 def environment_class(environment: Mapping[str, Any]) -> str:
-    """Return a hash of what timings depend on: processor, cores, memory, caches, CUDA device, Python, libraries."""
-    versions = environment["versions"]
-    facts: dict[str, Any] = {name: environment.get(name) for name in _COMPARABLE}
-    facts |= {name: versions.get(name) for name in _VERSIONS}
-    facts |= {name: versions[name] for name in _OPTIONAL_VERSIONS if name in versions}
-    facts["python"] = ".".join(versions["python"].split(".")[:2])
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    """Return a hash of what timings depend on, as gatebench.comparable lists it."""
+    return hashlib.sha256(json.dumps(comparable_facts(environment), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def git_state(directory: Path) -> dict[str, Any] | None:
