@@ -46,5 +46,10 @@ def choose_rows(frame: pd.DataFrame, gates: tuple[str, ...], choice: Choice) -> 
     if choice.glob:
         chosen = chosen[[matches_glob(case_id, choice.glob) for case_id in chosen["case_id"]]]
         if chosen.empty:
-            raise UserError("-k", f"{choice.glob!r} matches no case of {choice.of}", "a glob on case ids", "see --long")
+            raise UserError(
+                "-k",
+                f"{choice.glob!r} matches no case of {choice.of}",
+                "a glob on case ids",
+                "leave -k out to see them",
+            )
     return chosen.reset_index(drop=True)

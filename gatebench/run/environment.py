@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ def git_state(directory: Path) -> dict[str, Any] | None:
     if sha is None:
         return None
     return {"sha": sha.strip(), "dirty": bool(_git(directory, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def commit_times(directory: Path, commits: Iterable[str]) -> dict[str, str]:
+    """Return the committer's date (ISO 8601) of the commits that the repository at `directory` knows."""
+    wanted = [sha for sha in dict.fromkeys(commits) if re.fullmatch(r"[0-9a-f]{7,64}", sha)]
+    lines = _git(directory, "log", "--no-walk", "--ignore-missing", "--format=%H %cI", *wanted) if wanted else None
+    return dict(line.split(" ", 1) for line in (lines or "").splitlines())
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -36,6 +36,11 @@ class Run:
         """Return the gates of the run as gates.json describes them."""
         return _json(self.path / "gates.json", f"run {self.path.name}")
 
+    def plan(self) -> dict[str, Any] | None:
+        """Return the plan of an A/B run, None of any other run."""
+        path = self.path / "plan.json"
+        return _json(path, f"run {self.path.name}") if path.is_file() else None
+
 
 @dataclass(frozen=True)
 class Results:
