@@ -106,6 +106,14 @@ def test_steal_since_boot_hurts_even_where_there_is_none_now(tmp_path):
     assert findings["steal"].found == "0.22 % since boot, 0 % now"
 
 
+def test_shares_are_those_of_all_the_machines_time(tmp_path):
+    findings = found(
+        tmp_path, {"proc/stat": "cpu  100 0 0 500 200 0 0 200 0 0\n"}, later="cpu  150 0 0 500 225 0 0 225 0 0\n"
+    )
+    assert findings["other load"].found.startswith("50 % of the machine now")
+    assert findings["steal"].found == "20 % since boot, 25 % now"
+
+
 @pytest.mark.parametrize(
     ("files", "quota"),
     [
