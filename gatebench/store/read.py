@@ -38,7 +38,7 @@ class Run:
         return self.manifest.get("purpose", "run")
 
     def plan(self) -> dict[str, Any]:
-        """Return the plan of a run of two versions."""
+        """Return the plan of a run of two versions; raises StoreError for any other run."""
         return _json(self.path / "plan.json", f"run {self.path.name}")
 
     def gates(self) -> list[dict[str, Any]]:
