@@ -53,9 +53,12 @@ class SuiteRun:
 def plan_suite(path: Path, config: pytest.Config) -> SuiteRun:
     """Read a suite and expand its cases; raises UserError. What can be measured is asked of a worker process.
 
-    Everything runs in this process, so there is one block, and stability is left to `gatebench run`.
+    A store that cannot be written is an error now, better than after everything was measured. Everything runs in this process, so there is one block, and stability is left to `gatebench run`.
     """
     suite = read_suite(path)
+    store = store_path(config)
+    if store is not None and _may_time(config):
+        _check_store(store)
     catalogue = _catalogue(tuple(dict.fromkeys(plugin.resolve() for plugin in suite.plugins)), config)
     expand_stability(suite, catalogue)  # a mistake there is a mistake here
     cases = expand(suite, catalogue) if suite.cases else []
@@ -92,8 +95,8 @@ def store_path(config: pytest.Config) -> Path | None:
     return None if given == NOWHERE else Path(given)
 
 
-def check_store(store: Path) -> None:
-    """Raise StoreError where a store cannot be written: better now than after everything was measured."""
+def _check_store(store: Path) -> None:
+    """Raise StoreError where a store cannot be written."""
     there = next(folder for folder in (store.absolute(), *store.absolute().parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         what = "no folder" if not there.is_dir() else "cannot be written"
