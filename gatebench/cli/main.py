@@ -67,13 +67,30 @@ def main() -> None:
 def _register() -> None:
     if app.registered_commands:
         return
-    from gatebench.cli import check, compare, dashboard, environment, listing, new, run, stability, verify
+    from gatebench.cli import (
+        check,
+        compare,
+        dashboard,
+        environment,
+        export,
+        import_runs,
+        listing,
+        new,
+        run,
+        stability,
+        verify,
+    )
 
     for verb, module in (
         ("run", run), ("verify", verify), ("compare", compare), ("check", check), ("list", listing), ("dashboard", dashboard),
     ):  # fmt: skip
         app.command(verb)(module.command)
-    for verb, module in (("stability", stability), ("environment", environment)):
+    for verb, module in (
+        ("stability", stability),
+        ("environment", environment),
+        ("export", export),
+        ("import", import_runs),
+    ):
         app.command(verb, rich_help_panel=MORE)(module.command)
     app.add_typer(new.app, name="new", rich_help_panel=MORE)
 

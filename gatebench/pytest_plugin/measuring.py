@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +15,7 @@ from gatebench.pytest_plugin.runs import SuiteRun
 from gatebench.registry import default_registry
 from gatebench.run.inline import process_as_it_was
 from gatebench.run.one_case import OneCase
-from gatebench.store.pytest_benchmark import extra_info
+from gatebench.store.exchange import extra_info, params
 from gatebench.store.schema import REFUSALS
 
 
@@ -24,10 +25,7 @@ def measure_case(benchmark: Any, run: SuiteRun, case: Case, order: int, clock: S
     Where benchmarks are disabled it is verified only. A refusal skips, anything else but `ok` fails, in one line.
     """
     here = OneCase(case, run.plan.measure, default_registry(), order)
-    benchmark.params = {
-        "gate": case.gate, "implementation": case.implementation, "shape": str(case.shape), "dtype": case.dtype,
-        "device": case.device, "threads": case.threads, "mode": case.mode,
-    }  # fmt: skip
+    benchmark.params = params({**case.to_json(), **asdict(case.shape)})
     try:
         with process_as_it_was(), warnings.catch_warnings():
             warnings.simplefilter("default")  # told, but no failure: what a library warns of makes no result wrong
@@ -69,6 +67,9 @@ def _verify_and_time(benchmark: Any, run: SuiteRun, here: OneCase, clock: Sample
     target = take_round if benchmark.enabled else lambda: None
     benchmark.pedantic(target, setup=set_up, rounds=run.plan.measure.rounds)
     if benchmark.enabled:
+        benchmark.stats.iterations = here.entry.facts[
+            "loops"
+        ]  # of a round; pytest-benchmark saw one call of take_round
         here.close()
 
 

@@ -44,7 +44,7 @@ def devices(measurements: pd.DataFrame) -> pd.Series:
     names = [
         f"cpu, {int(threads)} thread{'s' if threads != 1 else ''}"
         if device == "cpu" and not is_missing(threads)
-        else str(device)
+        else ("" if is_missing(device) else str(device))
         for device, threads in zip(measurements["device"], measurements["threads"], strict=True)
     ]
     return pd.Series(names, index=measurements.index, dtype=object)
