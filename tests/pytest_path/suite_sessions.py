@@ -40,6 +40,14 @@ def wrong(params, inputs):
 @gatebench.implementation("mylab:raises", gates=["glu"])
 def raises(params, inputs):
     raise RuntimeError("no weights\\nhere")
+
+calls = 0
+
+@gatebench.implementation("mylab:drifts", gates=["glu"], modes=["forward"])
+def drifts(params, inputs):
+    global calls
+    calls += 1
+    return {"output": inputs["value"] * inputs["gate"].sigmoid() + (calls > 20)}
 """
 
 

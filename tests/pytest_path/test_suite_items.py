@@ -36,7 +36,7 @@ NUMBERS = {"min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "ops", "
 def timed(tmp_path_factory):
     """A session over right, wrong, raising and unavailable cases beside foreign files and an ordinary test."""
     folder = tmp_path_factory.mktemp("foreign")
-    write_suite(folder / "suites" / "mine.toml", ("eager", "native", "cudnn", "mylab:wrong", "mylab:raises"), ("forward", "backward"), ("mine.py",))  # fmt: skip
+    write_suite(folder / "suites" / "mine.toml", ("eager", "native", "cudnn", "mylab:wrong", "mylab:raises", "mylab:drifts"), ("forward", "backward"), ("mine.py",))  # fmt: skip
     (folder / "suites" / "mine.py").write_text(PLUGIN)
     for name, text in FOREIGN.items():
         (folder / "suites" / name).write_text(text)
@@ -61,7 +61,8 @@ def outcomes(session):
 def test_cases_are_tests_named_by_case_id(timed):
     words = {"eager": "PASSED", "native": "PASSED", "cudnn": "SKIPPED", "mylab:wrong": "FAILED", "mylab:raises": "FAILED"}  # fmt: skip
     expected = {case_id(name, mode): word for name, word in words.items() for mode in ("forward", "backward")}
-    assert outcomes(timed) == expected
+    drifts = {case_id("mylab:drifts"): "FAILED", case_id("mylab:drifts", "backward"): "SKIPPED"}
+    assert outcomes(timed) == expected | drifts
     assert timed.code == 1
 
 
@@ -78,10 +79,12 @@ def test_a_failure_is_one_line_without_a_traceback(timed):
     failures = timed.out.split("= FAILURES =")[1].split("gatebench: mine: stored")[0]
     blocks = re.split(r"^_+ (\S+) _+$", failures, flags=re.MULTILINE)
     told = dict(zip(blocks[1::2], blocks[2::2], strict=True))
-    assert len(told) == 4
+    assert len(told) == 5
     assert all(len(text.strip().splitlines()) == 1 for text in told.values())
     assert told[case_id("mylab:wrong")].strip().startswith("wrong: output")
     assert told[case_id("mylab:raises")].strip() == "failed: RuntimeError: no weights here (mine.py:10)"
+    differs = "wrong: a timed call differs from the verified result: output"
+    assert told[case_id("mylab:drifts")].strip().startswith(differs)
     assert f"FAILED suites/mine.toml::{case_id('mylab:raises')} - " in timed.out
     assert "Traceback" not in timed.out + timed.err
 
@@ -90,8 +93,9 @@ def test_a_case_that_cannot_run_here_is_skipped_with_the_reason_at_its_suite(tim
     assert re.search(r"SKIPPED \[2\] suites/mine\.toml:1: unavailable: no CUDA device", timed.out)
 
 
-def test_the_json_holds_what_was_timed_and_nothing_that_was_wrong(benchmarks):
+def test_json_and_tables_hold_what_was_timed_and_nothing_that_was_wrong(timed, benchmarks):
     assert set(benchmarks) == {case_id(name, mode) for name in ("eager", "native") for mode in ("forward", "backward")}
+    assert "mylab" not in timed.out.split("- benchmark '")[1].split("Legend:")[0]
     bench = benchmarks[case_id("native", "backward")]
     assert bench["fullname"] == f"suites/mine.toml::{case_id('native', 'backward')}"
     assert bench["group"] == "glu/T2-B1-I4-H4/float32/cpu-1/backward"
@@ -110,7 +114,7 @@ def test_the_run_folder_holds_every_case_with_its_status_marked_pytest(timed):
         case_id(name, mode): status
         for name, status in {"eager": "ok", "native": "ok", "cudnn": "unavailable", "mylab:wrong": "wrong", "mylab:raises": "failed"}.items()
         for mode in ("forward", "backward")
-    }  # fmt: skip
+    } | {case_id("mylab:drifts"): "wrong", case_id("mylab:drifts", "backward"): "unsupported"}  # fmt: skip
     assert set(rows.loc[rows["status"] == "ok", "blocks"]) == {1}
     assert rows.loc[rows["status"] != "ok", "time_ns"].isna().all()
     assert f"gatebench: mine: stored in results/runs/{folder.name}" in timed.out
