@@ -31,6 +31,7 @@ seq_len = [2]
 hidden_size = [4]
 """
 PLUGIN = """
+import warnings
 import gatebench
 
 @gatebench.implementation("mylab:wrong", gates=["glu"])
@@ -47,6 +48,7 @@ calls = 0
 def drifts(params, inputs):
     global calls
     calls += 1
+    warnings.warn("is no failure")
     return {"output": inputs["value"] * inputs["gate"].sigmoid() + (calls > 20)}
 """
 

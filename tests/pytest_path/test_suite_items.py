@@ -76,17 +76,21 @@ def test_foreign_files_are_left_alone_and_ordinary_tests_are_pytest_benchmarks_t
 
 
 def test_a_failure_is_one_line_without_a_traceback(timed):
-    failures = timed.out.split("= FAILURES =")[1].split("gatebench: mine: stored")[0]
+    failures = timed.out.split("= FAILURES =")[1].split("= warnings summary =")[0].rstrip("=\n")
     blocks = re.split(r"^_+ (\S+) _+$", failures, flags=re.MULTILINE)
     told = dict(zip(blocks[1::2], blocks[2::2], strict=True))
     assert len(told) == 5
     assert all(len(text.strip().splitlines()) == 1 for text in told.values())
     assert told[case_id("mylab:wrong")].strip().startswith("wrong: output")
-    assert told[case_id("mylab:raises")].strip() == "failed: RuntimeError: no weights here (mine.py:10)"
+    assert told[case_id("mylab:raises")].strip() == "failed: RuntimeError: no weights here (mine.py:11)"
     differs = "wrong: a timed call differs from the verified result: output"
     assert told[case_id("mylab:drifts")].strip().startswith(differs)
     assert f"FAILED suites/mine.toml::{case_id('mylab:raises')} - " in timed.out
     assert "Traceback" not in timed.out + timed.err
+
+
+def test_a_warning_is_told_and_fails_nothing_though_the_project_makes_warnings_errors(timed):
+    assert "UserWarning: is no failure" in timed.out.split("= warnings summary =")[1]
 
 
 def test_a_case_that_cannot_run_here_is_skipped_with_the_reason_at_its_suite(timed):
@@ -134,7 +138,7 @@ def test_the_run_folder_holds_no_path_of_this_machine(timed):
     files = [path.read_text() for path in timed.stores[0].glob("*.json")]
     text = "\n".join([*files, results.measurements.to_csv(), results.samples.to_csv(), results.accuracy.to_csv()])
     assert str(timed.folder) not in text
-    assert "mine.py:10" in text
+    assert "mine.py:11" in text
 
 
 def test_the_plugin_knows_the_schema_of_suites():
