@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 MORE = "More"
 VERBS = ("run", "verify", "compare", "ab", "check", "list", "dashboard")
-MORE_VERBS = ("stability", "calibrate", "history", "environment")
-_FILES = {"list": "listing"}
+MORE_VERBS = ("stability", "calibrate", "history", "export", "import", "environment")
+_FILES = {"list": "listing", "import": "import_runs"}
 INTERRUPTED = 130
 
 

@@ -20,8 +20,13 @@ from gatebench.report.means import check_groups, means_block
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json, relative
-from gatebench.store.read import Results, Run, load
+from gatebench.store.read import WORKER, Results, Run, load
 
+HARNESSES = {
+    "pytest": "one process for all, case by case",
+    "inline": "one process for all",
+    "imported": "measured elsewhere by other means",
+}
 _MANY_TABLES = 4  # more of them scroll out of sight: a summary follows
 
 
@@ -157,6 +162,16 @@ def _print_footer(results: Results, shown: pd.DataFrame, legend: str) -> None:
     if elapsed and len(results.measurements):
         took += f", {elapsed['compile_s']:.0f} s of them compiling"
     out.print(Text(f"run {run.run_id}: {words}{took}"))
+    harness = results.runs["harness"].iloc[0]
+    if harness != WORKER:
+        out.print(
+            Text(
+                f"harness {harness}: {HARNESSES.get(harness, 'measured otherwise')}; not comparable with runs of `gatebench run`"
+            )
+        )
     if run.manifest["status"] == "partial":
-        out.print(Text(f"interrupted: `gatebench run --resume {run.run_id}` measures the rest"))
+        rest = (
+            f"`gatebench run --resume {run.run_id}` measures the rest" if harness == WORKER else "the rest is missing"
+        )
+        out.print(Text(f"interrupted: {rest}"))
     out.print(Text(f"stored in {relative(run.path)}"))

@@ -89,7 +89,8 @@ def tables_of(frame: pd.DataFrame) -> dict[tuple, list[Row]]:
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
     """Return a frame's rows with the name of their competitor: small groups of them go faster without pandas."""
-    return list(frame.assign(competitor=competitors(frame)).astype(object).itertuples(index=False))
+    named = frame.assign(competitor=competitors(frame)).astype(object)
+    return list(named.where(named.notna(), None).itertuples(index=False))
 
 
 def _table_of(row: Row) -> tuple:
@@ -127,7 +128,8 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
 def table_title(row: Row) -> str:
     """Name the table that a row belongs to: gate, options, mode, dtype, device, and what is unusual."""
     options = options_label(row.gate_options)
-    title = f"{row.gate}{f' ({options})' if options else ''}, {row.mode}, {row.dtype}, {row.device_label}"
+    words = (row.mode, row.dtype, row.device_label)  # nothing of what was imported is known
+    title = ", ".join([f"{row.gate}{f' ({options})' if options else ''}", *(word for word in words if word)])
     title += ", cold cache" if row.cache == "cold" else ""
     title += ", CUDA graph" if row.launch == "graph" else ""
     title += f", {_HARNESS[row.harness]}" if row.harness in _HARNESS else ""
@@ -148,12 +150,12 @@ def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[st
 
 
 def shape_label(shape: Any) -> str:
-    label = f"T{shape.seq_len} B{shape.batch} "
-    return label + (
-        f"H{shape.hidden_size}"
-        if shape.input_size == shape.hidden_size
-        else f"I{shape.input_size} H{shape.hidden_size}"
-    )
+    """Name a row's shape; `unknown` where an imported row does not say it."""
+    if is_missing(shape.seq_len):
+        return "unknown"
+    # Beside a row whose shape is not known, pandas has made the sizes of the others floats.
+    steps, batch, width, hidden = (int(n) for n in (shape.seq_len, shape.batch, shape.input_size, shape.hidden_size))
+    return f"T{steps} B{batch} " + (f"H{hidden}" if width == hidden else f"I{width} H{hidden}")
 
 
 def _cell(row: Row) -> str:

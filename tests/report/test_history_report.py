@@ -103,7 +103,10 @@ def test_an_ab_run_is_the_history_of_what_it_measured(tmp_path):
         "environment_class": "e",
     }
     plain = Run(tmp_path / "elsewhere", "runs", {**manifest, "plugins": []})
-    facts = run_facts([Run(tmp_path, "runs", manifest), plain], lambda commits: dict.fromkeys(commits, "2026-01-01"))
+    facts = run_facts(
+        [Run(tmp_path, "runs", {**manifest, "purpose": "ab"}), plain],
+        lambda commits: dict.fromkeys(commits, "2026-01-01"),
+    )
     assert facts["git_sha"].tolist() == ["c" * 40, "a" * 40]
     assert facts["git_dirty"].tolist() == [True, False]
     assert facts["base_sha"].tolist()[0] == "b" * 40
