@@ -70,7 +70,7 @@ def test_an_import_says_where_it_went_and_compare_shows_it(gb, tmp_path):
     assert first == f"1 benchmark of b.json stored as run {run_id}"
     assert following == f"next: gatebench compare {run_id} --long --store kept"
     shown = gb("compare", run_id, "--store", "kept")
-    assert shown.out.splitlines()[0] == "t"
+    assert shown.out.splitlines()[0] == "t, imported"
     assert "unknown" in shown.out
     assert "nan" not in shown.out
     assert "2.50 ms *?" in gb("compare", run_id, "--long", "--store", "kept").out

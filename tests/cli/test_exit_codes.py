@@ -34,10 +34,10 @@ def without(flag):
 @pytest.fixture
 def calm(monkeypatch):
     """Let other processes use the machine meanwhile: these tests are not about times."""
-    from gatebench.run import runner
+    from gatebench.run import steps
 
-    monkeypatch.setattr(runner, "FOREIGN_LIMIT", 9.0)
-    monkeypatch.setattr(runner, "STEAL_LIMIT", 9.0)
+    monkeypatch.setattr(steps, "FOREIGN_LIMIT", 9.0)
+    monkeypatch.setattr(steps, "STEAL_LIMIT", 9.0)
 
 
 def test_exit_codes_of_runs(gb, tmp_path, calm):

@@ -108,7 +108,7 @@ def test_a_wrong_case_never_gets_samples(tmp_path):
     lab, entries = measured(tmp_path, [case(name) for name in THREE], script, blocks=2)
     wrong = [entry for entry in entries if entry["case"]["implementation"] == "second"]
     assert [(entry["status"], entry["samples"], entry["block"]) for entry in wrong] == [("wrong", [], 0)]
-    assert wrong[0]["accuracy"] == [{"tensor": "output"}]
+    assert wrong[0]["accuracy"] == [{"tensor": "output", "error_ratio": 50.0}]
     assert "second" not in {event[1] for event in lab.said("warm", "sample", "profile")}
     assert len(lab.said("sample")) == 2 * 2 * 2
 
