@@ -76,6 +76,7 @@ def _register() -> None:
         environment,
         listing,
         new,
+        report,
         run,
         stability,
         verify,
@@ -85,7 +86,12 @@ def _register() -> None:
         ("run", run), ("verify", verify), ("compare", compare), ("ab", ab), ("check", check), ("list", listing), ("dashboard", dashboard),
     ):  # fmt: skip
         app.command(verb)(module.command)
-    for verb, module in (("stability", stability), ("calibrate", calibrate), ("environment", environment)):
+    for verb, module in (
+        ("stability", stability),
+        ("calibrate", calibrate),
+        ("report", report),
+        ("environment", environment),
+    ):
         app.command(verb, rich_help_panel=MORE)(module.command)
     app.add_typer(new.app, name="new", rich_help_panel=MORE)
 
