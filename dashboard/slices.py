@@ -10,6 +10,7 @@ from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
 from gatebench.report.names import devices, inputs, options_label
 
+SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 MODES = ordered("forward", "backward", "forward_backward")
 DTYPES = ordered("float32", "bfloat16", "float64")
 
@@ -42,14 +43,16 @@ def choose_run(filters: Filters, runs: pd.DataFrame) -> pd.Series:
 
 def choose_slice(filters: Filters, store: Store) -> Slice | None:
     """Let the sidebar choose run, gate, mode, dtype, device, batch and what else differs; None: nothing measured."""
-    runs = store.runs[store.runs["cases"] > 0]
+    measurements = store.measurements[store.measurements["seq_len"].notna()]  # what was imported may have no sizes
+    measurements = measurements.astype(dict.fromkeys(SIZES, "int64"))
+    runs = store.runs[store.runs["run_id"].isin(set(measurements["run_id"]))]
     # A run whose every case failed must not hide the newest one that has times.
-    timed = set(store.measurements.loc[store.measurements["time_ns"].notna(), "run_id"])
+    timed = set(measurements.loc[measurements["time_ns"].notna(), "run_id"])
     runs = runs.iloc[(~runs["run_id"].isin(timed)).to_numpy().argsort(kind="stable")]
     if runs.empty:
         return None
     run = choose_run(filters, runs)
-    rows = store.measurements[store.measurements["run_id"] == run["run_id"]]
+    rows = measurements[measurements["run_id"] == run["run_id"]]
     rows = rows.assign(gate_name=_gate_names(rows), device_text=devices(rows), input_text=inputs(rows))
     rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=_by_appearance(rows["gate_name"]))
     rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)

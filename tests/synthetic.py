@@ -3,8 +3,8 @@
 Times follow a made-up cost model with block and sample noise; estimates come from the samples as in a real run.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -40,6 +40,10 @@ class Plan:
     blocks: int = 3
     rounds: int = 4
     machines: Sequence[str] = ("Threadripper 2990WX",)
+    suites: Sequence[str] = ("quick", "recurrent")  # of the runs in turn
+    steps: Mapping[str, tuple[int, float]] = field(
+        default_factory=dict
+    )  # implementation -> (first run, factor of time)
     partial: bool = False  # the newest run was interrupted
     failures: bool = True
     stability: bool = True
@@ -64,7 +68,7 @@ def _write(store: Path, plan: Plan, number: int, folder: str) -> str:
         "created_utc": f"{created:%Y-%m-%dT%H:%M:%SZ}",
         "status": "partial" if plan.partial and number == plan.runs - 1 else "complete",
         "resumes": None,
-        "suite": {"name": ("quick", "recurrent")[number % 2], "sha256": "0" * 64, "text": ""},
+        "suite": {"name": plan.suites[number % len(plan.suites)], "sha256": "0" * 64, "text": ""},
         "gatebench_version": "0.1.0",
         "git": {"sha": f"{number:040x}", "dirty": False},
         "plugins": [],
@@ -72,20 +76,21 @@ def _write(store: Path, plan: Plan, number: int, folder: str) -> str:
         "environment_class": f"{machine:08x}",
         "seed": plan.seed,
     }
-    tables = _tables(run_id, plan, random, newest=number == plan.runs - 1)
+    tables = _tables(run_id, plan, random, number)
     gates = [{"name": gate, "family": FAMILIES.get(gate, "glu")} for gate in plan.gates]
     write_run(store / "_staging" / run_id, store / folder / run_id, manifest, gates, tables)
     return run_id
 
 
-def _tables(run_id: str, plan: Plan, random: np.random.Generator, newest: bool) -> dict[str, list[dict[str, Any]]]:
+def _tables(run_id: str, plan: Plan, random: np.random.Generator, number: int) -> dict[str, list[dict[str, Any]]]:
     rows, samples, accuracy = [], [], []
+    newest = number == plan.runs - 1
     for case in _cases(plan):
         status, reason = _outcome(case, plan, newest)
         row = _row(run_id, case, status, reason)
         rows.append(row)
         if status == "ok":
-            samples += _samples(run_id, case, plan, random)
+            samples += _samples(run_id, case, plan, random, number)
         if status in ("ok", "wrong"):
             accuracy += _accuracy(run_id, row, status, random)
     _add_times(rows, samples)
@@ -150,12 +155,14 @@ def true_time_ns(case: Case) -> float:
     return factor * shape.seq_len * (overhead + blocks * multiply * shape.batch * shape.hidden_size**2)
 
 
-def _samples(run_id: str, case: Case, plan: Plan, random: np.random.Generator) -> list[dict[str, Any]]:
+def _samples(run_id: str, case: Case, plan: Plan, random: np.random.Generator, run: int) -> list[dict[str, Any]]:
     rows = []
+    first, factor = plan.steps.get(case.implementation, (plan.runs, 1.0))
+    truth = true_time_ns(case) * (factor if run >= first else 1.0)
     for block in range(plan.blocks):
         drift = random.normal(0, 0.02)
         for number in range(plan.rounds):
-            wall = true_time_ns(case) * float(np.exp(drift + random.normal(0, 0.03)))
+            wall = truth * float(np.exp(drift + random.normal(0, 0.03)))
             dropped = number == plan.rounds - 1 and block == 0 and random.random() < 0.05
             rows.append({
                 "run_id": run_id, "case_id": case.case_id, "side": "run", "stage": "run", "quantity": "time",

@@ -7,6 +7,7 @@ from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
 from gatebench.report.runs import failures, news
+from gatebench.store.read import WORKER
 from gatebench.store.schema import FAILURES
 
 
@@ -84,5 +85,7 @@ def every_run(runs: pd.DataFrame) -> None:
         )
         if (runs["folder"] == "reference").any():
             shown.insert(1, "kind", rows["folder"].map({"reference": "reference"}).fillna("own"))
+        if (runs["harness"] != WORKER).any():
+            shown.insert(1, "harness", rows["harness"])
         elements.wrapped(shown)
     st.caption("failed: also timed out and out of memory. not here: unsupported, or unavailable on this machine.")

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE, disturbed_shares
 from gatebench.analyze.statistics import block_medians, mean_interval
 
 TIE_WITHIN = 1.5  # few blocks have wide intervals: what looks much slower is no tie, even if it may yet turn out one
 PREFERRED_BASELINES = ("native", "eager")
 # The columns that cases of one table share: without a wish, they have one baseline.
-SHARED_COLUMNS = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch"]
+SHARED_COLUMNS = ["gate", "gate_options", "dtype", "mode", "device", "threads", "cache", "launch", "harness", "side"]
 
 
 class _Timed(NamedTuple):
@@ -26,6 +27,7 @@ class _Timed(NamedTuple):
     options: str
     time_ns: float
     baseline: str | None
+    inconclusive: bool
 
 
 def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> str | None:
@@ -48,18 +50,28 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
         rank                 1 for the fastest of its problem
         tied                 as fast as the fastest, as far as can be told: its interval against it contains 1, and its
                              estimate is within TIE_WITHIN; True for the fastest if any ties
-    Rows without a time keep NaN, rank 0 and tied False.
+        disturbed_share      share of its samples that something foreign disturbed; NaN without samples
+        inconclusive         that share is above INCONCLUSIVE_ABOVE: the numbers stand, but nothing is won or lost by them
+        speedup_inconclusive the same of the case or its baseline
+    Rows without a time keep NaN, rank 0 and False. Rows of different harness never compete.
     """
-    logs = block_logs(samples)
+    logs, disturbed = block_logs(samples), disturbed_shares(samples)
     baselines = np.full(len(measurements), baseline, dtype=object) if baseline else _default_baselines(measurements)
     columns = ("run_id", "case_id", "side", "implementation", "implementation_options", "time_ns")
     # Plain tuples and arrays: frames of a few rows each would take seconds for a run of a thousand cases.
     rows = list(zip(*(measurements[name] for name in columns), baselines, strict=True))
+    shares = np.array([disturbed.get(row[:3], np.nan) for row in rows], dtype=float)
+    unsure = (shares > INCONCLUSIVE_ABOVE) & measurements["time_ns"].notna().to_numpy()
     added = {name: np.full(len(rows), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
     added |= {"rank": np.zeros(len(rows), dtype=int), "tied": np.zeros(len(rows), dtype=bool)}
+    added |= {"disturbed_share": shares, "inconclusive": unsure, "speedup_inconclusive": unsure.copy()}
     added["baseline_case_id"] = np.full(len(rows), None, dtype=object)
-    for places in measurements.groupby(["run_id", "problem_id", "side"], sort=False).indices.values():
-        timed = [_Timed(place, logs.get(rows[place][:3], {}), rows[place][1], *rows[place][3:]) for place in places]
+    competing = ["run_id", "problem_id", "side", "harness"]
+    for places in measurements.groupby(competing, sort=False, dropna=False).indices.values():
+        timed = [
+            _Timed(place, logs.get(rows[place][:3], {}), rows[place][1], *rows[place][3:], unsure[place])
+            for place in places
+        ]
         _compare_problem([case for case in timed if not np.isnan(case.time_ns)], added)
     return measurements.assign(baseline=baselines, **added)
 
@@ -90,6 +102,7 @@ def _compare_problem(timed: list[_Timed], added: dict[str, np.ndarray]) -> None:
         added["rank"][case.place] = rank
         if base is not None:
             added["baseline_case_id"][case.place] = base.case_id
+            added["speedup_inconclusive"][case.place] = case.inconclusive or base.inconclusive
             found = (1.0, 1.0, 1.0) if case is base else ratio(base.logs, case.logs)
             for column, value in zip(("speedup", "speedup_low", "speedup_high"), found, strict=True):
                 added[column][case.place] = value
@@ -119,12 +132,13 @@ def pay_back_calls(compared: pd.DataFrame) -> pd.Series:
         calls = cost of the first call / (time · (speed-up - 1))
 
     The first call is one that found empty compile caches where such a one was seen, else one that found them filled.
-    Infinite where the case is slower than the baseline; NaN where nothing was compiled, or the speed-up's interval
-    contains 1, so that it cannot be told.
+    Infinite where the case is slower than the baseline; NaN where nothing was compiled, or it cannot be told: the
+    speed-up's interval contains 1, or one of the two is inconclusive.
     """
     cost = compared["compile_cold_ns"].fillna(compared["compile_warm_ns"]).astype(float)
     saved = compared["time_ns"].astype(float) * (compared["speedup"] - 1)
-    faster, slower = compared["speedup_low"] > 1, compared["speedup_high"] < 1
+    told = ~compared["speedup_inconclusive"]
+    faster, slower = (compared["speedup_low"] > 1) & told, (compared["speedup_high"] < 1) & told
     return (cost / saved).where(faster, (cost * np.inf).where(slower, np.nan))
 
 
@@ -132,15 +146,20 @@ def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]
     """Summarise speed-ups per group and competitor: geometric mean over problems, wins and losses.
 
     The interval is Student's t over blocks of the mean log speed-up of the block: the problems are the ones the
-    suite names, not a sample of others. A win has an interval above 1, a loss below 1. The cases that others are
-    divided by have no row; an implementation's variants (its options) have one each.
-    Columns: `by`, implementation, implementation_options, baseline, geometric_mean, low, high, problems, wins, losses.
+    suite names, not a sample of others. A win has an interval above 1, a loss below 1; what is inconclusive is in the
+    mean, but neither. The cases that others are divided by have no row; an implementation's variants (its options) have
+    one each.
+    Columns: `by`, implementation, implementation_options, baseline, geometric_mean, low, high, problems, wins, losses,
+    inconclusive.
     """
-    others = compared[compared["speedup"].notna() & (compared["case_id"] != compared["baseline_case_id"])]
+    unsure = compared["speedup_inconclusive"]
+    won, lost = (compared["speedup_low"] > 1) & ~unsure, (compared["speedup_high"] < 1) & ~unsure
+    others = compared.assign(won=won, lost=lost)
+    others = others[others["speedup"].notna() & (others["case_id"] != others["baseline_case_id"])]
     used = {*others["case_id"], *others["baseline_case_id"]}
     logs = block_logs(samples[samples["case_id"].isin(used)])
     rows = []
-    keys = [*by, "implementation", "implementation_options", "baseline"]
+    keys = list(dict.fromkeys([*by, "implementation", "implementation_options", "baseline"]))
     for key, group in others.groupby(keys, sort=False, dropna=False):
         problems = [
             _differences(logs[run, base, side], logs[run, case, side])
@@ -151,6 +170,7 @@ def geometric_means(compared: pd.DataFrame, samples: pd.DataFrame, by: list[str]
         complete = set.intersection(*(set(blocks) for blocks in problems))  # a block that lacks a problem is left out
         means = np.array([np.mean([blocks[block] for blocks in problems]) for block in sorted(complete)])
         mean, low, high = np.exp(mean_interval(means)) if complete else (np.nan,) * 3
-        wins, losses = int((group["speedup_low"] > 1).sum()), int((group["speedup_high"] < 1).sum())
-        rows.append((*key, mean, low, high, len(group), wins, losses))
-    return pd.DataFrame(rows, columns=pd.Index([*keys, "geometric_mean", "low", "high", "problems", "wins", "losses"]))
+        counts = (int(group[column].sum()) for column in ("won", "lost", "speedup_inconclusive"))
+        rows.append((*key, mean, low, high, len(group), *counts))
+    found = ("geometric_mean", "low", "high", "problems", "wins", "losses", "inconclusive")
+    return pd.DataFrame(rows, columns=pd.Index([*keys, *found]))

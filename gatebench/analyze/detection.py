@@ -64,20 +64,26 @@ def minimum_detectable_effect(spread: float, screen_blocks: int, confirm_blocks:
     spread: of block log-ratios, as estimated. Infinite where the blocks are too few for any change; 0 where there is no
     spread; NaN where it is not known.
     """
-
-    def found(shift: float) -> float:
-        suspected = power(shift, screen_blocks, plan["alpha_screen"] / 2)
-        return suspected * power(shift, confirm_blocks, plan["alpha_confirm"] / 2)
-
     if math.isnan(spread):
         return math.nan
+    shift = _detectable_shift(screen_blocks, confirm_blocks, plan["alpha_screen"], plan["alpha_confirm"], plan["power"])
+    return math.expm1(shift * _TAILS * spread) if math.isfinite(shift) else math.inf
+
+
+@functools.lru_cache(maxsize=4096)
+def _detectable_shift(screened: int, confirmed: int, alpha_screen: float, alpha_confirm: float, wanted: float) -> float:
+    """Return the smallest shift in standard deviations that both stages find with the power wanted; infinite where none."""
+
+    def found(shift: float) -> float:
+        return power(shift, screened, alpha_screen / 2) * power(shift, confirmed, alpha_confirm / 2)
+
     low, high = 0.0, _LARGEST_SHIFT
-    if found(high) < plan["power"]:
+    if found(high) < wanted:
         return math.inf
     for _ in range(40):  # halvings: to 1e-10 standard deviations
         middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) < plan["power"] else (low, middle)
-    return math.expm1(high * _TAILS * spread)
+        low, high = (middle, high) if found(middle) < wanted else (low, middle)
+    return high
 
 
 def screen_blocks(spread: float, plan: Mapping[str, Any]) -> int:

@@ -63,7 +63,7 @@ def judge(
     planned: blocks of either stage. cut: why blocks were not measured, where the plan says so.
     """
     suspect = is_suspect(quantity, screen, plan)
-    stage, pairs = ("confirm", confirm) if suspect and len(confirm) else ("screen", screen)
+    stage, pairs = ("confirm", confirm) if suspect and (len(confirm) or confirm.dropped) else ("screen", screen)
     evidence = weigh(pairs.differences, plan[f"alpha_{stage}"])
     margin = margin_of(quantity, pairs, plan)
     change, low, high = np.expm1(shift_interval(pairs.differences, CONFIDENCE))
@@ -96,7 +96,7 @@ def _too_little(pairs: Pairs, margin: float, planned: int, cut: str | None) -> s
     if len(pairs) < planned or math.isnan(low):
         return f"only {len(pairs)} of {planned} blocks" + (f": {cut}" if cut else "")
     return (
-        f"the 90 % interval {100 * low:+.1f} % to {100 * high:+.1f} % reaches beyond the margin of {100 * margin:g} %"
+        f"the 90 % interval {100 * low:+.1f} % to {100 * high:+.1f} % reaches beyond the margin of {100 * margin:.3g} %"
     )
 
 

@@ -7,8 +7,6 @@ import pandas as pd
 
 from gatebench.analyze.statistics import block_medians
 
-QUANTITIES = ("time", "compile")  # what is sampled, and so tested
-
 
 @dataclass(frozen=True)
 class Pairs:
@@ -33,7 +31,7 @@ def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pair
     call that found filled caches (empty ones where a case has only that).
     """
     # One comparison, whatever run its rows were resumed from: blocks are numbered through.
-    samples = samples[(samples["stage"] == stage).to_numpy()].assign(run_id="")
+    samples = samples[(samples["stage"] == stage).to_numpy()].reset_index(drop=True).assign(run_id="")
     dropped = samples["dropped"].astype("boolean").fillna(False).astype(bool)
     times = samples["quantity"] == "time"
     shares = dropped[times].groupby(samples.loc[times, "case_id"]).mean()

@@ -96,17 +96,19 @@ def controls(plan: Plan, verdicts: pd.DataFrame) -> list[str]:
     A case of two sides that are alike must not be judged slower or faster; one that was slowed down must be judged slower.
     """
     problems = []
-    for case, planted in plan["controls"].items():
+    for number, (case, planted) in enumerate(plan["controls"].items(), start=1):
         rows = verdicts[verdicts["case_id"] == case].set_index("quantity")
         verdict, reason = rows.loc["time", ["verdict", "reason"]]
         about = f": {reason}" if isinstance(reason, str) else ""
         if planted:
             if verdict != "slower":
-                problems.append(f"control {case}: made {100 * planted:g} % slower, but judged {verdict}{about}")
+                problems.append(
+                    f"control {number}: its head is made {100 * planted:g} % slower, but judged {verdict}{about}"
+                )
         elif not rows.loc["time", "blocks"] > 0:
-            problems.append(f"control {case}: proves nothing, judged {verdict}{about}")
+            problems.append(f"control {number}: proves nothing, judged {verdict}{about}")
         problems += [
-            f"control {case}: both sides are alike, but judged {row.verdict} in {quantity} ({100 * row.change:+.1f} %)"
+            f"control {number}: its sides are alike, but judged {row.verdict} in {quantity} ({100 * row.change:+.1f} %)"
             for quantity, row in rows.iterrows()
             if not planted and row["verdict"] in ("slower", "faster")
         ]

@@ -1,14 +1,18 @@
-"""`gatebench compare RUN`: the table of a stored run."""
+"""`gatebench compare RUN [RUN_B]`: the table of a stored run, or what changed from one run to another."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gatebench.cli import options
+from gatebench.errors import UserError
 
 
 def command(
     run: Annotated[str, typer.Argument(help="A run id or a unique part of it, a run folder, or `latest`.")] = "latest",
+    other: Annotated[
+        str | None, typer.Argument(metavar="[RUN_B]", help="A second run: its change against the first.")
+    ] = None,
     baseline: options.Baseline = None,
     gate: options.Gates = "",
     implementation: options.Implementations = "",
@@ -17,15 +21,35 @@ def command(
     store: options.Store = None,
     long: options.Long = False,
     metrics: options.Metrics = "",
+    by: Annotated[str, typer.Option("--by", help="Group geometric means, e.g. gate or family,mode.")] = "",
+    across_machines: Annotated[
+        bool,
+        typer.Option("--across-machines", help="Show two runs of two environment classes, as speeds of two machines."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines.
 
     -g, -i, -m and -k choose which cases are shown; they change no case's numbers. Lines below a table sum up what it shows.
-    """
+    Of two runs: the change of each case from the first to the second. Stored runs cannot gate: see `gatebench ab`.
+    """  # fmt: skip
     from gatebench.report.stored_run import View, print_run
+    from gatebench.report.two_runs import print_two_runs
     from gatebench.store.read import find_run
 
     found = find_run(options.store_path(store), run)
     chosen = options.names(gate), options.names(implementation), options.names(mode)
-    print_run(found.path, View(baseline, *chosen, glob, long, options.names(metrics), as_json))
+    view = View(baseline, *chosen, glob, long, options.names(metrics), as_json, options.names(by))
+    if other is None:
+        _refuse({"--across-machines": across_machines}, "one run", "it goes with two", "give a second run")
+        print_run(found.path, view)
+    else:
+        _refuse({"--baseline": baseline, "--metrics": metrics}, "two runs", "it goes with one", "leave it out")
+        print_two_runs(found, find_run(options.store_path(store), other), view, across_machines)
+
+
+def _refuse(given: dict[str, Any], runs: str, accepted: str, next_step: str) -> None:
+    """Raise UserError for an option that says nothing about so many runs."""
+    for flag, value in given.items():
+        if value:
+            raise UserError(flag, f"given with {runs}", accepted, next_step)

@@ -1,8 +1,10 @@
 """`gatebench`: registers the verbs and turns user errors into one line and an exit code."""
 
+import importlib
 import itertools
 import signal
 import sys
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 MORE = "More"
+VERBS = ("run", "verify", "compare", "ab", "check", "list", "dashboard")
+MORE_VERBS = ("stability", "calibrate", "history", "report", "export", "import", "environment")
+_FILES = {"list": "listing", "import": "import_runs"}
 INTERRUPTED = 130
 
 
@@ -67,33 +72,16 @@ def main() -> None:
 def _register() -> None:
     if app.registered_commands:
         return
-    from gatebench.cli import (
-        ab,
-        calibrate,
-        check,
-        compare,
-        dashboard,
-        environment,
-        listing,
-        new,
-        report,
-        run,
-        stability,
-        verify,
-    )
+    for verb in VERBS:
+        app.command(verb)(_module(verb).command)
+    for verb in MORE_VERBS:
+        app.command(verb, rich_help_panel=MORE)(_module(verb).command)
+    app.add_typer(_module("new").app, name="new", rich_help_panel=MORE)
 
-    for verb, module in (
-        ("run", run), ("verify", verify), ("compare", compare), ("ab", ab), ("check", check), ("list", listing), ("dashboard", dashboard),
-    ):  # fmt: skip
-        app.command(verb)(module.command)
-    for verb, module in (
-        ("stability", stability),
-        ("calibrate", calibrate),
-        ("report", report),
-        ("environment", environment),
-    ):
-        app.command(verb, rich_help_panel=MORE)(module.command)
-    app.add_typer(new.app, name="new", rich_help_panel=MORE)
+
+def _module(verb: str) -> ModuleType:
+    """Import the file of a verb: gatebench/cli/<verb>.py, but for words that Python keeps."""
+    return importlib.import_module(f"gatebench.cli.{_FILES.get(verb, verb)}")
 
 
 def _with_latest(arguments: list[str]) -> list[str]:

@@ -11,16 +11,9 @@ from typing import Any
 
 import torch
 
+from gatebench.measure.throttle import throttle_reasons
+
 _CLOCK_SM, _TEMPERATURE_GPU = 1, 0
-# Bits of nvmlClocksThrottleReasons that make timings incomparable; idle and the user's own clock settings do not.
-_THROTTLE_REASONS = {
-    0x4: "power cap",
-    0x8: "hardware slowdown",
-    0x10: "sync boost",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "hardware power brake",
-}
 
 
 def device_conditions() -> dict[str, Any] | None:
@@ -44,7 +37,7 @@ def device_conditions() -> dict[str, Any] | None:
         "sm_clock_mhz": clock,
         "power_w": None if power_mw is None else power_mw / 1e3,
         "temperature_c": temperature,
-        "throttle": None if reasons is None else [name for bit, name in _THROTTLE_REASONS.items() if reasons & bit],
+        "throttle": None if reasons is None else throttle_reasons(reasons),
     }
 
 

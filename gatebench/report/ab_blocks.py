@@ -65,11 +65,13 @@ def _broken_lines(document: Document) -> list[str]:
 
 def _control_lines(document: Document) -> list[str]:
     """Return what failed of the controls, then each with its true change."""
-    added = {case["case_id"]: number(case["added"]) or 0.0 for case in document["controls"]}
     lines = [f"failed: {clean(text)}" for text in document["control_failures"]]
-    for found in findings(document["controls"], ["time"], VERDICTS):
-        true = percent(added[found.case_id], sign=True)
-        lines.append(f"{clean(found.case_id)}: {found.word}, true change {true}: {clean(numbers_text(found))}")
+    for place, case in enumerate(document["controls"], start=1):
+        true = percent(number(case["added"]) or 0.0, sign=True)
+        lines += [
+            f"control {place}, true change {true}: {found.word}, {clean(numbers_text(found))}"
+            for found in findings([case], ["time"], VERDICTS)
+        ]
     return lines
 
 

@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from gatebench.report.fitness import fitness_block
 from gatebench.report.names import options_label
 from gatebench.report.stability_requests import lines, parts
 from gatebench.report.table import Block
@@ -171,10 +172,10 @@ def _implementation_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return gates, modes, union("dtypes"), union("devices"), missing
 
 
-def print_environment(environment: Mapping[str, Any], as_json: bool) -> None:
-    """Print what timings on this machine depend on."""
+def print_environment(environment: Mapping[str, Any], fitness: Sequence[Mapping[str, str]], as_json: bool) -> None:
+    """Print what timings on this machine depend on, and what of it hurts them."""
     if as_json:
-        print_json(environment)
+        print_json({**environment, "fitness": fitness})
         return
     ceilings = [
         f"{_capacity(level['bytes'])}: {float(level['bytes_per_s']) / 1e9:.0f} GB/s"
@@ -192,6 +193,7 @@ def print_environment(environment: Mapping[str, Any], as_json: bool) -> None:
         ("versions", ", ".join(f"{name} {text}" for name, text in environment["versions"].items())),
     )
     print_block(Block("Environment", ("what", "value"), rows, numbers=False))
+    print_block(fitness_block(fitness))
 
 
 def _capacity(size: Any) -> str:

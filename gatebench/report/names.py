@@ -11,6 +11,7 @@ import pandas as pd
 
 from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report.quantities import is_missing
+from gatebench.store.read import WORKER
 
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 DTYPES = ("float64", "float32", "bfloat16", "float16")  # the finest first
@@ -43,7 +44,7 @@ def devices(measurements: pd.DataFrame) -> pd.Series:
     names = [
         f"cpu, {int(threads)} thread{'s' if threads != 1 else ''}"
         if device == "cpu" and not is_missing(threads)
-        else str(device)
+        else ("" if is_missing(device) else str(device))
         for device, threads in zip(measurements["device"], measurements["threads"], strict=True)
     ]
     return pd.Series(names, index=measurements.index, dtype=object)
@@ -66,16 +67,20 @@ def by_value(column: pd.Series, name: Callable[[Any], str]) -> pd.Series:
     return pd.Series(np.array([name(value) for value in values], dtype=object)[codes], index=column.index, dtype=object)
 
 
-def run_label(run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs") -> str:
+def run_label(
+    run_id: str, suite: str | None, created_utc: str | None, folder: str = "runs", harness: str = WORKER
+) -> str:
     """Return a run's name for people, unique by the end of its id, e.g. `2026-11-20 23:15 quick 4f1c`.
 
-    A committed run says so first: `ref. 2026-11-20 23:15 quick 4f1c`. Runs of the command line's options have no suite to
+    A committed run says so first: `ref. 2026-11-20 23:15 quick 4f1c`; one that was measured otherwise than by worker
+    processes names its harness: `2026-11-20 23:15 quick pytest 4f1c`. Runs of the command line's options have no suite to
     name: the label stays short enough to be read whole in a narrow column.
     """
     words = [
         "ref." if folder == "reference" else "",
         date_label(created_utc) or run_id,
         "" if is_missing(suite) or suite == COMMAND_LINE_SUITE else str(suite),
+        "" if harness == WORKER else harness,
         run_id.rpartition("-")[2],
     ]
     return " ".join(word for word in words if word)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from gatebench.report.names import date_label, run_label
 from gatebench.report.quantities import is_missing
+from gatebench.store.read import WORKER
 from gatebench.store.schema import FAILURES, REFUSALS
 
 CASE = ["case_id", "side"]
@@ -13,7 +14,7 @@ COUNTS = ["cases", "ok", *FAILURES, *REFUSALS]
 def run_table(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run, newest first, with its rows counted by status.
 
-    runs: columns run_id, folder, created_utc, status, suite, environment_class, device_name. measurements: run_id,
+    runs: columns run_id, folder, created_utc, status, suite, environment_class, device_name, harness. measurements: run_id,
     status. Columns added: label (for people), date, cases, and one count per status.
     """
     counts = pd.crosstab(measurements["run_id"], measurements["status"]) if len(measurements) else pd.DataFrame()
@@ -22,8 +23,8 @@ def run_table(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
     table["cases"] = counts.sum(axis=1).to_numpy()
     table["date"] = [date_label(text) for text in table["created_utc"]]
     table["label"] = [
-        run_label(row.run_id, row.suite, row.created_utc, row.folder)
-        for row in table[["run_id", "suite", "created_utc", "folder"]].itertuples()
+        run_label(row.run_id, row.suite, row.created_utc, row.folder, row.harness)
+        for row in table[["run_id", "suite", "created_utc", "folder", "harness"]].itertuples()
     ]
     return table.sort_values("run_id", ascending=False, ignore_index=True)
 
@@ -57,17 +58,19 @@ def _listed(values: pd.Series) -> str:
 
 
 def news(runs: pd.DataFrame, measurements: pd.DataFrame, run_id: str) -> list[str]:
-    """Say what a run holds that no earlier run of its environment class held, one sentence each.
+    """Say what a run holds that no earlier run of its environment class and harness held, one sentence each.
 
     New gates and implementations, cases that failed now and were ok in the latest run that had them, and cases that
     are ok again. Empty where nothing is new; the first run of a machine says so.
     """
-    ids = runs.set_index("run_id")["environment_class"]
-    before_ids = [other for other in ids.index if other < run_id and ids[other] == ids[run_id]]
+    ids = dict(zip(runs["run_id"], zip(runs["environment_class"], runs["harness"], strict=True), strict=True))
+    before_ids = [other for other in ids if other < run_id and ids[other] == ids[run_id]]
     now = measurements[measurements["run_id"] == run_id]
     before = measurements[measurements["run_id"].isin(before_ids)]
     if not before_ids:
-        return ["First run of this machine: there is nothing to compare it with."]
+        harness = ids[run_id][1]
+        who = "" if harness == WORKER else f" with the harness {harness}"
+        return [f"First run of this machine{who}: there is nothing to compare it with."]
     found = []
     for column, word in (("gate", "gate"), ("implementation", "implementation")):
         fresh = sorted(set(now[column]) - set(before[column]))

@@ -7,20 +7,26 @@ from pathlib import Path
 import pandas as pd
 from rich.text import Text
 
-from gatebench.analyze.compare import compare, pay_back_calls
+from gatebench.analyze.compare import compare, geometric_means, pay_back_calls
 from gatebench.errors import UserError, unknown
 from gatebench.report.ab_run import ab_document, print_ab
 from gatebench.report.calibration import print_calibration
+from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.ci.annotations import run_annotations
 from gatebench.report.ci.junit import run_junit
 from gatebench.report.ci.outputs import Outputs, write_outputs
+from gatebench.report.means import check_groups, means_block
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.stored_markdown import page_of_results
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json, relative
-from gatebench.selection import FAMILY, expand_families, matches_glob
-from gatebench.store.read import Results, Run, load
+from gatebench.store.read import WORKER, Results, Run, load
 
+HARNESSES = {
+    "pytest": "one process for all, case by case",
+    "inline": "one process for all",
+    "imported": "measured elsewhere by other means",
+}
 _MANY_TABLES = 4  # more of them scroll out of sight: a summary follows
 
 
@@ -36,6 +42,7 @@ class View:
     long: bool = False
     metrics: tuple[str, ...] = ()
     as_json: bool = False
+    by: tuple[str, ...] = ()  # columns to group geometric means by, in place of the tables
 
 
 def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
@@ -57,20 +64,24 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
             raise unknown("--baseline", "timed implementation of this run", baseline, timed.unique())
         print(f"--baseline: {baseline} has no time in this run; the default baseline stands in", file=sys.stderr)
         baseline = None
-    gates = _expand(view.gates, results)
+    by = check_groups(view.by)
+    choice = Choice(view.gates, view.implementations, view.modes, view.glob)
+    gates = expand_gates(choice, results.folders)
     compared = compare(measurements, samples, baseline)
-    compared = _chosen(compared.assign(pay_back_calls=pay_back_calls(compared)), gates, view)
+    compared = choose_rows(compared.assign(pay_back_calls=pay_back_calls(compared)), gates, choice)
     if gates or len(compared) < len(measurements):
         stability = stability[stability["gate"].isin([*gates, *compared["gate"]])]
     if view.as_json:
+        means = geometric_means(compared, samples, by).to_dict("records") if by else []
+        grouped = {"by": by, "geometric_means": means} if by else {}
         rows = compared.to_dict("records")
-        print_json({"run_id": results.folders[0].run_id, "measurements": rows, **stability_json(stability)})
+        print_json({"run_id": results.folders[0].run_id, "measurements": rows, **grouped, **stability_json(stability)})
         return results
     if not len(measurements):
         _print_stability_blocks(stability)
     elif view.long or view.metrics:
         print_block(long_table(compared, view.metrics))
-    else:
+    elif not by:
         tables = blocks(compared, samples, stability)
         for block in tables:
             print_block(block)
@@ -78,7 +89,9 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
             print_block(fastest(compared))
         if len(failed := failures(stability)):
             print_block(Block("Stability that came to nothing", (), (), failed))
-    _print_footer(results, compared)
+    if by:
+        print_block(means_block(compared, samples, by))
+    _print_footer(results, compared, _legend(compared) if view.long or not by else "[ ] 95 % interval over blocks")
     return results
 
 
@@ -113,7 +126,7 @@ def print_stability(folder: Path, as_json: bool) -> Results:
         print_json({"run_id": results.folders[0].run_id, **stability_json(results.stability)})
         return results
     _print_stability_blocks(results.stability)
-    _print_footer(results, results.measurements)
+    _print_footer(results, results.measurements, "")
     return results
 
 
@@ -122,32 +135,16 @@ def _print_stability_blocks(stability: pd.DataFrame) -> None:
         print_block(block)
 
 
-def _expand(gates: tuple[str, ...], results: Results) -> tuple[str, ...]:
-    """Return the gates' names; `family:<name>` stands for the run's gates of that family."""
-    families = {gate["name"]: gate["family"] for gate in results.folders[0].gates()}
-    choices = [*families, *(FAMILY + family for family in sorted(set(families.values())))]
-    return tuple(expand_families(gates, families, lambda name: unknown("-g", "gate of this run", name, choices)))
+def _legend(shown: pd.DataFrame) -> str:
+    """Return what the marks of a table mean; those that are rare only where they stand."""
+    legend = "* fastest   = tied with it   ~ unsettled, or machine busy   [ ] 95 % interval over blocks"
+    legend += "   ? one block: ties unknown" if (shown["blocks"] == 1).any() else ""
+    if shown["inconclusive"].any():
+        legend += "\n! inconclusive: others disturbed over a fifth of its samples; it is nobody's win or loss"
+    return legend
 
 
-def _chosen(compared: pd.DataFrame, gates: tuple[str, ...], view: View) -> pd.DataFrame:
-    """Return the rows that the view shows; raises UserError for a name that the run does not hold."""
-    chosen = compared
-    for flag, column, wanted in (("-i", "implementation", view.implementations), ("-m", "mode", view.modes)):
-        for name in wanted:
-            if name not in set(compared[column]):
-                raise unknown(flag, f"{column} of this run", name, compared[column].unique())
-        if wanted:
-            chosen = chosen[chosen[column].isin(wanted)]
-    if gates:
-        chosen = chosen[chosen["gate"].isin(gates)]
-    if view.glob:
-        chosen = chosen[[matches_glob(case_id, view.glob) for case_id in chosen["case_id"]]]
-        if chosen.empty:
-            raise UserError("-k", f"{view.glob!r} matches no case of this run", "a glob on case ids", "see --long")
-    return chosen.reset_index(drop=True)
-
-
-def _print_footer(results: Results, shown: pd.DataFrame) -> None:
+def _print_footer(results: Results, shown: pd.DataFrame, legend: str) -> None:
     run = results.folders[0]
     counts = shown["status"].value_counts()
     words = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items())
@@ -155,16 +152,26 @@ def _print_footer(results: Results, shown: pd.DataFrame) -> None:
     words = words or ("no case is left" if hidden else "stability only")
     words += f" ({hidden} more hidden)" if hidden else ""
     out = console()
-    if shown["time_ns"].notna().any():
-        legend = "* fastest   = tied with it   ~ unsettled, or machine busy   [ ] 95 % interval over blocks"
-        out.print(Text(legend + ("   ? one block: ties unknown" if (shown["blocks"] == 1).any() else "")))
-    elif len(shown):
+    timed = shown["time_ns"].notna().any()
+    if legend and timed:
+        out.print(Text(legend))
+    elif len(shown) and not timed:
         out.print(Text("Nothing was timed: the reasons are above."))
     elapsed = run.manifest.get("elapsed") or {}
     took = f", in {elapsed['total_s']:.0f} s" if elapsed else ""
     if elapsed and len(results.measurements):
         took += f", {elapsed['compile_s']:.0f} s of them compiling"
     out.print(Text(f"run {run.run_id}: {words}{took}"))
+    harness = results.runs["harness"].iloc[0]
+    if harness != WORKER:
+        out.print(
+            Text(
+                f"harness {harness}: {HARNESSES.get(harness, 'measured otherwise')}; not comparable with runs of `gatebench run`"
+            )
+        )
     if run.manifest["status"] == "partial":
-        out.print(Text(f"interrupted: `gatebench run --resume {run.run_id}` measures the rest"))
+        rest = (
+            f"`gatebench run --resume {run.run_id}` measures the rest" if harness == WORKER else "the rest is missing"
+        )
+        out.print(Text(f"interrupted: {rest}"))
     out.print(Text(f"stored in {relative(run.path)}"))

@@ -28,6 +28,8 @@ METRICS = (
 )
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor is not worth its digits
+# What does not come from worker processes of their own says so.
+_HARNESS = {"inline": "measured in one process", "pytest": "measured by pytest", "imported": "imported"}
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
 Row = Any  # a named tuple of a frame's columns
 
@@ -56,7 +58,7 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
         means.setdefault(_table_of(mean), []).append(mean)
     lines = gradient_lines(stability)
     found = []
-    for table, rows in _tables(compared).items():
+    for table, rows in tables_of(compared).items():
         # Said once per gate: it is the gate's own, whatever the mode and the dtype of the table.
         gradient = lines.pop((rows[0].gate, rows[0].gate_options), [])
         found.append(_block(rows, means.get(table, []), gradient))
@@ -66,34 +68,36 @@ def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFram
 def fastest(compared: pd.DataFrame) -> Block:
     """Return the winner of each problem, a row per gate, dtype and mode, a column per shape where gates share them."""
     lines = []
-    for rows in _tables(compared).values():
+    for rows in tables_of(compared).values():
         wins = []
-        for problem in _by(rows, lambda row: row.problem_id).values():
+        for problem in grouped(rows, lambda row: row.problem_id).values():
             timed = sorted((row for row in problem if row.rank > 0), key=lambda row: row.rank)
             if timed:
                 names = " = ".join([timed[0].competitor, *(row.competitor for row in timed[1:] if row.tied)])
-                wins.append(f"{_shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
-        lines.append((_title(rows[0]), "; ".join(wins) or "nobody has a time"))
+                names = f"inconclusive, maybe {names}" if timed[0].inconclusive else names
+                wins.append(f"{shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
+        lines.append((table_title(rows[0]), "; ".join(wins) or "nobody has a time"))
     return Block(
         "The fastest, and who is as fast as far as can be told (=)", ("problem", "fastest"), tuple(lines), numbers=False
     )
 
 
-def _tables(compared: pd.DataFrame) -> dict[tuple, list[Row]]:
+def tables_of(frame: pd.DataFrame) -> dict[tuple, list[Row]]:
     """Return the rows of each table, in the order of the run."""
-    return _by(_rows(compared.assign(device_label=devices(compared))), _table_of)
+    return grouped(_rows(frame.assign(device_label=devices(frame))), _table_of)
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
     """Return a frame's rows with the name of their competitor: small groups of them go faster without pandas."""
-    return list(frame.assign(competitor=competitors(frame)).astype(object).itertuples(index=False))
+    named = frame.assign(competitor=competitors(frame)).astype(object)
+    return list(named.where(named.notna(), None).itertuples(index=False))
 
 
 def _table_of(row: Row) -> tuple:
     return tuple(getattr(row, name) for name in SHARED_COLUMNS)
 
 
-def _by(rows: list[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+def grouped(rows: list[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
     """Return the rows of each key, both in their order."""
     found: dict[Any, list[Row]] = {}
     for row in rows:
@@ -106,11 +110,11 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
     baseline = next((row.competitor for row in rows if row.case_id == row.baseline_case_id), None)
     absent, columns = _columns(rows, baseline or first.baseline)
     lines = []
-    for shape in _by(rows, lambda row: (row.seq_len, row.batch, row.input_size, row.hidden_size)).values():
+    for shape in grouped(rows, lambda row: (row.seq_len, row.batch, row.input_size, row.hidden_size)).values():
         here = {row.competitor: row for row in shape}
         cells = [_cell(here[name]) if name in here else "not measured" for name in columns]
-        lines.append((_shape_label(shape[0]), *cells))
-    title = _title(first)
+        lines.append((shape_label(shape[0]), *cells))
+    title = table_title(first)
     if columns != [baseline] and any(not is_missing(row.speedup) for row in rows):
         title += (
             f": time of {baseline}, speed-up of the others over it" if baseline else f": speed-up over {first.baseline}"
@@ -121,18 +125,21 @@ def _block(rows: list[Row], means: list[Row], gradient: list[str]) -> Block:
     return Block(title, ("shape", *columns), tuple(lines), tuple(notes))
 
 
-def _title(row: Row) -> str:
+def table_title(row: Row) -> str:
     """Name the table that a row belongs to: gate, options, mode, dtype, device, and what is unusual."""
     options = options_label(row.gate_options)
-    title = f"{row.gate}{f' ({options})' if options else ''}, {row.mode}, {row.dtype}, {row.device_label}"
+    words = (row.mode, row.dtype, row.device_label)  # nothing of what was imported is known
+    title = ", ".join([f"{row.gate}{f' ({options})' if options else ''}", *(word for word in words if word)])
     title += ", cold cache" if row.cache == "cold" else ""
-    return title + (", CUDA graph" if row.launch == "graph" else "")
+    title += ", CUDA graph" if row.launch == "graph" else ""
+    title += f", {_HARNESS[row.harness]}" if row.harness in _HARNESS else ""
+    return title + (f", {row.side}" if row.side in ("base", "head") else "")
 
 
 def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[str]]:
     """Return notes on implementations that never ran, and the others' names, baseline first."""
     notes, names = [], []
-    for name, rows in _by(table, lambda row: row.competitor).items():
+    for name, rows in grouped(table, lambda row: row.competitor).items():
         refusals = {(row.status, row.reason) for row in rows}
         status, reason = next(iter(refusals))
         if len(refusals) == 1 and status in REFUSALS and len(table) > len(rows):
@@ -142,30 +149,31 @@ def _columns(table: list[Row], baseline: str | None) -> tuple[list[str], list[st
     return notes, sorted(names, key=lambda name: name != baseline)
 
 
-def _shape_label(shape: Any) -> str:
-    label = f"T{shape.seq_len} B{shape.batch} "
-    return label + (
-        f"H{shape.hidden_size}"
-        if shape.input_size == shape.hidden_size
-        else f"I{shape.input_size} H{shape.hidden_size}"
-    )
+def shape_label(shape: Any) -> str:
+    """Name a row's shape; `unknown` where an imported row does not say it."""
+    if is_missing(shape.seq_len):
+        return "unknown"
+    # Beside a row whose shape is not known, pandas has made the sizes of the others floats.
+    steps, batch, width, hidden = (int(n) for n in (shape.seq_len, shape.batch, shape.input_size, shape.hidden_size))
+    return f"T{steps} B{batch} " + (f"H{hidden}" if width == hidden else f"I{width} H{hidden}")
 
 
 def _cell(row: Row) -> str:
     """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
     if row.status != "ok":
         return row.status.replace("_", " ")
-    mark = _marks(row.rank, row.tied, row.blocks, row.unsteady)
+    mark = _marks(row.rank, row.tied, row.blocks, row.unsteady, row.inconclusive)
     if row.case_id == row.baseline_case_id or is_missing(row.speedup):
         return time_text(row.time_ns) + mark
     return speedup_text(row.speedup, row.speedup_low, row.speedup_high) + mark
 
 
-def _marks(rank: int, tied: bool, blocks: int, unsteady: Any) -> str:
-    """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, as far as they apply, or an empty text."""
-    mark = " *" if rank == 1 else (" =" if tied else "")
+def _marks(rank: int, tied: bool, blocks: int, unsteady: Any, inconclusive: bool) -> str:
+    """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, `!` inconclusive, as far as they apply."""
+    doubts = ("~" if not is_missing(unsteady) and bool(unsteady) else "") + ("!" if inconclusive else "")
+    mark = "" if inconclusive else "*" if rank == 1 else "=" if tied else ""  # nobody wins by what others disturbed
     mark += "?" if mark and blocks == 1 else ""  # one block has no interval, so ties cannot be told
-    return mark + (" ~" if not is_missing(unsteady) and bool(unsteady) else "")
+    return "".join(f" {part}" for part in (mark, doubts) if part)
 
 
 def speedup_text(value: float, low: float | None, high: float | None) -> str:
@@ -185,11 +193,12 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
         parts = [
             f"{mean.competitor} {speedup_text(mean.geometric_mean, mean.low, mean.high)}, "
             f"{mean.wins} won {mean.losses} lost"
+            + (f" {mean.inconclusive} inconclusive" if mean.inconclusive else "")
             + (f" (of {mean.problems} shape{'s' if mean.problems > 1 else ''} only)" if mean.problems < most else "")
             for mean in means
         ]
         notes.append(f"geometric mean over {most} shapes: " + "; ".join(parts))
-    rows_of = _by(table, lambda row: row.competitor)
+    rows_of = grouped(table, lambda row: row.competitor)
     worst = {name: _largest(rows_of[name], "error_ratio") for name in columns}
     if any(value is not None for value in worst.values()):
         notes.append(
@@ -211,11 +220,11 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
     if any(kernels.values()):
         notes.append("ran: " + "; ".join(f"{name} {kernel}" for name, kernel in kernels.items() if kernel))
     broken = [row for row in table if row.status in FAILURES]
-    for (name, status, reason), rows in _by(broken, lambda row: (row.competitor, row.status, row.reason)).items():
-        shapes = ", ".join(_shape_label(row) for row in rows)
+    for (name, status, reason), rows in grouped(broken, lambda row: (row.competitor, row.status, row.reason)).items():
+        shapes = ", ".join(shape_label(row) for row in rows)
         notes.append(f"{name} at {shapes}: {status.replace('_', ' ')}: {reason}")
     refused = [row for row in table if row.competitor in columns and row.status in REFUSALS]
-    return notes + [f"{name}: {reason}" for name, reason in _by(refused, lambda row: (row.competitor, row.reason))]
+    return notes + [f"{name}: {reason}" for name, reason in grouped(refused, lambda row: (row.competitor, row.reason))]
 
 
 def _pay_back(rows: list[Row]) -> str:
@@ -261,9 +270,8 @@ def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
 def _metric(row: pd.Series, metric: str) -> str:
     seconds = row["time_ns"] * 1e-9 if not is_missing(row["time_ns"]) else None
     if metric == "time":
-        return time_text(row["time_ns"]) + (
-            _marks(row["rank"], row["tied"], row["blocks"], row["unsteady"]) if row["status"] == "ok" else ""
-        )
+        doubts = (row[name] for name in ("rank", "tied", "blocks", "unsteady", "inconclusive"))
+        return time_text(row["time_ns"]) + (_marks(*doubts) if row["status"] == "ok" else "")
     if metric == "speedup":
         if row["case_id"] == row["baseline_case_id"]:
             return "baseline"

@@ -2,27 +2,22 @@
 
 import hashlib
 import json
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-_COMPARABLE = ("device_name", "machine", "cores", "memory_gib", "caches", "capability", "torch_build", "cuda")
-_VERSIONS = ("torch", "numba", "numpy", "triton")
-_OPTIONAL_VERSIONS = ("onnxruntime",)  # where it is not installed, the hash is as if nobody had heard of it
+from gatebench.comparable import comparable_facts
+
 _GIT_TIMEOUT_S = 10.0
 
 
 def environment_class(environment: Mapping[str, Any]) -> str:
-    """Return a hash of what timings depend on: processor, cores, memory, caches, CUDA device, Python, libraries."""
-    versions = environment["versions"]
-    facts: dict[str, Any] = {name: environment.get(name) for name in _COMPARABLE}
-    facts |= {name: versions.get(name) for name in _VERSIONS}
-    facts |= {name: versions[name] for name in _OPTIONAL_VERSIONS if name in versions}
-    facts["python"] = ".".join(versions["python"].split(".")[:2])
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    """Return a hash of what timings depend on, as gatebench.comparable lists it."""
+    return hashlib.sha256(json.dumps(comparable_facts(environment), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def git_state(directory: Path) -> dict[str, Any] | None:
@@ -31,6 +26,13 @@ def git_state(directory: Path) -> dict[str, Any] | None:
     if sha is None:
         return None
     return {"sha": sha.strip(), "dirty": bool(_git(directory, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def commit_times(directory: Path, commits: Iterable[str]) -> dict[str, str]:
+    """Return the committer's date (ISO 8601) of the commits that the repository at `directory` knows."""
+    wanted = [sha for sha in dict.fromkeys(commits) if re.fullmatch(r"[0-9a-f]{7,64}", sha)]
+    lines = _git(directory, "log", "--no-walk", "--ignore-missing", "--format=%H %cI", *wanted) if wanted else None
+    return dict(line.split(" ", 1) for line in (lines or "").splitlines())
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

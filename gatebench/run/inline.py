@@ -71,7 +71,7 @@ def measure_inline(
         kept = Path(store) if store is not None else Path(scratch)
         journal = Journal(kept, new_run_id())
         try:
-            with _process_as_it_was():
+            with process_as_it_was():
                 Runner(plan, journal, start=_starter(registry)).run()
         except BaseException:
             journal.remove()  # one function in one process: there is nothing worth resuming
@@ -84,7 +84,7 @@ def measure_inline(
 
 
 @contextmanager
-def _process_as_it_was() -> Iterator[None]:
+def process_as_it_was() -> Iterator[None]:
     """Put back what a worker sets for good in its own process: collector, TF32, threads, kept inputs."""
     collects, frozen = gc.isenabled(), gc.get_freeze_count()
     tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32

@@ -73,6 +73,7 @@ def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, A
         "environment_class": header["environment_class"],
         "seed": header["seed"],
         "measure": header["measure"],
+        "harness": header.get("harness", "worker"),
         "elapsed": header.get("elapsed"),
         "purpose": header.get("purpose", "run"),
         "sides": header.get("sides"),

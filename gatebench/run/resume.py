@@ -16,7 +16,7 @@ from gatebench.run.progress import Progress
 from gatebench.run.publish import describe_plugin, publish
 from gatebench.run.republish import recall_into
 from gatebench.store.journal import Journal, staged_runs
-from gatebench.store.read import Run, find_run, load
+from gatebench.store.read import WORKER, Run, find_run, load
 from gatebench.suites import Measure, Narrowing, Suite
 
 
@@ -78,6 +78,8 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
             raise StoreError(
                 f"run {run.run_id}", what, "a run of a suite", f"gatebench compare {run.run_id}, or start it anew"
             )
+        if not _by_workers(run):
+            raise StoreError(f"run {run.run_id}", f"was measured by {run.manifest['harness']}", "a run of `gatebench run`", "measure it again that way")  # fmt: skip
         if run.manifest["status"] != "partial":
             raise StoreError(
                 f"run {run.run_id}", "is complete", "a partial run, or one left in staging", "start a new run"
@@ -88,7 +90,9 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
         return run.run_id, run
     partial = []
     if store.is_dir():
-        runs = [run for run in load(store).folders if run.folder == "runs" and run.purpose == "run"]
+        runs = [
+            run for run in load(store).folders if run.folder == "runs" and run.purpose == "run" and _by_workers(run)
+        ]
         partial = [run for run in runs if run.manifest["status"] == "partial"]
     if not staged and not partial:
         raise StoreError(
@@ -97,6 +101,11 @@ def resumable(store: Path, name: str | None) -> tuple[str, Run | None]:
     if partial and (not staged or partial[-1].run_id > staged[-1]):
         return partial[-1].run_id, partial[-1]
     return staged[-1], None
+
+
+def _by_workers(run: Run) -> bool:
+    """Say whether worker processes measured a run: only they can measure its rest alike."""
+    return (run.manifest.get("harness") or WORKER) == WORKER
 
 
 def _published_already(store: Path, run_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gatebench.contract import Failure
 from gatebench.run.plan import Entry
@@ -12,11 +12,20 @@ from gatebench.suites import Measure
 # Share of the machine's CPU time that may go elsewhere before a whole round is dropped.
 STEAL_LIMIT = 0.10  # to the hypervisor, in one sample
 FOREIGN_LIMIT = 0.10  # to other processes, over the round
-_DROPPED_LIMIT = 0.2  # share of dropped rounds above which a case is unsteady
+DROPPED_LIMIT = 0.2  # share of dropped rounds above which a case is unsteady
 # Where fewer than this share of the rounds asked for was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
 _QUIET_ENOUGH = 0.5
 _REPEATS = 0.5  # dropped rounds are taken again, at most this share of the rounds: a busier machine will not do
 _KEPT_AT_CLOSE = ("observed_threads", "rss_peak_bytes", "flops", "bytes_min")
+
+
+class Worker(Protocol):
+    """What answers requests about cases: a worker process, or this process in its place."""
+
+    def request(self, verb: str, timeout_s: float, **args: Any) -> dict[str, Any]:
+        """Ask and return the answer; raises Failure."""
+        ...
+
 
 Action = Callable[[WorkerProcess, Entry], None]
 Attempt = Callable[[Entry, Action], None]  # lets the entry's worker act, unless the entry failed
@@ -30,12 +39,12 @@ class Settled:
     warm_s: dict[str, float] = field(default_factory=dict)
 
 
-def prepare(worker: WorkerProcess, entry: Entry, measure: Measure) -> None:
+def prepare(worker: Worker, entry: Entry, measure: Measure) -> None:
     """Draw the case's numbers and make its first call; notes what that took."""
     entry.facts |= worker.request("prepare", measure.timeout_s, case=entry.case.to_json())
 
 
-def verify(worker: WorkerProcess, entry: Entry, measure: Measure) -> None:
+def verify(worker: Worker, entry: Entry, measure: Measure) -> None:
     """Check outputs and gradients; raises Failure("wrong") with the rows noted."""
     verified = worker.request("verify", measure.timeout_s, error_limit=measure.error_limit)
     entry.accuracy = verified["accuracy"]
@@ -43,7 +52,7 @@ def verify(worker: WorkerProcess, entry: Entry, measure: Measure) -> None:
         raise Failure("wrong", verified["wrong"])
 
 
-def warm(worker: WorkerProcess, entry: Entry, measure: Measure, settled: Settled, key: str, first: bool) -> None:
+def warm(worker: Worker, entry: Entry, measure: Measure, settled: Settled, key: str, first: bool) -> None:
     """Warm up and fix the calls per sample. key: whose warm-up this is in `settled`; first: its first block."""
     case_id = entry.case.case_id
     warmed = worker.request(
@@ -61,7 +70,7 @@ def warm(worker: WorkerProcess, entry: Entry, measure: Measure, settled: Settled
     entry.facts |= {"loops": warmed["loops"], "unsteady": warmed["unsteady"] if first else None}
 
 
-def wrap_up(worker: WorkerProcess, entry: Entry, measure: Measure, profiled: bool) -> None:
+def wrap_up(worker: Worker, entry: Entry, measure: Measure, profiled: bool) -> None:
     """Profile one call where asked, check a timed call's output, free the case."""
     if profiled:
         entry.facts |= worker.request("profile", measure.timeout_s)
@@ -87,7 +96,7 @@ def take_rounds(orders: Iterable[list[Entry]], wanted: int, attempt: Attempt, ti
             kept += _take_round(number, order, attempt, timeout_s)
     if kept < _QUIET_ENOUGH * wanted:
         _keep_disturbed(entries.values())
-    elif taken - kept > _DROPPED_LIMIT * taken:
+    elif taken - kept > DROPPED_LIMIT * taken:
         for entry in entries.values():
             entry.facts["unsteady"] = True
 

@@ -16,6 +16,7 @@ from gatebench.errors import StoreError, suggest
 from gatebench.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, arrow_schema
 
 FOLDERS = ("runs", "reference")
+WORKER = "worker"  # the harness of `gatebench run`, and of runs that name none
 _READERS = 4  # threads that read parquets; decoding lets other threads run
 
 
@@ -38,7 +39,7 @@ class Run:
         return self.manifest.get("purpose", "run")
 
     def plan(self) -> dict[str, Any]:
-        """Return the plan of a run of two versions."""
+        """Return the plan of a run of two versions; raises StoreError for any other run."""
         return _json(self.path / "plan.json", f"run {self.path.name}")
 
     def gates(self) -> list[dict[str, Any]]:
@@ -103,7 +104,7 @@ class Results:
 
 RUN_COLUMNS = (
     "run_id", "folder", "created_utc", "status", "resumes", "suite", "gatebench_version", "git_sha", "git_dirty",
-    "environment_class", "device_name", "seed",
+    "environment_class", "device_name", "seed", "harness",
 )  # fmt: skip
 
 
@@ -123,6 +124,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "environment_class": manifest.get("environment_class"),
         "device_name": (manifest.get("environment") or {}).get("device_name"),
         "seed": manifest.get("seed"),
+        "harness": str(manifest.get("harness") or WORKER),
     }
 
 

@@ -108,6 +108,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         context_switches | int | | context switches of the process during the sample
         page_faults | int | | page faults of the process during the sample
         steal_ratio | float | | share of the machine's CPU time that the hypervisor gave to others
+        foreign_ratio | float | | share of it that other processes had; right within a tick of 10 ms per core over a round
         dropped | bool | | left out of every estimate
         reason | text | | why it was dropped
         """

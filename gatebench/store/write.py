@@ -83,6 +83,9 @@ def as_table(name: str, rows: Rows) -> pa.Table:
     unknown = {key for row in materialized for key in row} - set(columns)
     if unknown:
         raise ValueError(f"table {name} has no columns {sorted(unknown)}")
+    harnesses = {row["harness"] for row in materialized if row.get("harness")}
+    if len(harnesses) > 1:  # whoever compares the rows of a run relies on it
+        raise ValueError(f"a run is measured one way, not by {', '.join(sorted(harnesses))}")
     return pa.Table.from_pydict(
         {column: [row.get(column) for row in materialized] for column in columns}, schema=arrow_schema(name)
     )

@@ -46,22 +46,22 @@ def unfit(alike, slowed):
 
 def test_sides_that_are_alike_must_not_be_judged_different():
     found = unfit(confirmed("alike", noise(12, 0.05), noise(24, 0.05)), FIT[72:])
-    assert found == ["control alike: both sides are alike, but judged slower in time (+5.1 %)"]
+    assert found == ["control 1: its sides are alike, but judged slower in time (+5.1 %)"]
 
 
 def test_a_control_that_was_slowed_down_must_be_found():
     found = unfit(samples("alike", NOISE), samples("slowed", NOISE))
-    assert found == ["control slowed: made 3 % slower, but judged same"]
+    assert found == ["control 2: its head is made 3 % slower, but judged same"]
     found = unfit(samples("alike", NOISE), samples("slowed", noise(12, 0.05)))
-    assert found == ["control slowed: made 3 % slower, but judged inconclusive: seems slower, but was not confirmed: interrupted"]  # fmt: skip
+    assert found == ["control 2: its head is made 3 % slower, but judged inconclusive: seems slower, but was not confirmed: interrupted"]  # fmt: skip
 
 
 def test_controls_without_a_measurement_are_no_controls():
     of = plan("alike", "slowed", controls=CONTROLS, not_measured={"alike": "no time"})
     found = controls(of, verdicts(of, frame("measurements", []), frame("samples", [])))
     assert found == [
-        "control alike: proves nothing, judged inconclusive: not measured: no time",
-        "control slowed: made 3 % slower, but judged inconclusive: not measured: interrupted",
+        "control 1: proves nothing, judged inconclusive: not measured: no time",
+        "control 2: its head is made 3 % slower, but judged inconclusive: not measured: interrupted",
     ]
 
 
@@ -69,7 +69,7 @@ def test_memory_that_differs_between_sides_that_are_alike_is_seen():
     of = plan("alike", controls={"alike": 0.0})
     measured = [row("alike", "base", peak_bytes=100), row("alike", "head", peak_bytes=200)]
     found = controls(of, verdicts(of, frame("measurements", measured), frame("samples", samples("alike", NOISE))))
-    assert found == ["control alike: both sides are alike, but judged slower in peak_bytes (+100.0 %)"]
+    assert found == ["control 1: its sides are alike, but judged slower in peak_bytes (+100.0 %)"]
 
 
 # --- summary
@@ -77,20 +77,21 @@ def test_memory_that_differs_between_sides_that_are_alike_is_seen():
 
 def test_counts_leave_controls_out():
     of, found = job(
-        "slower", "a", "wide", "lost", "broken", "fresh", "cut",
+        "slower", "a", "wide", "lost", "broken", "absent", "fresh", "cut",
         rows=SLOWER + same("a") + wide("wide"), presence={"fresh": "new"}, not_measured={"cut": "no time"},
         measured=[
             *both("slower", peak_bytes=5), *both("a"), *both("wide"), row("lost", "base"), row("lost", "head", "wrong", "why"),
             row("broken", "base", "failed", "why"), row("broken", "head"), row("fresh", "head"),
+            row("absent", "base", "unavailable", "no GPU"), row("absent", "head", "unavailable", "no GPU"),
         ],
     )  # fmt: skip
     counts = summary(found, of)
-    assert counts["cases"] == 7
-    assert counts["counts"] == {"slower": 1, "same": 1, "inconclusive": 3, "wrong": 1, "new": 1}
-    # Two versions cannot be compared where one is wrong or lacks the case; a case that was cut could have been.
+    assert counts["cases"] == 8
+    assert counts["counts"] == {"slower": 1, "same": 1, "inconclusive": 4, "wrong": 1, "new": 1}
+    # Two versions cannot be compared where one is not right or lacks the case; a case that was cut could have been.
     assert (counts["decidable"], counts["decided"], counts["decided_share"]) == (4, 2, 0.5)
     assert counts["by_quantity"]["peak_bytes"] == {"same": 1}
-    assert counts["by_quantity"]["coverage"] == {"same": 3, "wrong": 1, "new": 2, "inconclusive": 1}
+    assert counts["by_quantity"]["coverage"] == {"same": 4, "wrong": 1, "new": 2, "inconclusive": 1}
     assert counts["controls"] == {"same": 1, "slower": 1}
     effects = found.loc[found["case_id"].isin(["slower", "a"]), "minimum_detectable_effect"]
     assert counts["largest_minimum_detectable_effect"] == effects.max()

@@ -25,7 +25,7 @@ def test_a_plan_survives_json_and_keeps_the_order():
 
 
 def test_the_rate_is_split_over_everything_that_is_tested():
-    found = plan()
+    found = plan(compiles=["a", "c"])
     assert found["hypotheses"] == {"time": 3, "compile": 1}  # what only one side has is not tested
     assert found["alpha_confirm"] * 4 * found["alpha_screen"] == pytest.approx(found["rate"])
     assert sum(found["split"].values()) == pytest.approx(found["rate"])

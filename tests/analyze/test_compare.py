@@ -11,7 +11,7 @@ from gatebench.analyze.compare import compare, geometric_means, pay_back_calls
 DRIFT = {0: 1.0, 1: 1.3, 2: 0.8}
 TABLE = {
     "run_id": "r", "side": "run", "gate": "gru", "gate_options": "{}", "dtype": "float32", "mode": "forward",
-    "device": "cpu", "threads": 2, "cache": "hot", "launch": "eager",
+    "device": "cpu", "threads": 2, "cache": "hot", "launch": "eager", "harness": "worker",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def samples(rows, spread=None):
     found = [
         {
             "run_id": each["run_id"], "case_id": each["case_id"], "side": "run", "quantity": "time", "block": block,
-            "dropped": False,
+            "dropped": False, "reason": None,
             "wall_ns": each["time_ns"] * factor * math.exp((spread or {}).get((each["implementation"], block), 0.0)),
         }
         for each in rows if each["time_ns"] for block, factor in DRIFT.items()
@@ -128,6 +128,56 @@ def test_a_mean_uses_only_blocks_that_hold_all_its_problems():
     mean = geometric_means(found, frame[~lost], ["gate"]).iloc[0]
     assert mean["geometric_mean"] == pytest.approx(math.sqrt(4 * 8))
     assert math.isnan(mean["low"])
+
+
+def disturb(frame, count, kept=False, who=None):
+    """Return samples of which the first `count` of ten rounds were disturbed: dropped, or kept for want of quieter ones."""
+    rounds = pd.concat([frame.assign(round=number) for number in range(10)], ignore_index=True)
+    hit = rounds["round"].lt(count) & (rounds["case_id"].str.startswith(who) if who else True)
+    return rounds.assign(
+        dropped=hit & (not kept), reason=[("steal: 30 % of the machine's CPU time" if each else None) for each in hit]
+    )
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(("count", "expected"), [(0, False), (2, False), (3, True)])
+def test_more_than_a_fifth_of_disturbed_samples_makes_a_case_inconclusive(count, expected, kept):
+    rows = [row("eager", 6e6), row("numba", 2e6), row("failed", None)]
+    found = compare(pd.DataFrame(rows), disturb(samples(rows), count, kept))
+    assert found["inconclusive"].tolist() == found["speedup_inconclusive"].tolist() == [expected, expected, False]
+    assert found["disturbed_share"].tolist()[:2] == pytest.approx([count / 10] * 2)
+    assert found["speedup"].tolist()[:2] == pytest.approx([1.0, 3.0])
+
+
+def test_nothing_is_won_or_paid_back_against_an_inconclusive_baseline():
+    rows = [row("eager", 8e6, compile_cold_ns=None, compile_warm_ns=None), row("compile", 2e6, compile_cold_ns=2e9, compile_warm_ns=None)]  # fmt: skip
+    kinds = {"compile_cold_ns": float, "compile_warm_ns": float}
+    for who, unsure in (("nobody", 0), ("eager", 1), ("compile", 1)):
+        found = compare(pd.DataFrame(rows).astype(kinds), disturb(samples(rows), 5, who=who))
+        mean = geometric_means(found, samples(rows), ["gate"]).iloc[0]
+        assert (mean["wins"], mean["losses"], mean["inconclusive"]) == (1 - unsure, 0, unsure)
+        assert mean["geometric_mean"] == pytest.approx(4.0)
+        assert math.isnan(pay_back_calls(found).iloc[1]) == bool(unsure)
+
+
+def test_rows_of_different_harness_never_compete():
+    rows = [row("eager", 8e6), row("numba", 2e6, harness="pytest"), row("numba", 4e6)]
+    found = compared(rows)
+    assert found["rank"].tolist() == [2, 1, 1]
+    assert found["baseline_case_id"].tolist() == [rows[0]["case_id"], rows[1]["case_id"], rows[0]["case_id"]]
+    assert found["speedup"].tolist() == pytest.approx([1.0, 1.0, 2.0])
+
+
+def test_means_are_grouped_by_any_column_even_that_of_the_competitors():
+    rows = [
+        row("eager", 8e6), row("numba", 2e6), row("eager", 8e6, "q", gate="lstm"), row("numba", 1e6, "q", gate="lstm"),
+    ]  # fmt: skip
+    over_all = geometric_means(compared(rows), samples(rows), ["implementation"])
+    assert over_all[["implementation", "problems", "wins"]].to_numpy().tolist() == [["numba", 2, 2]]
+    assert over_all["geometric_mean"].item() == pytest.approx(math.sqrt(4 * 8))
+    each = geometric_means(compared(rows), samples(rows), ["gate", "mode"])
+    assert each[["gate", "mode"]].to_numpy().tolist() == [["gru", "forward"], ["lstm", "forward"]]
+    assert each["geometric_mean"].tolist() == pytest.approx([4.0, 8.0])
 
 
 def test_compiling_pays_back_after_its_cost_over_what_a_call_saves():

@@ -35,6 +35,13 @@ def test_p_values_count_every_pattern_of_signs(differences):
     assert p_value(np.array(differences), "less") == pytest.approx(counted(differences, -1), abs=1e-15)
 
 
+def test_p_values_count_ties_and_zeros_of_any_kind():
+    random = np.random.default_rng(9)
+    for _ in range(40):
+        values = random.integers(-3, 5, 8).astype(float)
+        assert p_value(values, "greater") == pytest.approx(counted(values, 1), abs=1e-15)
+
+
 def test_p_values_by_hand():
     assert p_value(np.array([1.0, 2.0, 3.0]), "greater") == 1 / 8
     assert p_value(np.array([1.0, 2.0, 3.0]), "less") == 1.0

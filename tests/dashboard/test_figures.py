@@ -190,6 +190,7 @@ def test_a_run_is_named_by_its_suite_unless_it_has_none():
     run = ("20261120T231500Z-4f1c", "2026-11-20T23:15:00+00:00")
     assert run_label(run[0], "quick", run[1]) == "2026-11-20 23:15 quick 4f1c"
     assert run_label(run[0], COMMAND_LINE_SUITE, run[1], "reference") == "ref. 2026-11-20 23:15 4f1c"
+    assert run_label(run[0], "quick", run[1], harness="pytest") == "2026-11-20 23:15 quick pytest 4f1c"
 
 
 def test_a_column_is_named_value_by_value_nothing_too():
@@ -208,7 +209,7 @@ def test_failures_are_gathered_by_reason():
 
 
 def test_news_compares_with_runs_of_the_same_environment_only():
-    runs = pd.DataFrame({"run_id": ["a", "b", "c"], "environment_class": ["x", "y", "x"]})
+    runs = pd.DataFrame({"run_id": ["a", "b", "c"], "environment_class": ["x", "y", "x"], "harness": "worker"})
     before = [row("native", run_id="a"), row("numba", run_id="b")]
     now = [row("native", run_id="c", time_ns=None), row("numba", run_id="c")]
     found = news(runs, pd.DataFrame(before + now), "c")
@@ -217,4 +218,8 @@ def test_news_compares_with_runs_of_the_same_environment_only():
     assert "Never measured on this machine before: 1 case (lstm by numba)." in found
     assert news(runs, pd.DataFrame(before + now), "b") == [
         "First run of this machine: there is nothing to compare it with."
+    ]
+    runs["harness"] = ["worker", "worker", "pytest"]
+    assert news(runs, pd.DataFrame(before + now), "c") == [
+        "First run of this machine with the harness pytest: there is nothing to compare it with."
     ]

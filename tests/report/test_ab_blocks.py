@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from ab_frames import EVERY, INCONCLUSIVE, REFUSED, SAME, SLOWER, case, report, side, verdict
+from ab_reports import EVERY, INCONCLUSIVE, REFUSED, SAME, SLOWER, case, report, side, verdict
 
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import ab_json
@@ -44,10 +44,8 @@ Worse otherwise
   lstm/numba/T128-B16-I256-H256/float32/cpu-2/forward: more memory, +25.0 %, 1 MiB → 1.25 MiB
 
 Controls
-  lstm/native/T128-B16-I256-H256/float32/cpu-2/forward;control=slower: slower, true change +3.0 %:
-  +3.1 % [2.5, 3.6], 1.00 ms → 1.03 ms, detectable 2.1 %
-  lstm/native/T128-B16-I256-H256/float32/cpu-2/forward;control=same: same, true change 0 %: 0 %
-  [-0.40, 0.40], 1.00 ms → 1.00 ms, detectable 2.1 %
+  control 1, true change 0 %: same, 0 % [-0.40, 0.40], 1.00 ms → 1.00 ms, detectable 2.1 %
+  control 2, true change +3.0 %: slower, +3.1 % [2.5, 3.6], 1.00 ms → 1.03 ms, detectable 2.1 %
 
 Compared
   base: main (1c8aaf7000 docs: where gatebench is)

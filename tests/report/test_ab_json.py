@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from ab_frames import (
+from ab_reports import (
     A_A,
     CONTROLS,
     EVERY,

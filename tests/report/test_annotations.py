@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from ab_frames import EVERY, FAILED, INCONCLUSIVE, REFUSED, SAME, SLOWER, WRONG, report
+from ab_reports import EVERY, FAILED, INCONCLUSIVE, REFUSED, SAME, SLOWER, WRONG, report
 from hostile import HOSTILE, bend
 
 from gatebench.report.ci.ab_json import ab_json

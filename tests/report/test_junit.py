@@ -1,7 +1,7 @@
 """JUnit XML of A/B runs and plain runs: valid, every case once, numbers and reasons in its messages."""
 
 import pytest
-from ab_frames import (  # fmt: skip
+from ab_reports import (  # fmt: skip
     EVERY,
     FAILED,
     FASTER,

@@ -93,6 +93,7 @@ def test_families_are_those_of_the_run(capsys, folder):
         ({"implementations": ("nunba",)}, "-i: unknown implementation of this run 'nunba'.*did you mean 'numba'"),
         ({"modes": ("backward",)}, "-m: unknown mode of this run 'backward'"),
         ({"glob": "nothing"}, "-k: 'nothing' matches no case of this run"),
+        ({"by": ("gates",)}, "--by: unknown column 'gates'; accepted: batch, .*; did you mean 'gate'"),
         ({"baseline": "cudnn"}, "--baseline: unknown timed implementation of this run 'cudnn'"),
     ],
 )
@@ -168,6 +169,50 @@ def test_what_failed_in_stability_is_printed_with_its_reason(capsys, monkeypatch
     text = printed(capsys, folder)
     assert "lstm, init torch, forget_bias=1: timeout: no answer to stability in time" in text
     assert "gradient: " not in text.split("\nglu, ")[0]
+
+
+def busy(results, share):
+    """Return results of which this share of all rounds was disturbed and kept."""
+    samples = results.samples.copy()
+    hit = samples["round"] < share * (samples["round"].max() + 1)
+    samples.loc[hit, "reason"] = "other processes: 60 % of the machine's CPU time"
+    vars(results)["samples"] = samples
+    return results
+
+
+def test_a_case_that_others_disturbed_is_marked_and_nobody_wins_by_it(capsys, monkeypatch, folder):
+    quiet = printed(capsys, folder)
+    assert "!" not in quiet
+    monkeypatch.setattr(stored_run, "load", lambda path: busy(load(path), 0.5))
+    text = printed(capsys, folder)
+    assert re.search(r"× \[[^]]+\] !", text)
+    assert not re.search(r"[]s] [*=]", text.split("* fastest")[0])
+    assert "0 won 0 lost 2 inconclusive" in text
+    assert "! inconclusive: others disturbed over a fifth of its samples" in text
+    assert re.search(r"^lstm/\S+ +ok +[\d.]+ .s !", printed(capsys, folder, long=True), re.M)
+    shares = {row["disturbed_share"] for row in records(capsys, folder).values() if row["status"] == "ok"}
+    assert shares == {0.5}
+
+
+def test_means_by_columns_stand_in_for_the_tables(capsys, folder):
+    rows = printed(capsys, folder, by=("gate", "seq_len", "gate")).splitlines()
+    assert rows[1].split()[:4] == ["gate", "seq_len", "competitor", "over"]
+    groups = [tuple(line.split()[:2]) for line in rows[3 : rows.index("")]]
+    assert list(dict.fromkeys(groups)) == [("lstm", "64"), ("lstm", "128"), ("glu", "64"), ("glu", "128")]
+    assert groups == sorted(groups, key=list(dict.fromkeys(groups)).index)  # a group's rows stand together
+    assert not any(line.startswith("T64") or "fastest" in line for line in rows)
+    found = json.loads(printed(capsys, folder, by=("implementation",), as_json=True))
+    assert found["by"] == ["implementation"]
+    assert {mean["implementation"]: mean["problems"] for mean in found["geometric_means"]} == dict.fromkeys(["eager", "compile", "numba"], 4)  # fmt: skip
+    assert "geometric_means" not in json.loads(printed(capsys, folder, as_json=True))
+
+
+def test_means_over_what_is_shown_change_no_mean(capsys, folder):
+    whole = printed(capsys, folder, by=("gate",)).splitlines()
+    part = printed(capsys, folder, by=("gate",), implementations=("numba",)).splitlines()
+    row = next(line.split() for line in part if line.startswith("lstm"))
+    assert row in [line.split() for line in whole]
+    assert "nothing has a speed-up" in printed(capsys, folder, by=("gate",), implementations=("native",))
 
 
 def test_a_row_per_case_is_one_line_however_long_its_id(capsys, folder):

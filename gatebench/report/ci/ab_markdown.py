@@ -121,11 +121,13 @@ def _largest_errors(document: Document) -> str:
 def _controls(document: Document) -> str:
     """Show the cases whose true change is known, and what failed of them."""
     rows = []
-    added = {case["case_id"]: number(case["added"]) for case in document["controls"]}
-    for found in findings(document["controls"], ["time"], VERDICTS):
-        true = added[found.case_id]
+    for place, case in enumerate(document["controls"], start=1):
+        true = number(case["added"])
         expected = NOTHING if true is None else percent(true, sign=True)
-        rows.append((code_cell(found.case_id), found.word, expected, found.change, found.detectable))
+        rows += [
+            (str(place), found.word, expected, found.change, found.detectable)
+            for found in findings([case], ["time"], VERDICTS)
+        ]
     header = ("control", "verdict", "true change", "change", "detectable")
     shown = table(header, rows[:_WORST], names=2) if rows else "None ran."
     failed = [f"- failed: {_quote(text)}" for text in document["control_failures"][:_WORST]]

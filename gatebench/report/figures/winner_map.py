@@ -13,7 +13,7 @@ from gatebench.report.names import competitors
 from gatebench.report.quantities import interval_text, is_missing, significant, time_text, times_text
 
 NEEDED = (
-    *SHARED_COLUMNS, "run_id", "case_id", "problem_id", "side", "implementation", "implementation_options", "seq_len", "hidden_size",
+    *SHARED_COLUMNS, "run_id", "case_id", "problem_id", "implementation", "implementation_options", "seq_len", "hidden_size",
     "time_ns", "ci_low_ns", "ci_high_ns", "blocks", "status", "reason",
 )  # fmt: skip
 LONGEST_NAME = 8  # letters of a tied competitor that fit into a tile; the hover text has the whole list
@@ -68,7 +68,9 @@ def _outcome(row) -> str:
     if is_missing(row.time_ns):
         return f"{row.competitor}: {row.status.replace('_', ' ')} ({row.reason or 'no reason given'})"
     n = "" if is_missing(row.blocks) else f", n = {int(row.blocks)}"
-    return f"{row.competitor}: {time_text(row.time_ns)} [{interval_text(row.ci_low_ns, row.ci_high_ns, row.blocks)}{n}]"
+    unsure = " (inconclusive: the machine was busy)" if row.inconclusive else ""
+    interval = interval_text(row.ci_low_ns, row.ci_high_ns, row.blocks)
+    return f"{row.competitor}: {time_text(row.time_ns)} [{interval}{n}]{unsure}"
 
 
 def winner_map_figure(cells: pd.DataFrame) -> go.Figure:

@@ -1,0 +1,114 @@
+"""The printed history: a row per case, the commit of a change, environments, and errors for what is not there."""
+
+import json
+import re
+
+import pytest
+
+from gatebench.errors import UserError
+from gatebench.report.choosing import Choice
+from gatebench.report.history import print_history, run_facts
+from gatebench.store.read import Run, load
+from tests.synthetic import Plan, write_store
+
+CHOICE = Choice(of="this suite's runs")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Twelve runs of one suite on two machines in turn, numba 30 % slower from the eighth on, and one run of another."""
+    store = tmp_path_factory.mktemp("results")
+    common = {"gates": ("lstm", "glu"), "seq_lens": (64,), "hidden_sizes": (64,), "modes": ("forward",), "failures": False, "stability": False}  # fmt: skip
+    write_store(
+        store, Plan(runs=14, machines=("A", "B"), suites=("nightly",), steps={"numba": (8, 1.3)}, blocks=4, **common)
+    )
+    write_store(store, Plan(suites=("other",), seed=5, **common))
+    return load(store)
+
+
+def printed(capsys, results, suite="nightly", choice=CHOICE, baseline=None, as_json=False):
+    print_history(results, suite, choice, baseline, lambda commits: {}, as_json)
+    return capsys.readouterr().out
+
+
+def test_a_row_per_case_says_what_changed_and_at_which_commit(capsys, results):
+    text = printed(capsys, results)
+    found = json.loads(printed(capsys, results, as_json=True))
+    assert {change["case_id"].split("/")[1] for change in found["changes"]} == {"numba"}
+    assert len(found["changes"]) == 4  # two gates on two machines
+    for change in found["changes"]:
+        assert change["git_sha"] in (f"{8:040x}", f"{9:040x}")
+        assert change["low"] < 0.3 < change["high"]
+    rows = [line for line in text.splitlines() if re.match(r"(lstm|glu)/", line)]
+    assert len(rows) == len(found["series"]) == 16
+    assert sum(bool(re.search(r"\+\d\d % \[", line)) for line in rows) == 4
+    first = found["changes"][0]
+    where = (
+        f"000000000: run {first['run_id']}; the version measured before it is 000000000, run {first['before_run_id']}"
+    )
+    assert where in " ".join(text.split())
+    assert "plain time, for there is no reference in the same run" in text
+    assert "16 lines of history 4 changed, 12 no change" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_environments_are_listed_and_are_no_change(capsys, results):
+    text = printed(capsys, results)
+    part = text.split("Environments")[1]
+    assert "device_name A → B" in part
+    assert "no change is looked for across it" in part
+    environments = json.loads(printed(capsys, results, as_json=True))["environments"]
+    assert [entry["runs"] for entry in environments] == [7, 7]
+    assert environments[0]["differs"] == []
+    assert "Environments" not in printed(capsys, results, suite="other")
+
+
+def test_filters_hide_cases_and_keep_the_reference(capsys, results):
+    whole = json.loads(printed(capsys, results, as_json=True))
+    part = json.loads(printed(capsys, results, choice=Choice(("lstm",), ("numba",), (), "", "x"), as_json=True))
+    assert part["points"] == [
+        row for row in whole["points"] if (row["gate"], row["implementation"]) == ("lstm", "numba")
+    ]
+    assert {row["reference"] for row in part["points"]} == {"native"}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"suite": "nigtly"}, "history: unknown suite of this store 'nigtly'; accepted: nightly, other; did you mean 'nightly'"),
+        ({"choice": Choice(("gru",), of="this suite's runs")}, "-g: unknown gate of this suite's runs 'gru'"),
+        ({"choice": Choice(implementations=("x",), of="this suite's runs")}, "-i: unknown implementation of this suite's runs 'x'"),
+        ({"choice": Choice(glob="x", of="this suite's runs")}, "-k: 'x' matches no case of this suite's runs"),
+        ({"baseline": "x"}, "--baseline: unknown implementation of this suite's runs 'x'"),
+    ],
+)  # fmt: skip
+def test_what_the_store_lacks_is_an_error(capsys, results, change, line):
+    with pytest.raises(UserError, match=line):
+        printed(capsys, results, **change)
+
+
+def test_one_run_has_too_few_points(capsys, results):
+    text = printed(capsys, results, suite="other")
+    assert "too few points (1 of 5)" in " ".join(text.split())
+    assert "suite other: 1 run; of 8 lines of history 8 too few points" in text
+
+
+def test_an_ab_run_is_the_history_of_what_it_measured(tmp_path):
+    plan = {"sides": {"base": {"sha": "b" * 40}, "head": {"sha": "c" * 40, "dirty": True}}}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    manifest = {
+        "run_id": "r",
+        "git": {"sha": "a" * 40, "dirty": False},
+        "plugins": [{"sha256": "1"}],
+        "environment_class": "e",
+    }
+    plain = Run(tmp_path / "elsewhere", "runs", {**manifest, "plugins": []})
+    facts = run_facts(
+        [Run(tmp_path, "runs", {**manifest, "purpose": "ab"}), plain],
+        lambda commits: dict.fromkeys(commits, "2026-01-01"),
+    )
+    assert facts["git_sha"].tolist() == ["c" * 40, "a" * 40]
+    assert facts["git_dirty"].tolist() == [True, False]
+    assert facts["base_sha"].tolist()[0] == "b" * 40
+    assert facts["commit_utc"].tolist() == ["2026-01-01"] * 2
+    assert facts["plugins"].notna().tolist() == [True, False]
