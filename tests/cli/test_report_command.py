@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from gatebench.report.ci.ab_json import ab_json
 from gatebench.report.ci.ab_markdown import markdown_of
-from tests.report.ab_frames import EVERY, report
+from tests.report.ab_reports import EVERY, report
 
 DOCUMENT = ab_json(report(*EVERY))
 
@@ -70,6 +70,12 @@ def test_a_run_whose_tables_cannot_be_read_is_one_line(gb, stored):
 def test_a_broken_file_is_one_line(gb, tmp_path, text, said):
     written(tmp_path / "ab.json", text)
     one_line(gb("report", "ab.json", "--markdown", "-"), "ab.json: ", said, "gatebench ab --json")
+
+
+def test_a_huge_file_is_not_read(gb, tmp_path):
+    with written(tmp_path / "ab.json").open("r+b") as file:
+        file.truncate((64 << 20) + 1)
+    one_line(gb("report", "ab.json", "--markdown", "-"), "ab.json: larger than 64 MiB")
 
 
 def test_a_missing_file_and_a_missing_folder_for_the_page_are_one_line(gb, tmp_path):
