@@ -103,12 +103,12 @@ def test_every_input_becomes_an_argument_as_it_is(tmp_path, repo):
     stand_in(runner)
     _, called = measured(
         runner, base="v1", head="v2", suite="my suite.toml", margin="2%", time_limit="5m", build="make -j2 && echo 'a b'",
-        plugin="a.py\nb c.py\n", fail_on="none", decided="50%", arguments="--gate=lstm\n-k=lstm/*T16*\n",
+        plugin="a.py\nb c.py\n", fail_on="none", decided="50%", arguments="--gate=lstm\n-klstm/*T16*\n",
     )  # fmt: skip
     options = called[called.index("--fail-on") :]
     assert options == [
         "--fail-on", "none", "--decided", "50%", "--margin", "2%", "--time-limit", "5m", "--build", "make -j2 && echo 'a b'",
-        "--plugin", "a.py", "--plugin", "b c.py", "--gate=lstm", "-k=lstm/*T16*", "--", "v1", "v2", "my suite.toml",
+        "--plugin", "a.py", "--plugin", "b c.py", "--gate=lstm", "-klstm/*T16*", "--", "v1", "v2", "my suite.toml",
     ]  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def test_the_example_is_really_measured(tmp_path):
     runner = Runner(tmp_path, repository)
     runner.stub("gatebench", f'#!/bin/sh\nexec {sys.executable} -m gatebench.cli.main "$@"\n')
     case = "swiglu/mylab:swiglu/T128-B8-I512-H512/float32/cpu-1/forward"
-    context = inputs(base="main~1", head="main", suite="suites/speed.toml", fail_on="wrong", arguments=f"-k={case}")
+    context = inputs(base="main~1", head="main", suite="suites/speed.toml", fail_on="wrong", arguments=f"-k{case}")
     assert runner.run(step_named(ACTION, "Look at the machine"), context, timeout=120).code == 0
     done = runner.run(step_named(ACTION, "Measure"), context, timeout=900)
     assert (done.code, done.outputs["exit-code"]) == (0, "0"), done.err
