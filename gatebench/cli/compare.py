@@ -1,5 +1,6 @@
 """`gatebench compare RUN [RUN_B]`: the table of a stored run, or what changed from one run to another."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,12 @@ def command(
         bool,
         typer.Option("--across-machines", help="Show two runs of two environment classes, as speeds of two machines."),
     ] = False,
+    recompute: Annotated[
+        bool,
+        typer.Option(
+            "--recompute", help="Compute an A/B's verdicts again from its plan and samples; 2 where they differ."
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare implementations inside a stored run: speed-ups with intervals, ties, errors, gradient lines.
@@ -33,6 +40,7 @@ def command(
     -g, -i, -m and -k choose which cases are shown; they change no case's numbers. Lines below a table sum up what it shows.
     Of two runs: the change of each case from the first to the second. Stored runs cannot gate: see `gatebench ab`.
     """  # fmt: skip
+    from gatebench.report.ab_run import print_recomputed
     from gatebench.report.stored_run import View, print_run
     from gatebench.report.two_runs import print_two_runs
     from gatebench.store.read import find_run
@@ -40,6 +48,22 @@ def command(
     found = find_run(options.store_path(store), run)
     chosen = options.names(gate), options.names(implementation), options.names(mode)
     view = View(baseline, *chosen, glob, long, options.names(metrics), as_json, options.names(by))
+    if recompute:
+        chooses = {
+            "a second run": other,
+            "--baseline": baseline,
+            "--by": by,
+            "-g": gate,
+            "-i": implementation,
+            "-m": mode,
+            "-k": glob,
+        }
+        for flag, given in chooses.items():
+            if given:
+                raise UserError(
+                    "--recompute", f"given together with {flag}", "it goes with one run and --store", f"drop {flag}"
+                )
+        sys.exit(print_recomputed(found))
     if other is None:
         _refuse({"--across-machines": across_machines}, "one run", "it goes with two", "give a second run")
         print_run(found.path, view)

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from gatebench.analyze.verdicts import controls, exit_code, summary, verdicts
+from gatebench.errors import UserError
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import AbReport, ab_json
 from gatebench.report.terminal import console, print_block, print_json, relative
@@ -55,7 +56,17 @@ def recompute(run: Run) -> list[str]:
 
 
 def print_recomputed(run: Run) -> int:
-    """Say whether a run's verdicts come out again, value for value; returns the exit code."""
+    """Say whether a run's verdicts come out again, value for value; returns the exit code.
+
+    Raises UserError for a run that has none.
+    """
+    if run.purpose != "ab":
+        raise UserError(
+            "--recompute",
+            f"run {run.run_id} has no verdicts",
+            "a run of `gatebench ab` is accepted",
+            "see `gatebench list runs`",
+        )
     different = recompute(run)
     for line in different:
         print(line, file=sys.stderr)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gatebench.analyze.plan import make_plan
+from gatebench.analyze.verdicts import verdicts
 from gatebench.store.schema import TABLES
 
 # Twelve block log-ratios with the median 0 and a spread of about 1 %, and nothing to tell slower from faster by.
@@ -61,3 +62,14 @@ def both(case, **more):
 def frame(table, rows):
     """Return rows as a DataFrame with all columns of a table."""
     return pd.DataFrame(rows, columns=pd.Index([column.name for column in TABLES[table]]))
+
+
+ONE = plan("a")
+
+
+def judged(rows, of=ONE, quantity="time", measurements=None):
+    """Return the verdict of the first case in the plan."""
+    case = of["order"][0]
+    measured = frame("measurements", both(case) if measurements is None else measurements)
+    found = verdicts(of, measured, frame("samples", rows))
+    return found[(found["case_id"] == case) & (found["quantity"] == quantity)].iloc[0]
