@@ -243,7 +243,14 @@ def test_the_example_is_really_measured(tmp_path):
     runner = Runner(tmp_path, repository)
     runner.stub("gatebench", f'#!/bin/sh\nexec {sys.executable} -m gatebench.cli.main "$@"\n')
     case = "swiglu/mylab:swiglu/T128-B8-I512-H512/float32/cpu-1/forward"
-    context = inputs(base="main~1", head="main", suite="suites/speed.toml", fail_on="wrong", arguments=f"-k{case}")
+    context = inputs(
+        base="main~1",
+        head="main",
+        suite="suites/speed.toml",
+        time_limit="4m",
+        fail_on="wrong",
+        arguments="--mode=forward\n--implementation=mylab:swiglu",
+    )
     assert runner.run(step_named(ACTION, "Look at the machine"), context, timeout=120).code == 0
     done = runner.run(step_named(ACTION, "Measure"), context, timeout=900)
     assert (done.code, done.outputs["exit-code"]) == (0, "0"), done.err
