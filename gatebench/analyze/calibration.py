@@ -16,10 +16,11 @@ STAGE = "calibrate"
 # fast processes from slow ones; normal noise has such a gap in 2 of 100 cases of 8 processes, in under 1 of 1,000 of 24.
 BIMODAL_GAP = 6.0
 _LEAST_PROCESSES = 8  # fewer tell no modes
+_LEAST_PAIRS = 6  # fewer tell no spread that is worth sizing a job by: a calibration may have been interrupted
 
 COLUMNS = (
     "case_id", "blocks", "spread", "autocorrelation", "slow_share", "slow_by", "place_effect", "place_low", "place_high",
-    "order_effect", "minimum_detectable_effect", "screen_blocks", "confirm_blocks", "dropped",
+    "order_effect", "minimum_detectable_effect", "screen_blocks", "confirm_blocks", "disturbed",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def calibration(samples: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
         order_effect               change between the first and the second sample of a round
         minimum_detectable_effect  smallest change that `ab` finds with the plan's power, with these block counts
         screen_blocks, confirm_blocks   how many blocks `ab` takes
-        dropped                    share of samples that something foreign disturbed
+        disturbed                  share of samples that something foreign disturbed
     """
     pairs = pair_blocks(samples, STAGE)
     logs = block_medians(samples).groupby("case_id", sort=False)
@@ -50,7 +51,7 @@ def calibration(samples: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
         place = _place_effect(medians)
         rows.append((
             case, len(paired), wide, _autocorrelation(by_case[str(case)]), *slow, *place, _order_effect(by_case[str(case)]),
-            minimum_detectable_effect(wide, *sizes, plan), *sizes, paired.dropped,
+            minimum_detectable_effect(wide, *sizes, plan), *sizes, paired.disturbed,
         ))  # fmt: skip
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
@@ -104,10 +105,8 @@ def _order_effect(times: pd.DataFrame) -> float:
 
 
 def spreads(samples: pd.DataFrame) -> dict[str, float]:
-    """Return case_id -> spread of paired block log-ratios, as `ab` sizes its blocks by; cases without one are left out."""
-    found = {
-        case: spread(pairs.differences)
-        for (case, quantity), pairs in pair_blocks(samples, STAGE).items()
-        if quantity == "time"
-    }
-    return {case: value for case, value in found.items() if np.isfinite(value)}
+    """Return case_id -> spread of paired block log-ratios, as `ab` sizes its blocks by; cases with few pairs are left out."""
+    pairs = pair_blocks(samples, STAGE).items()
+    return {
+        case: spread(found.differences) for (case, quantity), found in pairs if quantity == "time" and len(found) >= _LEAST_PAIRS
+    }  # fmt: skip

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.special import ndtri
 
 from gatebench.analyze.detection import confirm_blocks, minimum_detectable_effect
+from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
 from gatebench.analyze.pairs import Pairs
 from gatebench.analyze.sign_flip import p_value, shift_interval, spread
 from gatebench.analyze.statistics import CONFIDENCE
 
-DROPPED_LIMIT = 0.2  # share of dropped samples above which a case cannot be judged
 _BOUNDS = 2 * CONFIDENCE - 1  # an interval whose ends are one-sided 95 % bounds
 _NS_PER_S = 1e9
 
@@ -63,12 +63,12 @@ def judge(
     planned: blocks of either stage. cut: why blocks were not measured, where the plan says so.
     """
     suspect = is_suspect(quantity, screen, plan)
-    stage, pairs = ("confirm", confirm) if suspect and (len(confirm) or confirm.dropped) else ("screen", screen)
+    stage, pairs = ("confirm", confirm) if suspect and (len(confirm) or confirm.disturbed) else ("screen", screen)
     evidence = weigh(pairs.differences, plan[f"alpha_{stage}"])
     margin = margin_of(quantity, pairs, plan)
     change, low, high = np.expm1(shift_interval(pairs.differences, CONFIDENCE))
-    if pairs.dropped > DROPPED_LIMIT:
-        verdict, reason = "inconclusive", f"other processes disturbed {100 * pairs.dropped:.0f} % of the rounds"
+    if pairs.disturbed > INCONCLUSIVE_ABOVE:
+        verdict, reason = "inconclusive", f"other processes disturbed {100 * pairs.disturbed:.0f} % of the rounds"
     elif suspect and stage == "screen":
         verdict, reason = "inconclusive", f"seems {evidence.word}, but was not confirmed: {cut or 'interrupted'}"
     elif stage == "confirm" and evidence.rejects and (quantity == "time" or abs(change) > margin):

@@ -10,11 +10,11 @@ from gatebench.analyze.statistics import block_medians
 
 @dataclass(frozen=True)
 class Pairs:
-    """One case's paired blocks of one stage: log(head) - log(base), log(base) in ns, and the share of dropped samples."""
+    """One case's paired blocks of one stage: log(head) - log(base), log(base) in ns, and the share of disturbed samples."""
 
     differences: np.ndarray
     base_logs: np.ndarray
-    dropped: float
+    disturbed: float
 
     def __len__(self) -> int:
         return len(self.differences)
@@ -34,7 +34,8 @@ def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pair
     samples = samples[(samples["stage"] == stage).to_numpy()].reset_index(drop=True).assign(run_id="")
     dropped = samples["dropped"].astype("boolean").fillna(False).astype(bool)
     times = samples["quantity"] == "time"
-    shares = dropped[times].groupby(samples.loc[times, "case_id"]).mean()
+    disturbed = dropped | samples["reason"].notna()  # those that were kept for want of quieter ones, too
+    shares = disturbed[times].groupby(samples.loc[times, "case_id"]).mean()
     timed = _differences(block_medians(samples))
     found = {
         (str(case), "time"): Pairs(*timed.get(str(case), _NO_BLOCKS), float(share)) for case, share in shares.items()

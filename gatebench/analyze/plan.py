@@ -52,7 +52,7 @@ def make_plan(
     need none. Each hypothesis is tested twice, on fresh data: rate = hypotheses x alpha_screen x alpha_confirm.
     Raises UserError for a margin, share or kind out of range, and where the most blocks cannot reach alpha_confirm.
     """
-    _check_options(margin, decided, fail_on)
+    check_options(margin, decided, fail_on)
     stray = sorted((set(controls) | set(compiles)) - set(cases)) + sorted(set(cases.values()) - set(PRESENCE))
     if stray:
         raise ValueError(f"controls and compiles are among the cases, each {PRESENCE}: {stray}")
@@ -89,7 +89,8 @@ def make_plan(
     return plan | {"screen_blocks": {"default": default} | {case: n for case, n in sizes.items() if n != default}}
 
 
-def _check_options(margin: float, decided: float, fail_on: Sequence[str]) -> None:
+def check_options(margin: float, decided: float, fail_on: Sequence[str]) -> None:
+    """Raise UserError for a margin or share out of range, and for a kind that is none of FAIL_ON."""
     if not 0 < margin < 1:
         raise UserError("--margin", f"{100 * margin:g} %", "accepted: above 0 % and below 100 %", "the default is 3 %")
     if not 0 <= decided <= 1:

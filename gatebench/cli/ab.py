@@ -26,9 +26,7 @@ def command(
     time_limit: Annotated[
         str, typer.Option(help="E.g. 10m: cuts cases from the end of the suite, and says which.")
     ] = "",
-    build: Annotated[
-        str | None, typer.Option(help="Command run once in each checkout, e.g. to compile extensions.")
-    ] = None,
+    build: options.Build = None,
     plugin: options.Plugins = None,
     python_base: Annotated[str | None, typer.Option(help="Interpreter of the base.")] = None,
     python_head: Annotated[str | None, typer.Option(help="Interpreter of the head.")] = None,

@@ -16,6 +16,7 @@ def command(
     glob: options.Glob = "",
     dtype: options.Dtypes = "",
     plugin: options.Plugins = None,
+    build: options.Build = None,
     blocks: Annotated[int, typer.Option(min=2, help="Blocks of fresh processes; more tell the spread better.")] = 12,
     no_wait: options.NoWait = False,
     store: options.Store = None,
@@ -27,7 +28,8 @@ def command(
     Exit codes: 0, 2 bad usage, 4 another job measures and --no-wait is given, 130 interrupted (what was measured is kept).
     """
     from gatebench.report.calibration import print_calibration
-    from gatebench.run.ab.calibrate import calibration_request, run_calibration
+    from gatebench.run.ab.calibrate import run_calibration
+    from gatebench.run.ab.job import AbRequest
     from gatebench.run.progress import for_terminal
     from gatebench.store.read import read_run
     from gatebench.suites import Narrowing
@@ -36,7 +38,7 @@ def command(
         gates=options.names(gate), implementations=options.names(implementation), modes=options.names(mode),
         dtypes=options.names(dtype), glob=glob,
     )  # fmt: skip
-    request = calibration_request(suite, narrowing, tuple(plugin or ()), not no_wait)
+    request = AbRequest(suite=suite, narrowing=narrowing, plugins=tuple(plugin or ()), build=build, wait=not no_wait)
     outcome = run_calibration(
         request, blocks, options.store_path(store), for_terminal(), lambda text: print(text, file=sys.stderr)
     )

@@ -36,6 +36,7 @@ Markdown = Annotated[
     Path | None, typer.Option(help="Write a Markdown page, `-` for stdout; goes to $GITHUB_STEP_SUMMARY, too.")
 ]
 Junit = Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")]
+Build = Annotated[str | None, typer.Option(help="Command run once in each checkout, e.g. to compile extensions.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail where another job measures on this machine.")]
 Baseline = Annotated[
     str | None, typer.Option("--baseline", help="What speed-ups are divided by. (default: native, else eager)")

@@ -59,7 +59,7 @@ def warm(subject: Subject, warmup_s: float, sample_ms: float, loops: int | None,
             times: list[float] = []
             while len(times) < MIN_WARM_CALLS or time.perf_counter() - started < LATER_WARMUP_S:
                 times.append(_timed(subject, 1))
-                if limit_s is not None and len(times) >= 1 and time.perf_counter() - started > limit_s:
+                if limit_s is not None and len(times) >= MIN_WARM_CALLS and time.perf_counter() - started > limit_s:
                     break
             return Warm(loops, time.perf_counter() - started, False)
         unsteady, call_ns = _settle(subject, warmup_s, started)

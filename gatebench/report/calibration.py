@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.analyze.calibration import calibration
+from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
 from gatebench.analyze.plan import make_plan
 from gatebench.report.ci.words import percent
 from gatebench.report.table import Block
@@ -13,7 +14,6 @@ from gatebench.report.terminal import console, print_block, print_json, relative
 from gatebench.store.read import Results, Run
 
 _AUTOCORRELATED = 0.3  # above it, samples of one process tell much the same: more blocks help, more rounds do not
-_MUCH_DROPPED = 0.2
 _LEGEND = (
     "spread: standard deviation of paired blocks, both sides alike",
     "detects: smallest change that `gatebench ab` finds in 80 % of runs, with these blocks of screening + confirmation",
@@ -76,6 +76,6 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
         found.append(f"samples of a process are alike (autocorrelation {row['autocorrelation']:.1f})")
     if row["place_low"] > 0 or row["place_high"] < 0:
         found.append(f"the place of the checkout changes {percent(row['place_effect'], sign=True)}")
-    if row["dropped"] > _MUCH_DROPPED:
-        found.append(f"{percent(row['dropped'])} of samples disturbed")
+    if row["disturbed"] > INCONCLUSIVE_ABOVE:
+        found.append(f"{percent(row['disturbed'])} of samples disturbed")
     return found

@@ -56,12 +56,16 @@ class Fleet:
         for first in range(0, len(waiting), cores):
             together = waiting[first : first + cores]
             for case in together:
-                self._spawn(case)
+                self.spawn(case)
             for case in together:
-                try:
-                    self._greet(case).stop()
-                except Failure:
-                    continue  # noted by _greet; the case's own turn says it
+                self.settle(case)
+
+    def settle(self, case: Case) -> None:
+        """Wait until a spawned worker can be asked, and stop it; where it never can, the case's own turn says so."""
+        try:
+            self._greet(case).stop()
+        except Failure:
+            return  # noted by _greet
 
     @contextmanager
     def turn(self, case: Case, *, prepared: bool) -> Iterator[WorkerProcess]:
@@ -107,10 +111,11 @@ class Fleet:
             raise self._refused[key]
         if self._deaths.get(key, 0) >= _MAX_DEATHS:
             raise Failure("failed", f"the worker of {case.implementation} died {_MAX_DEATHS} times in this block")
-        self._spawn(case)
+        self.spawn(case)
         return self._greet(case)
 
-    def _spawn(self, case: Case) -> None:
+    def spawn(self, case: Case) -> None:
+        """Start the case's worker without waiting for it; `settle` waits."""
         worker = self._start(self._settings_of(case), self._timeout_s)
         self._workers[self._key(case)] = worker
         self._numbers[id(worker)] = next(self._count)

@@ -30,7 +30,7 @@ class OneCase:
 
     def warm(self) -> None:
         """Warm up until the case settles, and find how many calls make a sample."""
-        steps.warm(self._worker, self.entry, self._measure, steps.Settled(), self.entry.case.case_id, first=True)
+        steps.warm(self._worker, self.entry, self._measure, steps.Settled(), first=True)
 
     def sample(self) -> float:
         """Take one sample and return the time of one call in ns; one that something foreign disturbed is taken again.

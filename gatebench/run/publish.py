@@ -30,6 +30,9 @@ _ONCE_PER_BLOCK = {
     "import_ns": "import", "prepare_ns": "prepare", "first_call_ns": "first_call",
     "compile_cold_ns": "compile_cold", "compile_warm_ns": "compile_warm",
 }  # fmt: skip
+# Counted in two blocks of an A/B, and by how much the blocks of one side may differ: bytes not at all; an error ratio
+# moves with the order in which threads add.
+_COUNTED = {"peak_bytes": 1.0, "saved_bytes": 1.0, "error_ratio": 1.5}
 _FROM_FIRST = (
     "loops", "graphs", "graph_breaks", "recompiles", "busy_ns", "flops", "bytes_min", "peak_bytes", "saved_bytes",
     "kernel", "observed_threads",
@@ -40,20 +43,23 @@ _SAMPLE_COLUMNS = {column.name for column in TABLES["samples"]}
 
 def publish(store: Path, journal: Journal, status: str, header: Mapping[str, Any]) -> Path:
     """Write the run folder of what the journal holds and remove the staging folder; returns the folder."""
-    run_id = journal.run_id
-    entries = journal.entries("case")
-    samples = sample_rows(run_id, entries)
-    accuracy = accuracy_rows(run_id, entries)
-    tables = {
+    destination = store / "runs" / journal.run_id
+    about, tables = manifest(journal.run_id, status, header), tables_of(journal, header)
+    write_run(journal.folder, destination, about, scrub_all(header["gates"]), tables)
+    journal.remove()
+    return destination
+
+
+def tables_of(journal: Journal, header: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every table of a run, from what its journal holds."""
+    run_id, entries = journal.run_id, journal.entries("case")
+    samples, accuracy = sample_rows(run_id, entries), accuracy_rows(run_id, entries)
+    return {
         "measurements": measurement_rows(run_id, entries, samples, accuracy, header),
         "samples": samples,
         "accuracy": accuracy,
         "stability": stability_rows(run_id, journal.entries("stability")),
     }
-    destination = store / "runs" / run_id
-    write_run(journal.folder, destination, manifest(run_id, status, header), scrub_all(header["gates"]), tables)
-    journal.remove()
-    return destination
 
 
 def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,16 +245,18 @@ def _facts(blocks: list[Mapping[str, Any]]) -> dict[str, Any]:
     steady = [facts["unsteady"] for facts in all_facts if facts.get("unsteady") is not None]
     merged["unsteady"] = any(steady) if steady else None
     detail = next((facts["detail"] for facts in all_facts if facts.get("detail")), None)
-    differ = [
-        name
-        for name in ("peak_bytes", "saved_bytes")
-        if len({facts[name] for facts in all_facts if facts.get(name) is not None}) > 1
-    ]
+    differ = [name for name, factor in _COUNTED.items() if _differs([facts.get(name) for facts in all_facts], factor)]
     if differ:  # counts are exact: those of an A/B are taken in two blocks
         detail = {**(detail or {}), "counts_differ": differ}
     merged["detail"] = json.dumps(scrub_all(detail), sort_keys=True) if detail else None
     merged["kernel"] = scrub(merged["kernel"]) if merged["kernel"] else merged["kernel"]
     return merged
+
+
+def _differs(values: list[Any], factor: float) -> bool:
+    """Say whether blocks counted differently: the largest is more than `factor` times the smallest."""
+    found = [value for value in map(number, values) if value is not None]
+    return len(found) > 1 and max(found) > factor * min(found)
 
 
 def _faster_than_ceiling(

@@ -205,7 +205,7 @@ class Runner:
         entry.facts |= {"import_ns": fleet.import_ns(case), "process": fleet.process_number(case)}
         if first:
             steps.verify(worker, entry, measure)
-        steps.warm(worker, entry, measure, self._settled, case.case_id, first)
+        steps.warm(worker, entry, measure, self._settled, first)
 
     def _rounds(self, block: int, fleet: Fleet, entries: list[Entry]) -> None:
         """Take shuffled rounds of the cases that compete."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from gatebench.contract import Failure
 from gatebench.run.plan import Entry
 from gatebench.run.process import WorkerProcess
+from gatebench.run.protocol import number
 from gatebench.suites import Measure
 
 # Share of the machine's CPU time that may go elsewhere before a whole round is dropped.
@@ -33,7 +34,7 @@ Attempt = Callable[[Entry, Action], None]  # lets the entry's worker act, unless
 
 @dataclass
 class Settled:
-    """What a case's first block found and its later blocks go by: calls per sample, seconds of warm-up."""
+    """What a case's first block found and its later blocks go by, on both sides: calls per sample, seconds of warm-up."""
 
     loops: dict[str, int] = field(default_factory=dict)
     warm_s: dict[str, float] = field(default_factory=dict)
@@ -48,26 +49,27 @@ def verify(worker: Worker, entry: Entry, measure: Measure) -> None:
     """Check outputs and gradients; raises Failure("wrong") with the rows noted."""
     verified = worker.request("verify", measure.timeout_s, error_limit=measure.error_limit)
     entry.accuracy = verified["accuracy"]
+    entry.facts["error_ratio"] = max((number(row["error_ratio"]) or 0.0 for row in entry.accuracy), default=None)
     if verified["wrong"]:
         raise Failure("wrong", verified["wrong"])
 
 
-def warm(worker: Worker, entry: Entry, measure: Measure, settled: Settled, key: str, first: bool) -> None:
-    """Warm up and fix the calls per sample. key: whose warm-up this is in `settled`; first: its first block."""
+def warm(worker: Worker, entry: Entry, measure: Measure, settled: Settled, first: bool) -> None:
+    """Warm up, in its first block until the case settles; whoever is first fixes the calls per sample."""
     case_id = entry.case.case_id
     warmed = worker.request(
         "warm",
         measure.timeout_s,
         warmup_s=measure.warmup_s,
         sample_ms=measure.sample_ms,
-        loops=settled.loops.get(case_id),
-        limit_s=settled.warm_s.get(key),
+        loops=None if first else settled.loops.get(case_id),
+        limit_s=None if first else settled.warm_s.get(case_id),
     )
-    settled.loops[case_id] = warmed["loops"]
-    settled.warm_s.setdefault(key, warmed["seconds"])
+    loops = settled.loops.setdefault(case_id, warmed["loops"])
+    settled.warm_s.setdefault(case_id, warmed["seconds"])
     if first:
         entry.facts["recompiles"] = warmed.get("recompiles")
-    entry.facts |= {"loops": warmed["loops"], "unsteady": warmed["unsteady"] if first else None}
+    entry.facts |= {"loops": loops, "unsteady": warmed["unsteady"] if first else None}
 
 
 def wrap_up(worker: Worker, entry: Entry, measure: Measure, profiled: bool) -> None:
@@ -89,11 +91,11 @@ def take_rounds(orders: Iterable[list[Entry]], wanted: int, attempt: Attempt, ti
     """Take rounds in these orders until enough are kept; those that something foreign disturbed are taken again."""
     kept = taken = 0
     entries: dict[int, Entry] = {}
-    for number, order in enumerate(orders):
+    for place, order in enumerate(orders):
         entries |= {id(entry): entry for entry in order}
         if kept < wanted:
             taken += 1
-            kept += _take_round(number, order, attempt, timeout_s)
+            kept += _take_round(place, order, attempt, timeout_s)
     if kept < _QUIET_ENOUGH * wanted:
         _keep_disturbed(entries.values())
     elif taken - kept > DROPPED_LIMIT * taken:

@@ -33,8 +33,8 @@ _MAX_ERROR_LIMIT = 4.0  # the strictest dtype's own limit
 
 
 def find_suite(name: str, beside: Path | None = None) -> Path:
-    """Return the file of a suite: a path (also relative to `beside`), or a shipped name; raises SuiteError."""
-    for path in (Path(name), *([beside / name, beside / f"{name}.toml"] if beside else [])):
+    """Return the file of a suite: a path (of an extended one relative to `beside`), or a shipped name; raises SuiteError."""
+    for path in [Path(name)] if beside is None else [beside / name, beside / f"{name}.toml"]:
         if path.is_file():
             return path
     names = shipped_suites()

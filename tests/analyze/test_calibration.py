@@ -26,7 +26,7 @@ def samples(blocks=24, rounds=6, block_sd=0.01, sample_sd=0.001, slow=(), place=
                 )
                 rows.append({"case_id": CASE, "side": side, "stage": "calibrate", "quantity": "time", "block": block,
                              "round": number, "position": position, "wall_ns": 1e6 * np.exp(log), "dropped": False})  # fmt: skip
-    return pd.DataFrame(rows).assign(run_id="r", event_ns=None)
+    return pd.DataFrame(rows).assign(run_id="r", event_ns=None, reason=None)
 
 
 def noise(**planted):

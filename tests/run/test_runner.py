@@ -102,7 +102,7 @@ def test_what_compiles_is_compiled_before_anything_is_timed(tmp_path):
 def test_a_wrong_case_never_gets_samples(tmp_path):
     def script(worker, verb, args):
         if verb == "verify" and worker.settings.implementation == "second":
-            return {"accuracy": [{"tensor": "output"}], "wrong": "output: error_ratio 50"}
+            return {"accuracy": [{"tensor": "output", "error_ratio": 50.0}], "wrong": "output: error_ratio 50"}
         return None
 
     lab, entries = measured(tmp_path, [case(name) for name in THREE], script, blocks=2)

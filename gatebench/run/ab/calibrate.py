@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatebench.run.ab.budget import Budget
-from gatebench.run.ab.checkouts import check_out
+from gatebench.run.ab.checkouts import build, check_out
 from gatebench.run.ab.job import AbRequest, header_of, prepare_contest, runtimes_of, suite_of
 from gatebench.run.ab.runner import AbRunner
 from gatebench.run.ab.settings import settings_of
@@ -18,7 +18,6 @@ from gatebench.run.machine_lock import alone_on_machine
 from gatebench.run.progress import Progress
 from gatebench.run.publish import publish
 from gatebench.store.journal import Journal
-from gatebench.suites import Narrowing
 
 
 def run_calibration(
@@ -30,10 +29,14 @@ def run_calibration(
         here = _alike(request.here, stack)
         say(f"calibrating: {here['head']}, against itself")
         checkouts = stack.enter_context(check_out(here, request.here))
-        suite = suite_of(request, settings_of(checkouts.place("head")).suite, here, checkouts)
+        stack.enter_context(alone_on_machine(request.wait))
+        settings = settings_of(checkouts.place("head"))
+        if command := request.build or settings.build:
+            say(f"building: {command}")
+            build(checkouts, command, {})
+        suite = suite_of(request, settings.suite, here, checkouts)
         runtimes = runtimes_of({"base": None, "head": None}, checkouts)
         contest = prepare_contest(request, suite, here, checkouts, runtimes)
-        stack.enter_context(alone_on_machine(request.wait))
         journal = Journal(store, new_run_id())
         header = {**header_of(request, suite, here, contest), "purpose": PURPOSE}
         journal.write_header(header)
@@ -41,7 +44,7 @@ def run_calibration(
         runner = AbRunner(contest, plan, journal, checkouts, runtimes, Budget(None), progress)
 
         def to_folder(interrupted: bool, seconds: float) -> Path:
-            elapsed = {"total_s": seconds, "compile_s": 0.0}
+            elapsed = {"total_s": seconds, "compile_s": None}
             return publish(store, journal, "partial" if interrupted else "complete", {**header, "elapsed": elapsed})
 
         return Outcome(*conduct(journal, lambda: runner.calibrate(blocks), to_folder))
@@ -54,8 +57,3 @@ def _alike(here: Path, stack: ExitStack) -> dict[str, Side]:
         return {"base": head, "head": head}
     empty = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     return {side: Side(side, "what is installed", folder=empty) for side in ("base", "head")}
-
-
-def calibration_request(suite: str | None, narrowing: Narrowing, plugins: tuple[Path, ...], wait: bool) -> AbRequest:
-    """Return what a calibration takes of an A/B's request."""
-    return AbRequest(suite=suite, narrowing=narrowing, plugins=plugins, wait=wait)

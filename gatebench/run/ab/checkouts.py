@@ -1,7 +1,8 @@
 """Two checkouts of equal path length, whose places are swapped between blocks; gone when the job ends.
 
 <temporary folder>/0, <temporary folder>/1     the two places
-<temporary folder>/owner                       locked while the job lives: a folder that nobody locks is swept away
+<temporary folder>/owner                       locked while the job lives: a folder that nobody locks is swept away;
+                                               its lines name what git keeps of the worktrees, which goes with it
 """
 
 import fcntl
@@ -9,13 +10,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from gatebench.errors import UserError
-from gatebench.run.ab.sides import WORKING_TREE, Side, git, repository
+from gatebench.run.ab.sides import HOOK_VARIABLES, WORKING_TREE, Side, git, repository, run_git
 
 PREFIX = "gatebench-ab-"
 _PLACES = ("0", "1")
@@ -69,38 +72,61 @@ def check_out(sides: Mapping[str, Side], here: Path) -> Iterator[Checkouts]:
     Raises UserError where git refuses or the disk is full.
     """
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    owner = (folder / "owner").open("w")
-    fcntl.flock(owner, fcntl.LOCK_EX)
-    roots: set[Path] = set()
-    try:
+    with _own_folder() as (folder, owner):
         checkouts = Checkouts(folder)
         for name, side in sides.items():
             try:
                 if side.sha is None:
                     _copy_folder(side, checkouts.place(name))
                 else:
-                    roots.add(_add_worktree(side, checkouts.place(name), here))
+                    _add_worktree(side, checkouts.place(name), here, owner)
             except (OSError, shutil.Error) as error:
-                what = f"cannot be copied: {getattr(error, 'strerror', None) or error}"
-                raise UserError(name, what, "room for both sides is needed", "set TMPDIR to a larger disk") from error
+                raise _no_room(name, error) from error
         yield checkouts
+
+
+@contextmanager
+def _own_folder() -> Iterator[tuple[Path, IO[str]]]:
+    """Make the temporary folder and its locked owner file; both go at the end, with what git keeps of the worktrees."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()  # paths below it are compared with resolved ones
+        owner = (folder / "owner").open("w+")
+    except OSError as error:
+        raise _no_room("ab", error) from error
+    fcntl.flock(owner, fcntl.LOCK_EX)
+    try:
+        yield folder, owner
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        owner.close()
-        for root in roots:
-            git(root, "worktree", "prune")
+        _remove(folder, owner)
+
+
+def _no_room(where: str, error: Exception) -> UserError:
+    what = f"cannot be copied: {getattr(error, 'strerror', None) or error}"
+    return UserError(where, what, "room for both sides is needed", "set TMPDIR to a larger disk")
+
+
+def _remove(folder: Path, owner: IO[str]) -> None:
+    """Remove a temporary folder and what git keeps of its worktrees; other worktrees of the repository stay."""
+    owner.seek(0)
+    for line in owner.read().splitlines():
+        shutil.rmtree(line, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    owner.close()
 
 
 def _sweep() -> None:
     """Remove what killed jobs left: temporary folders whose owner is gone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
-            with (folder / "owner").open() as owner:
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+            owner = (folder / "owner").open("r+")
         except OSError:
-            continue  # it lives, it is being made, or it is someone else's
+            continue  # it is being made, or it is someone else's
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner.close()  # its job lives
+            continue
+        _remove(folder, owner)
 
 
 def _copy_folder(side: Side, place: Path) -> None:
@@ -113,20 +139,32 @@ def _copy_folder(side: Side, place: Path) -> None:
     shutil.copytree(root, place, symlinks=True, ignore=left_out)
 
 
-def _add_worktree(side: Side, place: Path, here: Path) -> Path:
-    """Check a revision out, with the working tree's changes where that is the side; returns the repository."""
+def _add_worktree(side: Side, place: Path, here: Path, owner: IO[str]) -> None:
+    """Check a revision out with its submodules, and with the working tree's changes where that is the side."""
     root = repository(here)
     assert side.sha is not None
-    done = subprocess.run(
-        ["git", "-C", str(root), "worktree", "add", "--detach", "--force", str(place), side.sha],
-        capture_output=True, text=True, check=False, errors="replace",
-    )  # fmt: skip
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or f"status {done.returncode}"
-        raise UserError(side.name, f"git cannot check {side.sha[:10]} out: {said}", "", "see `git worktree list`")
+    _must(side, root, "worktree", "add", "--detach", "--force", str(place), side.sha)
+    kept = git(place, "rev-parse", "--absolute-git-dir")
+    if kept is not None:
+        owner.write(kept)  # a line: <repository>/.git/worktrees/<name>
+        owner.flush()
+    if (place / ".gitmodules").is_file():
+        _must(side, place, "submodule", "update", "--init", "--recursive", "--quiet")
     if side.given == WORKING_TREE:
         _overlay_changes(root, place)
-    return root
+
+
+def _must(side: Side, directory: Path, *arguments: str) -> None:
+    """Run git; raises UserError with its own words where it refuses."""
+    done = run_git(directory, *arguments)
+    if done is None or done.returncode != 0:
+        said = " ".join(done.stderr.split()) if done else "git is not installed"
+        raise UserError(
+            side.name,
+            f"git {arguments[0]} failed: {said}",
+            "a revision that can be checked out is accepted",
+            "try it by hand",
+        )
 
 
 def _overlay_changes(root: Path, place: Path) -> None:
@@ -136,7 +174,7 @@ def _overlay_changes(root: Path, place: Path) -> None:
     for name in filter(None, (changed + new).split("\0")):
         source, target = root / name, place / name
         if source.is_dir() and not source.is_symlink():
-            continue  # a submodule, or a repository of its own: as it is committed
+            continue  # a submodule is checked out as it is committed; a repository inside is no part of this one
         if os.path.lexists(target):
             target.unlink()
         if os.path.lexists(source):
@@ -144,12 +182,17 @@ def _overlay_changes(root: Path, place: Path) -> None:
             shutil.copy2(source, target, follow_symlinks=False)
 
 
-def build(checkouts: Checkouts, command: str) -> None:
-    """Run a shell command once in each side's checkout; raises BuildError with its last lines."""
+def build(checkouts: Checkouts, command: str, pythons: Mapping[str, str | None]) -> None:
+    """Run a shell command once in each side's checkout; raises BuildError with its last lines.
+
+    Its environment says GATEBENCH_SIDE (base or head) and GATEBENCH_PYTHON, the interpreter that the side is measured by.
+    """
     for side in ("base", "head"):
+        environment = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
+        environment |= {"GATEBENCH_SIDE": side, "GATEBENCH_PYTHON": pythons.get(side) or sys.executable}
         process = subprocess.Popen(
-            command, shell=True, cwd=checkouts.place(side), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+            command, shell=True, cwd=checkouts.place(side), env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )  # fmt: skip
         try:
             said, _ = process.communicate()

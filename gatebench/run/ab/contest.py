@@ -1,7 +1,7 @@
 """What an A/B measures: the head's suite expanded for both sides, and the controls beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from gatebench.cases import Case
 from gatebench.catalogue import Catalogue
 from gatebench.errors import SuiteError
 from gatebench.run.ab import controls
+from gatebench.run.fleet import Key, competitor
 from gatebench.run.process import Launch
 from gatebench.shape import Shape
 from gatebench.suites import Measure, Narrowing, Suite, expand
@@ -20,9 +21,10 @@ _CONTROL_SHAPE = Shape(batch=1, seq_len=1, input_size=8, hidden_size=8)
 
 @dataclass(frozen=True)
 class Contest:
-    """Cases in the order of measuring, controls first. kinds: case_id -> both, new (head only) or gone (base only).
+    """Cases in the order of measuring: controls, then one implementation after the other. kinds: case_id -> both, new (head only) or gone (base only).
 
     refused: side -> case_id -> (status, reason) of what a side never measures. controls: case_id -> share of more work.
+    plugins: side -> plugin files as they lay when the side was described.
     """
 
     cases: tuple[Case, ...]
@@ -33,6 +35,7 @@ class Contest:
     measure: Measure
     memory_bytes: int
     seed: int = 0
+    plugins: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def measurable(self, case: Case, side: str) -> bool:
         """Say whether a side can be asked for a case."""
@@ -45,7 +48,7 @@ class Contest:
         entry = self.catalogues["head"].implementations.get(case.implementation, {})
         return bool(entry.get("compiles"))
 
-    def plugins(self, case: Case, side: str) -> tuple[Path, ...]:
+    def plugins_of(self, case: Case, side: str) -> tuple[Path, ...]:
         """Return the plugin files that a side's worker needs for a case, as they lay when the side was described."""
         if case.case_id in self.controls:
             return (controls.FILE,)
@@ -53,8 +56,9 @@ class Contest:
 
 
 def make_contest(
-    suite: Suite, narrowing: Narrowing, catalogues: Mapping[str, Catalogue], measure: Measure, memory_bytes: int
-) -> Contest:
+    suite: Suite, narrowing: Narrowing, catalogues: Mapping[str, Catalogue], measure: Measure, memory_bytes: int,
+    plugins: Mapping[str, tuple[Path, ...]],
+) -> Contest:  # fmt: skip
     """Expand the head's suite for both sides; raises UserError for names that the head does not know.
 
     A case that neither side can measure is no part of the contest.
@@ -81,11 +85,14 @@ def make_contest(
         known_here = "a suite with cases that both sides can measure is needed"
         raise SuiteError(suite.file, "leaves no case that both sides can measure", known_here, "see `gatebench list`")
     extra = control_cases()
+    first: dict[Key, int] = {}  # workers are started for one implementation after the other
+    for number, case in enumerate(cases):
+        first.setdefault(competitor(case), number)
     return Contest(
-        (*extra, *cases),
+        (*extra, *sorted(cases, key=lambda case: first[competitor(case)])),
         {**{case.case_id: "both" for case in extra}, **kinds},
         {case.case_id: share for case, share in zip(extra, CONTROL_EXTRAS, strict=True)},
-        refused, catalogues, measure, memory_bytes, suite.seed,
+        refused, catalogues, measure, memory_bytes, suite.seed, plugins,
     )  # fmt: skip
 
 
@@ -119,9 +126,11 @@ class Runtime:
     python: str
     path: tuple[Path, ...]
     environment: Mapping[str, str]
+    extensions: Path = Path("extensions")  # torch's own builds go here, for each place: they know their sources by path
 
     def launch(self, place: Path, padding: int = 0) -> Launch:
         """Return how to start a worker of the checkout at `place`; padding: bytes added to its environment."""
         own = (place, place / "src") if (place / "src").is_dir() else (place,)
         environment: dict[str, Any] = {**self.environment, "GATEBENCH_PADDING": "x" * padding}
+        environment["TORCH_EXTENSIONS_DIR"] = f"{self.extensions}-{place.name}"
         return Launch(self.python, (*own, *self.path), place, tuple(environment.items()))

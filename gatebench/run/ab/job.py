@@ -1,13 +1,15 @@
 """One A/B from two sides to a run folder: check out, build, describe, plan, measure, publish."""
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gatebench.analyze.plan import DECIDED, FAIL_ON, MARGINS, ROUNDS, make_plan
+from gatebench.analyze.plan import DECIDED, FAIL_ON, MARGINS, ROUNDS, check_options, make_plan
 from gatebench.catalogue import Catalogue
 from gatebench.errors import UserError
 from gatebench.run.ab.budget import Budget
@@ -56,17 +58,21 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
 
     say: prints a line about what is being done.
     """
+    check_options(MARGINS["time"] if request.margin is None else request.margin, request.decided, request.fail_on)
     pythons = {side: _interpreter(side, request.pythons.get(side)) for side in SIDES}
     base, head = resolve(request.base, request.head, request.here)
     sides = {"base": base, "head": head}
     say(f"base: {base}")
     say(f"head: {head}")
-    with terminations_interrupt(), check_out(sides, request.here) as checkouts:
+    with ExitStack() as stack:
+        stack.enter_context(terminations_interrupt())
+        checkouts = stack.enter_context(check_out(sides, request.here))
+        stack.enter_context(alone_on_machine(request.wait))  # a build disturbs another job, and is disturbed by it
         settings = settings_of(checkouts.place("head"))
         command = request.build if request.build is not None else settings.build
         if command:
             say(f"building: {command}")
-            build(checkouts, command)
+            build(checkouts, command, pythons)
         suite = suite_of(request, settings.suite, sides, checkouts)
         runtimes = runtimes_of(pythons, checkouts)
         contest = prepare_contest(request, suite, sides, checkouts, runtimes)
@@ -85,10 +91,9 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
             time_limit_s=request.time_limit_s if request.time_limit_s is not None else settings.time_limit_s,
             command=request.command,
         )  # fmt: skip
-        with alone_on_machine(request.wait):  # the plan is made before: what cannot be judged need not wait
-            journal = Journal(store, new_run_id())
-            header = {**header_of(request, suite, sides, contest), "purpose": "ab"}
-            return _measure(store, journal, header, plan, contest, checkouts, runtimes, progress)
+        journal = Journal(store, new_run_id())
+        header = {**header_of(request, suite, sides, contest), "purpose": "ab"}
+        return _measure(store, journal, header, plan, contest, checkouts, runtimes, progress)
 
 
 def _measure(
@@ -100,7 +105,7 @@ def _measure(
     runner = AbRunner(contest, plan, journal, checkouts, runtimes, Budget(plan["time_limit_s"]), progress)
 
     def to_folder(interrupted: bool, seconds: float) -> Path:
-        elapsed = {"total_s": seconds, "compile_s": 0.0}
+        elapsed = {"total_s": seconds, "compile_s": None}
         return publish_ab(store, journal, {**header, "elapsed": elapsed}, {**plan, "interrupted": interrupted})
 
     return Outcome(*conduct(journal, runner.run, to_folder))
@@ -136,7 +141,8 @@ def prepare_contest(
     plugins = {"head": of_head, "base": [path for path in of_base if path.is_file()]}
     catalogues = {side: _describe(side, plugins[side], runtimes[side].launch(place[side])) for side in SIDES}
     measure = replace(suite.measure, rounds=ROUNDS)
-    return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes())
+    files = {side: tuple(found) for side, found in plugins.items()}
+    return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes(), files)
 
 
 def _describe(side: str, plugins: Sequence[Path], launch: Any) -> Catalogue:
@@ -167,12 +173,21 @@ def runtimes_of(pythons: Mapping[str, str | None], checkouts: Checkouts) -> dict
                 (path / "gatebench").symlink_to(_PACKAGE)
         environment = {
             SIDE: side,
-            "TORCHINDUCTOR_CACHE_DIR": str(checkouts.scratch(f"inductor-{side}")),
-            "TRITON_CACHE_DIR": str(checkouts.scratch(f"triton-{side}")),
-            "NUMBA_CACHE_DIR": "",  # beside the sources, where it moves with the checkout
+            # By content, so that equal code has equal kernels, also where they were tuned by timing.
+            "TORCHINDUCTOR_CACHE_DIR": str(checkouts.scratch("inductor")),
+            "TRITON_CACHE_DIR": str(checkouts.scratch("triton")),
+            # By path: beside the sources, where they move with the checkout.
+            "NUMBA_CACHE_DIR": "",
+            "PYTHONPYCACHEPREFIX": "",
         }
-        found[side] = Runtime(pythons[side] or sys.executable, (path,), environment)
+        found[side] = Runtime(
+            pythons[side] or sys.executable, (path,), environment, checkouts.scratch(f"extensions-{side}")
+        )
     return found
+
+
+def _hashed(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def header_of(request: AbRequest, suite: Suite, sides: Mapping[str, Side], contest: Contest) -> dict[str, Any]:
@@ -180,10 +195,13 @@ def header_of(request: AbRequest, suite: Suite, sides: Mapping[str, Side], conte
     catalogue = contest.catalogues["head"]
     measured = tuple(case for case in contest.cases if case.gate in catalogue.gates)
     plan = Plan(measured, (), contest.measure, catalogue, contest.memory_bytes, contest.seed)
-    header = make_header(Request(replace(suite, plugins=()), request.narrowing), plan)
+    header = make_header(Request(replace(suite, plugins=contest.plugins["head"]), request.narrowing), plan)
     head = sides["head"]
     return {
         **header,
         "git": {"sha": head.sha, "dirty": head.dirty} if head.sha else None,
-        "sides": {name: side.to_json() for name, side in sides.items()},
+        "sides": {
+            name: {**side.to_json(), "plugins": [_hashed(path) for path in contest.plugins[name]]}
+            for name, side in sides.items()
+        },
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gatebench.analyze.verdicts import verdicts
-from gatebench.run.publish import accuracy_rows, manifest, measurement_rows, sample_rows
+from gatebench.run.publish import manifest, tables_of
 from gatebench.run.scrub import scrub_all
 from gatebench.store.journal import Journal
 from gatebench.store.write import as_table, write_run
@@ -16,21 +16,14 @@ def publish_ab(store: Path, journal: Journal, header: Mapping[str, Any], plan: M
 
     Verdicts are computed from the tables as they are stored, so that the stored run gives the same ones again.
     """
-    run_id, entries = journal.run_id, journal.entries("case")
-    samples, accuracy = sample_rows(run_id, entries), accuracy_rows(run_id, entries)
-    tables = {
-        "measurements": measurement_rows(run_id, entries, samples, accuracy, header),
-        "samples": samples,
-        "accuracy": accuracy,
-        "stability": [],
-    }
+    tables = tables_of(journal, header)
     plan = {**plan, "sides": scrub_all(plan["sides"])}
     frames = {name: as_table(name, tables[name]).to_pandas() for name in ("measurements", "samples")}
     found = verdicts(plan, frames["measurements"], frames["samples"])
     tables["verdicts"] = found.astype(object).where(found.notna(), None).to_dict("records")
     status = "partial" if plan["interrupted"] else "complete"
-    destination = store / "runs" / run_id
-    about = manifest(run_id, status, header)
+    destination = store / "runs" / journal.run_id
+    about = manifest(journal.run_id, status, header)
     write_run(journal.folder, destination, about, scrub_all(header["gates"]), tables, plan)
     journal.remove()
     return destination

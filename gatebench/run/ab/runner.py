@@ -7,11 +7,8 @@ answers the same from the stored run later.
 import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
-
-import pandas as pd
 
 from gatebench.analyze.verdicts import suspects
 from gatebench.cases import Case
@@ -26,6 +23,7 @@ from gatebench.run.progress import Progress, Silent
 from gatebench.run.publish import sample_rows
 from gatebench.run.schedule import round_orders
 from gatebench.store.journal import Journal
+from gatebench.store.write import as_table
 
 NEW_BLOCKS = 3  # of a case that only the head has: an estimate with an interval, and no verdict
 COUNTED_BLOCKS = 2  # blocks in which exact counts are taken, so that one that varies is seen
@@ -59,6 +57,7 @@ class AbRunner:
         self._strikes: dict[tuple[str, str], int] = {}
         self._verified: set[tuple[str, str]] = set()
         self._counted: dict[tuple[str, str], int] = {}
+        self._latest: dict[str, int] = {}  # block of each case
         self._processes = itertools.count()
         self._started_blocks = 0
 
@@ -87,21 +86,29 @@ class AbRunner:
         for block in range(max(wanted.values())):
             todo = [case for case in self.contest.cases if wanted[case.case_id] > block]
             self._block(block, "screen", todo, f"screening {block + 1}/{max(wanted.values())}")
-            if block == min(1, max(wanted.values()) - 1):  # the first one verified and compiled, so this one tells
-                left = {case.case_id: wanted[case.case_id] - block - 1 for case in self.contest.cases}
-                self._cut(self.budget.beyond_screening(self._open(self.contest.cases), left, self._key))
+            left = {case.case_id: wanted[case.case_id] - block - 1 for case in todo}
+            if self.budget.spent("screen", block):
+                self._cut(case for case in self._open(todo) if left[case.case_id] or not self._ended(case, block))
+            elif block == 1:  # the first one verified and compiled: what a case costs, this one tells
+                going_on = [case for case in self._open(todo) if left[case.case_id]]
+                self._cut(self.budget.beyond_screening(going_on, left, self._key))
 
     def _confirm(self) -> None:
         entries = self.journal.entries("case")
-        found = suspects(self.plan, pd.DataFrame(sample_rows(self.journal.run_id, entries)))
+        found = suspects(self.plan, as_table("samples", sample_rows(self.journal.run_id, entries)).to_pandas())
         blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
         suspected = [case for case in self.contest.cases if case.case_id in blocks]
         self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, self._key))
         first = self._started_blocks
         self.progress.start(EXPECTED_S * sum(blocks.values()))
         for number in range(max(blocks.values(), default=0)):
-            todo = [case for case in suspected if blocks[case.case_id] > number]
-            self._block(first + number, "confirm", todo, f"confirming {number + 1}/{max(blocks.values())}")
+            block, todo = first + number, [case for case in suspected if blocks[case.case_id] > number]
+            self._block(block, "confirm", todo, f"confirming {number + 1}/{max(blocks.values())}")
+            if self.budget.spent("confirm", block):
+                last = number + 1
+                self._cut(
+                    case for case in self._open(todo) if blocks[case.case_id] > last or not self._ended(case, block)
+                )
 
     def _screen_blocks(self, case: Case) -> int:
         if self.contest.kinds[case.case_id] == "gone":
@@ -128,6 +135,10 @@ class AbRunner:
         """Return which worker of a side a case belongs to: that of its competitor; all controls share one."""
         return ("controls",) if case.case_id in self.contest.controls else competitor(case)
 
+    def _ended(self, case: Case, block: int) -> bool:
+        """Say whether a case was measured in a block, before its time was over."""
+        return self._latest.get(case.case_id) == block
+
     def _cut(self, cases: Iterable[Case]) -> None:
         for case in cases:
             self.plan["not_measured"][case.case_id] = self.budget.reason
@@ -140,7 +151,8 @@ class AbRunner:
         for case in self._open(cases):
             groups.setdefault(self._key(case), []).append(case)
         for key, group in groups.items():
-            self._group(block, stage, key, group, title)
+            if not self.budget.spent(stage, block):
+                self._group(block, stage, key, group, title)
         self._places.swap()
 
     def _group(self, block: int, stage: str, key: Key, cases: list[Case], title: str) -> None:
@@ -148,19 +160,18 @@ class AbRunner:
         self.progress.say(f"{title}: {cases[0].implementation}")
         fleets = {side: self._fleet(side, block, key, cases) for side in SIDES}
         try:
-            with ThreadPoolExecutor(len(SIDES)) as pool:  # they import their libraries side by side, a core each
-                starting = [
-                    pool.submit(fleet.start, [case for case in cases if self._asked(case, side)][:1])
-                    for side, fleet in fleets.items()
-                ]
-            for started in starting:
-                started.result()
+            asked = {side: next((case for case in cases if self._asked(case, side)), None) for side in SIDES}
+            for side, case in asked.items():  # they import their libraries side by side, a core each
+                if case is not None:
+                    fleets[side].spawn(case)
+            for side, case in asked.items():
+                if case is not None:
+                    fleets[side].settle(case)
             for case in cases:
                 if self.budget.spent(stage, block):
-                    self._cut([case])
-                else:
-                    with self.budget.clock(case):
-                        self._pair(case, block, stage, fleets, title)
+                    return
+                with self.budget.clock(case):
+                    self._pair(case, block, stage, fleets, title)
                 self.progress.advance(EXPECTED_S)
         finally:
             for fleet in fleets.values():
@@ -170,7 +181,7 @@ class AbRunner:
         place, origin = self._places.place(side), self._origins[side]
         padding = random.Random(f"{self.contest.seed}/{block}/{side}/{key}").randrange(_PADDING_BYTES)
         launch = self._runtimes[side].launch(place, padding)
-        plugins = dict.fromkeys(path for case in cases for path in self.contest.plugins(case, side))
+        plugins = dict.fromkeys(path for case in cases for path in self.contest.plugins_of(case, side))
         moved = tuple(
             str(place / path.relative_to(origin) if path.is_relative_to(origin) else path) for path in plugins
         )
@@ -188,7 +199,8 @@ class AbRunner:
         measure = self.contest.measure
         self.progress.say(f"{title}: {case.gate} {case.mode} {case.shape} with {case.implementation}")
         entries: dict[str, Entry] = {}
-        for side in SIDES if block % 2 == 0 else reversed(SIDES):  # the base fixes the calls per sample in block 0
+        # The base fixes the calls per sample in block 0; later the order changes at another pace than the places do.
+        for side in SIDES if block // 2 % 2 == 0 else reversed(SIDES):
             if self._asked(case, side):
                 entries[side] = Entry(case, block, self._order[case.case_id], side, stage)
             elif case.case_id in self.contest.refused[side] and (side, case.case_id) not in self._strikes:
@@ -205,24 +217,30 @@ class AbRunner:
             except Failure as failure:
                 entry.fail(failure)
 
+        def together(entry: Entry, action: steps.Action) -> None:
+            if all(other.status == "ok" for other in entries.values()):  # one side alone makes no pair
+                attempt(entry, action)
+
         for entry in entries.values():
             attempt(entry, lambda worker, entry: self._make_ready(worker, entry, fleets[entry.side]), prepared=False)
         if all(entry.status == "ok" for entry in entries.values()) and not self._over(case):
             seed = f"{self.contest.seed}/{block}/{case.case_id}"
             orders = round_orders(list(entries.values()), steps.most_rounds(measure.rounds), seed)
-            steps.take_rounds(orders, measure.rounds, attempt, measure.timeout_s)
+            steps.take_rounds(orders, measure.rounds, together, measure.timeout_s)
         for entry in entries.values():
             attempt(entry, self._wrap_up)
             self._finish(entry)
 
     def _make_ready(self, worker: WorkerProcess, entry: Entry, fleet: Fleet) -> None:
         measure, key = self.contest.measure, (entry.side, entry.case.case_id)
-        first = key not in self._verified
+        first, counted = key not in self._verified, self._counted.get(key, 0) < COUNTED_BLOCKS
         steps.prepare(worker, entry, measure)
         entry.facts |= {"import_ns": fleet.import_ns(entry.case), "process": fleet.process_number(entry.case)}
-        if first:
+        if first or counted:
             steps.verify(worker, entry, measure)
-        steps.warm(worker, entry, measure, self._settled, " ".join(key), first)
+        if not first:
+            entry.accuracy = []  # one set of rows for each side; the largest ratio is among what is counted twice
+        steps.warm(worker, entry, measure, self._settled, first)
         self._verified.add(key)
 
     def _wrap_up(self, worker: WorkerProcess, entry: Entry) -> None:
@@ -234,6 +252,9 @@ class AbRunner:
     def _finish(self, entry: Entry) -> None:
         """Write what a block found; a failure counts, and what is wrong or refused is so for good."""
         key = (entry.side, entry.case.case_id)
+        self._latest[entry.case.case_id] = entry.block
+        if entry.status != "ok":
+            entry.samples.clear()  # what ran before it broke down makes no block
         if entry.status in BREAKDOWNS:
             self._strikes[key] = self._strikes.get(key, 0) + 1
         elif entry.status != "ok":

@@ -28,9 +28,12 @@ def settings_of(place: Path) -> Settings:
     if not path.is_file():
         return Settings()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("gatebench", {})
+        tool = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError("pyproject.toml", f"is not TOML: {error}", "", "mend the line") from error
+    table = tool.get("gatebench", {}) if isinstance(tool, dict) else tool
+    if not isinstance(table, dict):
+        raise UserError(_WHERE, f"{table!r}", "a table is accepted", "write [tool.gatebench]")
     accepted = [entry.name.removesuffix("_s") for entry in fields(Settings)]
     for key, value in table.items():
         if key not in accepted:
@@ -50,7 +53,7 @@ def find_in_head(what: str, name: str, start: Path, side: Side, place: Path) -> 
     Raises UserError where the head does not have it.
     """
     path = (start / name).resolve()
-    top = git(start, "rev-parse", "--show-toplevel")
+    top = git(start, "rev-parse", "--show-toplevel") if side.sha is not None else None
     roots = [root for root in (side.folder, Path(top.strip()) if top else None) if root is not None]
     root = next((root.resolve() for root in roots if path.is_relative_to(root.resolve())), None)
     if root is None and not Path(name).is_absolute() and (place / name).is_file():

@@ -1,5 +1,6 @@
 """The two sides of an A/B as the user names them: a git revision, the working tree, or a folder."""
 
+import os
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 from gatebench.errors import UserError
 
 WORKING_TREE = "working tree"
+# What git sets for its hooks: it names another repository, or another index, than that of the folder at hand.
+HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 _REVISIONS = "a git revision (branch, tag, commit) or a folder is accepted"
 
 
@@ -39,13 +42,15 @@ class Side:
 
 def repository(start: Path) -> Path:
     """Return the root of the git repository around a folder; raises UserError where there is none."""
-    found = git(start, "rev-parse", "--show-toplevel")
-    if found is None:
+    asked = run_git(start, "rev-parse", "--show-toplevel")
+    if asked is None or asked.returncode != 0:
+        said = " ".join(asked.stderr.split()) if asked else "git is not installed"
+        what = "not a git repository" if "not a git repository" in said else said
         raise UserError(
-            "ab", "not a git repository", "a folder inside one, or two folders, are accepted",
+            "ab", what, "a folder inside a git repository, or two folders, are accepted",
             "`gatebench ab FOLDER_A FOLDER_B SUITE` compares folders",
         )  # fmt: skip
-    return Path(found.strip())
+    return Path(asked.stdout.rstrip("\n"))
 
 
 def resolve(base: str | None, head: str | None, here: Path) -> tuple[Side, Side]:
@@ -53,21 +58,30 @@ def resolve(base: str | None, head: str | None, here: Path) -> tuple[Side, Side]
 
     Raises UserError outside a repository, for an unknown revision, and where no default branch is found.
     """
+    for name, given in (("base", base), ("head", head)):
+        if given is not None and not given.strip():
+            raise UserError(name, "an empty name", _REVISIONS, "in CI: is the variable set for this event?")
     head_side = _working_tree(here) if head is None else _named("head", head, here)
     base_side = _merge_base(here, head) if base is None else _named("base", base, here)
     return base_side, head_side
 
 
 def _named(name: str, given: str, here: Path) -> Side:
-    folder = here / given
     sha = git(here, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{given}^{{commit}}")
-    if sha is None and folder.is_dir():
-        return Side(name, given, folder=folder.resolve())
+    if sha is None and (folder := _folder(here, given)) is not None:
+        return Side(name, given, folder=folder)
     if sha is None:
         repository(here)  # says so where that is the reason
         next_step = f"`git fetch origin {given}`, or fetch-depth: 0 in CI, where the clone is shallow"
         raise UserError(name, f"{given!r} is unknown here", _REVISIONS, next_step)
     return _revision(name, given, sha.strip(), here)
+
+
+def _folder(here: Path, given: str) -> Path | None:
+    try:
+        return (here / given).resolve() if (here / given).is_dir() else None
+    except OSError:
+        return None  # too long to be a path
 
 
 def _revision(name: str, given: str, sha: str, here: Path) -> Side:
@@ -81,7 +95,7 @@ def _working_tree(here: Path) -> Side:
     if sha is None:
         raise UserError("head", "the repository has no commit", _REVISIONS, "commit, or compare two folders")
     side = _revision("head", WORKING_TREE, sha.strip(), root)
-    dirty = bool((git(root, "status", "--porcelain") or "").strip())
+    dirty = bool((git(root, "status", "--porcelain", "--untracked-files=normal") or "").strip())
     return Side("head", WORKING_TREE, side.sha, dirty, side.subject, root)
 
 
@@ -104,15 +118,23 @@ def default_branch(root: Path) -> str:
     for name in candidates:
         if git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
             return name
-    raise UserError("base", f"no default branch ({', '.join(candidates)}) is here", _REVISIONS, "name the base")
+    raise UserError("base", f"no default branch ({', '.join(candidates)}) is here", _REVISIONS,
+                    "name the base, or fetch it (fetch-depth: 0 in CI)")  # fmt: skip
 
 
 def git(directory: Path, *arguments: str) -> str | None:
     """Return what git prints, None where it refuses or is not installed."""
+    asked = run_git(directory, *arguments)
+    return asked.stdout if asked is not None and asked.returncode == 0 else None
+
+
+def run_git(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Run git on a folder's own repository, whatever a hook has set; None where it is not installed."""
+    command = ["git", "-C", str(directory), "-c", "core.hooksPath=/dev/null", *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False, errors="replace"
-        )
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, errors="surrogateescape",
+            env={name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES},
+        )  # fmt: skip
     except OSError:
-        return None  # no git on this machine: the same as no repository
-    return done.stdout if done.returncode == 0 else None
+        return None

@@ -187,10 +187,45 @@ def test_an_interpreter_without_torch_is_one_line_that_names_the_side(repo, temp
     ('margin = "3"', r"pyproject.toml: tool.gatebench.margin: '3' is no percentage; a number with % is accepted"),
     ("margin = 3", r"pyproject.toml: tool.gatebench.margin: 3; text is accepted"),
     ("margin = ", "pyproject.toml: is not TOML"),
+    ("[[tool.gatebench.x]]", "pyproject.toml: tool.gatebench: unknown key 'x'"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_read_are_one_line(repo, temporary, text, match):
     commit(repo, "settings", pyproject__toml=f"[tool.gatebench]\n{text}\n")
     refused(repo, match)
+
+
+def test_a_pyproject_whose_tool_is_no_table_is_one_line(repo, temporary):
+    commit(repo, "settings", pyproject__toml='[tool]\ngatebench = "quick"\n')
+    refused(repo, r"pyproject.toml: tool.gatebench: 'quick'; a table is accepted")
+    commit(repo, "settings", pyproject__toml="tool = 3\n")
+    refused(repo, r"pyproject.toml: tool.gatebench: 3; a table is accepted")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"margin": 0.0}, "--margin: 0 %"),
+        ({"decided": 1.5}, "--decided: 150 %"),
+        ({"fail_on": ("foo",)}, "--fail-on: unknown kind 'foo'"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_anything_is_copied(repo, temporary, monkeypatch, options, match):
+    monkeypatch.setattr("gatebench.run.ab.job.check_out", None)
+    refused(repo, match, **options)
+
+
+def test_an_extended_suite_and_its_plugin_come_from_the_head(repo, temporary):
+    from gatebench.suites import read_suite
+
+    commit(repo, "extended", base__toml=SUITE, speed__toml='schema = "gatebench-suite/1"\nextends = "base.toml"\n')
+    elsewhere = repo.parent / "elsewhere"
+    git(repo.parent, "clone", "-q", str(repo), str(elsewhere))
+    previous = os.getcwd()
+    os.chdir(repo)
+    try:
+        assert read_suite(elsewhere / "speed.toml").plugins == (elsewhere / "my_glu.py",)
+    finally:
+        os.chdir(previous)
 
 
 def test_a_second_job_is_refused_where_it_shall_not_wait(repo, temporary):

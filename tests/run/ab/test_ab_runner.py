@@ -83,9 +83,9 @@ def test_the_base_fixes_the_calls_per_sample(tmp_path):
     assert {entry["facts"]["loops"] for entry in entries} == {4}
 
 
-def test_both_sides_are_verified_once_and_counted_twice(tmp_path):
+def test_both_sides_are_verified_and_counted_in_two_blocks(tmp_path):
     lab, _, _, _ = run(tmp_path, contest("first"), times(100.0))
-    assert len(lab.said("verify")) == 2
+    assert len(lab.said("verify")) == 4
     assert len(lab.said("profile")) == 4
 
 
@@ -176,12 +176,46 @@ def ticking(clock, script):
 def test_a_time_limit_cuts_from_the_end_of_the_order_and_says_so(tmp_path):
     clock = Clock(0.1)
     wanted = contest("first", "second", "third")
-    limit = Budget(110.0, clock)
+    limit = Budget(125.0, clock)
     _, entries, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), limit)
-    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 110 s leaves no room for it"}
+    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 125 s leaves no room for it"}
     assert len(only(entries, ids(wanted)[1], "head")) == 12
     assert len(only(entries, ids(wanted)[2], "head")) == 2
-    assert clock.now < 110.0
+    assert clock.now < 125.0
+
+
+def test_a_limit_that_is_over_before_anything_was_timed_cuts_all(tmp_path):
+    clock = Clock(10.0)
+    wanted = contest("first", "second")
+    _, _, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), Budget(5.0, clock))
+    assert set(plan["not_measured"]) == set(ids(wanted))
+
+
+def test_what_a_side_measured_before_it_broke_down_makes_no_block(tmp_path):
+    wanted = contest("first")
+    _, entries, _, _ = run(tmp_path, wanted, fails("head", "sample", times=1))
+    broken = next(entry for entry in entries if entry["status"] == "failed")
+    assert broken["samples"] == []
+    beside = next(e for e in entries if e["side"] == "base" and e["block"] == broken["block"])
+    assert len(beside["samples"]) <= 1  # it does not go on alone
+
+
+def test_both_sides_settle_in_their_first_block_and_warm_up_alike_later(tmp_path):
+    asked = []
+
+    def script(worker, verb, args):
+        if verb == "warm":
+            asked.append((side_of(worker), args["loops"], args["limit_s"]))
+            return {
+                "loops": args["loops"] or 8,
+                "seconds": 0.4 if side_of(worker) == "base" else 0.1,
+                "unsteady": False,
+            }
+        return None
+
+    run(tmp_path, contest("first"), script)
+    assert asked[:2] == [("base", None, None), ("head", None, None)]
+    assert {entry[1:] for entry in asked[2:]} == {(8, 0.4)}
 
 
 def test_a_first_block_that_takes_too_long_ends_early(tmp_path):

@@ -95,7 +95,7 @@ def test_what_a_killed_job_left_is_swept_away_and_a_living_job_is_not(repo, temp
 
 def test_a_build_runs_once_in_each_checkout(repo, temporary, tmp_path):
     with check_out(sides("main", None, repo), repo) as checkouts:
-        build(checkouts, f"pwd >> {tmp_path}/built; touch made.so")
+        build(checkouts, f"pwd >> {tmp_path}/built; touch made.so", {})
         assert sorted((tmp_path / "built").read_text().split()) == sorted(
             str(checkouts.place(side)) for side in ("base", "head")
         )
@@ -108,7 +108,7 @@ def test_a_build_that_fails_has_the_exit_code_of_its_side(repo, temporary, broke
     with check_out(sides("main~1", "main", repo), repo) as checkouts:
         test = "test -e ok" if broken == "base" else "test ! -e other"
         with pytest.raises(BuildError, match=f"--build of the {broken}: ended with 1: no such luck") as caught:
-            build(checkouts, f"{test} || {{ echo no such luck; exit 1; }}")
+            build(checkouts, f"{test} || {{ echo no such luck; exit 1; }}", {})
     assert caught.value.exit_code == code
 
 
@@ -120,7 +120,7 @@ def test_an_interrupted_build_takes_its_processes_along(repo, temporary, tmp_pat
     with check_out(sides("main", None, repo), repo) as checkouts, monkeypatch.context() as patch:
         patch.setattr(subprocess.Popen, "communicate", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            build(checkouts, f"sleep 77 & echo $! > {tmp_path}/pid; wait")
+            build(checkouts, f"sleep 77 & echo $! > {tmp_path}/pid; wait", {})
     pid = int((tmp_path / "pid").read_text())
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or state(pid) == "Z")
 
@@ -136,3 +136,60 @@ def test_no_room_is_one_line(repo, temporary, monkeypatch):
         check_out(sides("main", None, repo), repo),
     ):
         pass
+
+
+def test_places_are_real_paths_though_the_temporary_folder_is_a_link(repo, tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "link"))
+    with check_out(sides("main", None, repo), repo) as checkouts:
+        assert checkouts.place("base").resolve() == checkouts.place("base")
+
+
+def test_other_worktrees_of_the_repository_stay_though_their_folder_is_away(repo, temporary, tmp_path):
+    git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "other"))
+    (tmp_path / "other").rename(tmp_path / "moved")
+    with check_out(sides("main", None, repo), repo) as checkouts:
+        checkouts.swap()
+    (tmp_path / "moved").rename(tmp_path / "other")
+    assert git(tmp_path / "other", "rev-parse", "HEAD") == git(repo, "rev-parse", "HEAD")
+    assert len(list((repo / ".git" / "worktrees").iterdir())) == 1
+
+
+def test_hooks_and_what_they_set_are_no_matter(repo, temporary, monkeypatch):
+    hook = repo / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", "elsewhere")
+    with check_out(sides("main", None, repo), repo) as checkouts:
+        assert (checkouts.place("base") / "speed.toml").is_file()
+
+
+def test_names_that_are_not_utf8_come_along(repo, temporary):
+    name = b"caf\xe9.py".decode("utf-8", "surrogateescape")
+    (repo / name).write_text("x")
+    with check_out(sides("main", None, repo), repo) as checkouts:
+        assert (checkouts.place("head") / name).read_text() == "x"
+
+
+def test_submodules_are_checked_out(repo, temporary, tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "protocol.file.allow")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "always")
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q", "-b", "main")
+    commit(library, "first", kernel__h="// fast")
+    git(repo, "submodule", "--quiet", "add", str(library), "library")
+    commit(repo, "with a submodule")
+    with check_out(sides("main~1", "main", repo), repo) as checkouts:
+        assert (checkouts.place("head") / "library" / "kernel.h").read_text() == "// fast"
+
+
+def test_a_build_knows_its_side_and_interpreter(repo, temporary):
+    with check_out(sides("main", None, repo), repo) as checkouts:
+        build(checkouts, "echo $GATEBENCH_SIDE $GATEBENCH_PYTHON > about", {"head": "python3.12"})
+        assert (checkouts.place("head") / "about").read_text() == "head python3.12\n"
+        assert (checkouts.place("base") / "about").read_text() == f"base {sys.executable}\n"

@@ -73,3 +73,20 @@ def test_a_repository_without_a_commit_is_one_line(tmp_path):
     git(tmp_path, "init", "-q")
     with pytest.raises(UserError, match="head: the repository has no commit"):
         resolve(None, None, tmp_path)
+
+
+@pytest.mark.parametrize("names", [("", None), ("main", " ")])
+def test_an_empty_name_is_one_line(repo, names):
+    with pytest.raises(UserError, match=r"(base|head): an empty name; .*is the variable set for this event"):
+        resolve(*names, repo)
+
+
+def test_a_name_too_long_for_a_path_is_unknown(repo):
+    with pytest.raises(UserError, match="is unknown here"):
+        resolve("x" * 5000, None, repo)
+
+
+def test_untracked_files_make_the_tree_dirty_whatever_git_shows(repo):
+    git(repo, "config", "status.showUntrackedFiles", "no")
+    (repo / "new.py").write_text("x")
+    assert resolve("main", None, repo)[1].dirty
