@@ -8,11 +8,11 @@ from gatebench.report.terminal import print_block
 QUIET = {
     "case_id": "bilinear/gatebench:control/T1-B1-I8-H8/float32/cpu-1/forward;gatebench:control.extra=0.03;seed=2",
     "spread": 0.0123, "autocorrelation": 0.1, "slow_share": 0.0, "slow_by": 0.0, "place_effect": 0.001, "place_low": -0.01,
-    "place_high": 0.01, "minimum_detectable_effect": 0.021, "screen_blocks": 12, "confirm_blocks": 16, "dropped": 0.0,
+    "place_high": 0.01, "minimum_detectable_effect": 0.021, "screen_blocks": 12, "confirm_blocks": 16, "disturbed": 0.0,
 }  # fmt: skip
 NOISY = QUIET | {
     "case_id": "swiglu/mylab:swiglu/T128-B8-I512-H512/float32/cpu-1/forward_backward", "autocorrelation": 0.6, "slow_share": 0.125,
-    "slow_by": 0.4, "place_effect": 0.02, "place_low": 0.01, "place_high": 0.03, "screen_blocks": 48, "confirm_blocks": 64, "dropped": 0.3,
+    "slow_by": 0.4, "place_effect": 0.02, "place_low": 0.01, "place_high": 0.03, "screen_blocks": 48, "confirm_blocks": 64, "disturbed": 0.3,
 }  # fmt: skip
 
 
