@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 MORE = "More"
 VERBS = ("run", "verify", "compare", "ab", "check", "list", "dashboard")
-MORE_VERBS = ("stability", "calibrate", "history", "export", "import", "environment")
+MORE_VERBS = ("stability", "calibrate", "history", "report", "export", "import", "environment")
 _FILES = {"list": "listing", "import": "import_runs"}
 INTERRUPTED = 130
 

@@ -48,15 +48,19 @@ def print_calibration(run: Run, as_json: bool = False) -> None:
 
 
 def noise_block(found: pd.DataFrame) -> Block:
-    """Return the table of calibrated cases; columns as analyze.calibration returns them."""
+    """Return the table of calibrated cases, what deserves a look below it; columns as analyze.calibration returns them."""
+    cases = found.to_dict("records")
     rows = tuple(
         (
             str(row["case_id"]), _share(row["spread"]), _share(row["minimum_detectable_effect"]),
-            f"{row['screen_blocks']} + {row['confirm_blocks']}", ", ".join(_troubles(row)),
+            f"{row['screen_blocks']} + {row['confirm_blocks']}",
         )
-        for row in found.to_dict("records")
+        for row in cases
     )  # fmt: skip
-    return Block("Noise of this machine", ("case", "spread", "detects", "blocks", ""), rows, _LEGEND)
+    notes = tuple(f"{row['case_id']}: {', '.join(troubles)}" for row in cases if (troubles := _troubles(row)))
+    return Block(
+        "Noise of this machine", ("case", "spread", "detects", "blocks"), rows, (*_LEGEND, *notes), unfolded=True
+    )
 
 
 def _share(value: float) -> str:

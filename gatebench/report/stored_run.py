@@ -15,9 +15,9 @@ from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.ci.annotations import run_annotations
 from gatebench.report.ci.junit import run_junit
 from gatebench.report.ci.outputs import Outputs, write_outputs
-from gatebench.report.ci.run_markdown import run_markdown
 from gatebench.report.means import check_groups, means_block
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
+from gatebench.report.stored_markdown import page_of_results
 from gatebench.report.table import Block, blocks, fastest, long_table
 from gatebench.report.terminal import console, print_block, print_json, relative
 from gatebench.store.read import WORKER, Results, Run, load
@@ -111,12 +111,12 @@ def write_run_outputs(results: Results, outputs: Outputs) -> None:
     """Write the Markdown and JUnit of a run that were asked for."""
     manifest, measurements = results.folders[0].manifest, results.measurements
 
-    def markdown() -> str:
-        compared = compare(measurements, results.samples)
-        compared = compared.assign(pay_back_calls=pay_back_calls(compared))
-        return run_markdown(compared, results.samples, results.stability, manifest)
-
-    write_outputs(outputs, markdown, lambda: run_junit(measurements, manifest), lambda: run_annotations(measurements))
+    write_outputs(
+        outputs,
+        lambda: page_of_results(results),
+        lambda: run_junit(measurements, manifest),
+        lambda: run_annotations(measurements),
+    )
 
 
 def print_stability(folder: Path, as_json: bool) -> Results:
