@@ -19,7 +19,7 @@ from tests.report.hostile import HOSTILE, bend
 GATEBENCH = """#!{python}
 import json, os, pathlib, sys
 if sys.argv[1] == "compare":
-    sys.exit(print("the table"))
+    sys.exit(print("the table of", sys.argv[-1]))
 log = pathlib.Path(os.environ["RUNNER_TEMP"], "called.json")
 log.write_text(json.dumps(sys.argv[1:]))
 {measure}
@@ -88,8 +88,16 @@ def test_a_pull_request_is_measured_against_where_it_began(tmp_path, repo):
     assert git(repo, "rev-parse", "main") != git(repo, "rev-parse", "origin/main")
     assert read_ab(Path(done.outputs["json"]))["counts"]["time"] == {"slower": 1, "same": 1}
     assert done.outputs["verdict"].startswith("slower: 1 of 2 cases, worst `lstm/numba/")
-    assert "the table" in done.out
+    assert f"the table of {folder}/results" in done.out
     assert git(repo, "status", "--porcelain") == ""
+
+
+def test_a_store_that_outlives_the_job_is_measured_into_and_read_from(tmp_path, repo):
+    runner = Runner(tmp_path, repo)
+    stand_in(runner)
+    done, called = measured(runner, store="/var/lib/my store")
+    assert called[called.index("--store") + 1] == "/var/lib/my store"
+    assert "the table of /var/lib/my store" in done.out
 
 
 def test_without_a_pull_request_and_inputs_gatebench_chooses_both_sides(tmp_path, repo):
