@@ -212,12 +212,15 @@ def installed(runner, **given):
     return (runner.temporary / "pip.log").read_text().splitlines()
 
 
-def test_gatebench_is_installed_from_the_action_and_torch_from_its_index(tmp_path):
+@pytest.mark.parametrize(
+    ("index", "option"), [("", ""), ("https://wheels.example.org/cpu", "--index-url https://wheels.example.org/cpu ")]
+)
+def test_gatebench_is_installed_from_the_action_and_torch_from_its_index(tmp_path, index, option):
     runner = Runner(tmp_path, tmp_path)
     pip = "python -m pip install --quiet"
-    index = "--index-url https://download.pytorch.org/whl/cpu"
     venv = runner.temporary / "gatebench-venv"
-    assert installed(runner) == [f"my-python -m venv {venv}", f"{pip} {index} torch", f"{pip} {ROOT}"]
+    found = installed(runner, **({"torch-index": index} if index else {}))
+    assert found == [f"my-python -m venv {venv}", f"{pip} {option}torch", f"{pip} {ROOT}"]
     assert Path(runner.environment["GITHUB_PATH"]).read_text() == f"{venv}/bin\n"
 
 
