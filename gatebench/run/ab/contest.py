@@ -128,9 +128,9 @@ class Runtime:
     environment: Mapping[str, str]
     extensions: Path = Path("extensions")  # torch's own builds go here, for each place: they know their sources by path
 
-    def launch(self, place: Path, padding: int = 0) -> Launch:
+    def launch(self, place: Path, padding: int = 0, cores: tuple[int, ...] = ()) -> Launch:
         """Return how to start a worker of the checkout at `place`; padding: bytes added to its environment."""
         own = (place, place / "src") if (place / "src").is_dir() else (place,)
         environment: dict[str, Any] = {**self.environment, "GATEBENCH_PADDING": "x" * padding}
         environment["TORCH_EXTENSIONS_DIR"] = f"{self.extensions}-{place.name}"
-        return Launch(self.python, (*own, *self.path), place, tuple(environment.items()))
+        return Launch(self.python, (*own, *self.path), place, tuple(environment.items()), cores)

@@ -5,6 +5,7 @@ answers the same from the stored run later.
 """
 
 import itertools
+import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -180,7 +181,7 @@ class AbRunner:
     def _fleet(self, side: str, block: int, key: Key, cases: list[Case]) -> Fleet:
         place, origin = self._places.place(side), self._origins[side]
         padding = random.Random(f"{self.contest.seed}/{block}/{side}/{key}").randrange(_PADDING_BYTES)
-        launch = self._runtimes[side].launch(place, padding)
+        launch = self._runtimes[side].launch(place, padding, cores_of(block, cases[0].threads))
         plugins = dict.fromkeys(path for case in cases for path in self.contest.plugins_of(case, side))
         moved = tuple(
             str(place / path.relative_to(origin) if path.is_relative_to(origin) else path) for path in plugins
@@ -260,3 +261,13 @@ class AbRunner:
         elif entry.status != "ok":
             self._strikes[key] = STRIKES
         self.journal.write("case", f"{entry.case.case_id} {entry.side} block {entry.block}", entry.to_json())
+
+
+def cores_of(block: int, threads: int) -> tuple[int, ...]:
+    """Return the cores of both sides' workers in a block; () where they take all.
+
+    Cores differ, most of all those of a virtual machine whose siblings others use (here by 30 %): workers that the kernel
+    put on two of them would differ by that for as long as they live. Another block, another choice.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    return tuple(cores[(block + number) % len(cores)] for number in range(threads)) if threads < len(cores) else ()

@@ -66,6 +66,7 @@ def test_versions_that_are_alike_are_stored_with_verdicts_that_come_out_again(re
     assert set(samples["side"]) == {"base", "head"}
     assert set(samples["stage"]) == {"screen"}
     assert samples.groupby(["case_id", "side"])["block"].nunique().eq(2).all()
+    assert [plugin["file"] for plugin in run.manifest["plugins"]] == ["my_glu.py"]
     assert run.manifest["sides"]["head"]["subject"] == "only words"
     assert run.manifest["git"]["sha"] == git(repo, "rev-parse", "main")
     assert ab_document(run)["exit_code"] == 4  # two blocks find no planted slow-down: the control failed

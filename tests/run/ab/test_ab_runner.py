@@ -10,6 +10,7 @@ from fakes import catalogue
 
 from gatebench.contract import Failure
 from gatebench.run.ab.budget import Budget
+from gatebench.run.ab.runner import cores_of
 
 
 def fails(side, verb, status="failed", times=10**9, reason="no such luck"):
@@ -66,6 +67,18 @@ def test_workers_run_where_their_side_lies_in_this_block(tmp_path):
     assert base == ["/0", "/1"] * 6
     padding = {dict(worker.settings.launch.environment)["GATEBENCH_PADDING"] for worker in lab.workers}
     assert len(padding) > 12
+
+
+def test_both_sides_of_a_block_share_their_core_and_the_next_block_has_another(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {4, 7})
+    lab, _, _, _ = run(tmp_path, contest("first"), times(100.0))
+    cores = [worker.settings.launch.cores for worker in lab.workers]
+    assert cores == [(4,), (4,), (7,), (7,)] * 6
+
+
+def test_a_case_that_takes_all_cores_is_not_kept_on_some(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {4, 7})
+    assert cores_of(0, 2) == ()
 
 
 def test_the_base_fixes_the_calls_per_sample(tmp_path):
