@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,7 @@ class Runner:
         return subprocess.Popen(
             [*BASH, "-c", step["run"]], cwd=self.workspace, env=self.environment | given, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test in the background ignores it, bash for good
         )  # fmt: skip
 
     def finish(self, process, timeout=60):

@@ -115,7 +115,9 @@ def test_the_working_tree_is_the_head_and_its_pyproject_names_suite_and_build(re
     run, found, said = ab(repo, None, None, suite=None, narrowing=narrowed("toy:glu"))
     assert said == [said[0], said[1], "building: touch built"]
     assert said[1].endswith("with changes that are not committed")
-    assert run.manifest["sides"]["head"] == {
+    head = run.manifest["sides"]["head"]
+    assert [plugin["file"] for plugin in head.pop("plugins")] == ["my_glu.py"]
+    assert head == {
         "given": "working tree",
         "sha": git(repo, "rev-parse", "HEAD"),
         "dirty": True,
