@@ -24,3 +24,9 @@ def temporary(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     yield folder
     assert list(Path(folder).glob(f"{PREFIX}*")) == []
+
+
+@pytest.fixture
+def two_blocks(monkeypatch):
+    """Screen with two blocks: too few for any verdict on time, enough to see what is measured."""
+    monkeypatch.setattr("gatebench.analyze.plan.SCREEN_BLOCKS", (2, 2))
