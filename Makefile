@@ -11,7 +11,7 @@ PARALLEL := -n logical --maxprocesses 8
 GPU_CHECK_S := 180
 GPU_RUN_S := 330
 
-.PHONY: docs bench dashboard test test-examples ci check-all lint overhead gpu slow browser screenshots pictures clean
+.PHONY: docs bench dashboard test test-examples ci check-all lint overhead prove gpu slow browser screenshots pictures clean
 
 bench: .venv/dashboard.installed
 	@$(BIN)/gatebench run quick --store $(STORE); status=$$?; \
@@ -45,6 +45,10 @@ lint: .venv/dev.installed
 
 overhead: .venv/dev.installed browser
 	$(PYTEST) tests/overhead -o addopts= -p no:cacheprovider --benchmark-only --benchmark-columns=min,median,rounds -s
+
+# An hour and a quarter on 2 cores that do nothing else; what .prove holds is not measured again.
+prove: .venv/dev.installed
+	$(BIN)/python tests/prove/prove.py .prove docs/evidence docs/evidence.md
 
 # With the interpreter in PYTHON, installing nothing, without a network; one run folder under OUT/runs.
 gpu:

@@ -1,0 +1,1 @@
+"""Twenty callables whose work can be made a known share longer."""

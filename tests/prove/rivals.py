@@ -1,0 +1,217 @@
+"""The same callables measured by pytest-benchmark, pyperf and asv: what each says of two commits, and what that takes.
+
+Each tool runs with its defaults, and in a fair tuning: pinned to one core, with about the time that GateBench takes for a
+case, and with the rule of its own that suits 3 %.
+"""
+
+import itertools
+import json
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+
+from place import SLOWER_BY, Place
+from speed.work import ALL, KINDS, NAMES
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One job of one tool. effect: true share of more work in the head. log_ratios, slower: by callable."""
+
+    tool: str
+    variant: str
+    effect: float
+    log_ratios: Mapping[str, float]
+    slower: Mapping[str, bool]
+    seconds_per_case: float
+
+    def to_json(self) -> dict:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One measurement of one commit by a tool that stores files."""
+
+    commit: str
+    file: Path
+    seconds: float
+
+
+DEFAULT, TUNED = "defaults", "tuned"
+THRESHOLD = 0.03
+_CORE = "0"
+# pyperf starts 20 processes for each callable by default: one callable of each kind, for time.
+_ONE_OF_EACH = tuple(f"{kind}_{NAMES[kind][0]}" for kind in KINDS)
+# Sessions in order: a comparison is of two that follow each other, so that time between them is as short as a user has it.
+_SESSIONS = {
+    ("pytest-benchmark", DEFAULT): ("base", "base", "slower", "base", "base", "slower", "base"),
+    ("pytest-benchmark", TUNED): ("base", "base", "slower", "base", "base"),
+    ("pyperf", DEFAULT): ("base", "base", "slower"),
+    ("pyperf", TUNED): ("base", "base", "slower", "base"),
+}
+_ASV_JOBS = ("words", "slower", "words")
+_PYTEST = {
+    DEFAULT: (),
+    TUNED: ("--benchmark-max-time=4", "--benchmark-disable-gc", "--benchmark-warmup=on"),
+}
+_PYTEST_RULE = {DEFAULT: "mean", TUNED: "median"}
+_PYPERF = {DEFAULT: (), TUNED: ("--processes=3", f"--affinity={_CORE}")}
+_PYPERF_RULE = {DEFAULT: (), TUNED: (f"--min-speed={100 * THRESHOLD:g}",)}
+_ASV = {
+    DEFAULT: (),
+    TUNED: ("--factor", str(1 + THRESHOLD), "--interleave-rounds", "-a", "rounds=4", "-a", "repeat=10", "--cpu-affinity", _CORE),
+}  # fmt: skip
+_SHOWN = {
+    "pytest-benchmark": {
+        variant: f"--benchmark-compare-fail={_PYTEST_RULE[variant]}:3% {' '.join(options)}".strip()
+        for variant, options in _PYTEST.items()
+    },
+    "pyperf": {variant: " ".join(("compare_to", *_PYPERF_RULE[variant], *_PYPERF[variant])) for variant in _PYPERF},
+    "asv": {variant: " ".join(("continuous", *options)) for variant, options in _ASV.items()},
+}
+TOOLS = tuple(_SHOWN)
+
+
+def command_of(tool: str, variant: str) -> str:
+    """Return what a user would type, in short."""
+    return _SHOWN[tool][variant]
+
+
+def compare_with(place: Place, tool: str, variant: str) -> list[Comparison]:
+    """Run a tool's jobs and return its comparisons."""
+    if tool == "asv":
+        return [_asv(place, variant, commit) for commit in _ASV_JOBS]
+    measure, judge = {"pytest-benchmark": (_pytest, _judge_pytest), "pyperf": (_pyperf, _judge_pyperf)}[tool]
+    folder = place.folder / "sessions" / f"{tool}-{variant}"
+    folder.mkdir(parents=True, exist_ok=True)
+    sessions = []
+    for number, commit in enumerate(_SESSIONS[tool, variant]):
+        file = folder / f"{number}-{commit}.json"
+        file.unlink(missing_ok=True)
+        started = time.monotonic()
+        measure(place, variant, commit, file)
+        sessions.append(Session(commit, file, time.monotonic() - started))
+    return [judge(place, variant, *pair) for pair in pairs_of(sessions)]
+
+
+def pairs_of(sessions: Sequence[Session]) -> list[tuple[Session, Session]]:
+    """Return (base, head) of neighbours: two of the base, or one of it and one of the slower commit, whichever came first."""
+    found = []
+    for first, second in itertools.pairwise(sessions):
+        if "slower" in (first.commit, second.commit):
+            found.append((first, second) if second.commit == "slower" else (second, first))
+        else:
+            found.append((first, second))
+    return found
+
+
+def _comparison(
+    tool: str, variant: str, base: Session, head: Session, times: tuple[Mapping[str, float], ...], slower: Mapping[str, bool]
+) -> Comparison:  # fmt: skip
+    before, after = times
+    ratios = {name: math.log(after[name] / before[name]) for name in before}
+    seconds = (base.seconds + head.seconds) / len(before)
+    return Comparison(tool, variant, SLOWER_BY if head.commit == "slower" else 0.0, ratios, slower, seconds)
+
+
+# --- pytest-benchmark
+
+
+def _pytest(place: Place, variant: str, commit: str, file: Path) -> None:
+    pinned = ("taskset", "-c", _CORE) if variant == TUNED else ()
+    command = [
+        *pinned,
+        place.python("pytest-benchmark"),
+        "-m",
+        "pytest",
+        "-q",
+        "with_pytest.py",
+        "-p",
+        "no:cacheprovider",
+    ]
+    place.run([*command, f"--benchmark-json={file}", *_PYTEST[variant]], place.checkout(commit))
+
+
+def _judge_pytest(place: Place, variant: str, base: Session, head: Session) -> Comparison:
+    """Apply --benchmark-compare-fail=<rule>:3%, which fails where the head's is larger by more than 3 %."""
+    times = tuple(pytest_times(session.file, _PYTEST_RULE[variant]) for session in (base, head))
+    slower = {name: times[1][name] / times[0][name] - 1 > THRESHOLD for name in times[0]}
+    return _comparison("pytest-benchmark", variant, base, head, times, slower)
+
+
+def pytest_times(file: Path, statistic: str) -> dict[str, float]:
+    """Return each callable's mean or median in s, from pytest-benchmark's JSON."""
+    found = json.loads(file.read_text())["benchmarks"]
+    return {benchmark["params"]["name"]: benchmark["stats"][statistic] for benchmark in found}
+
+
+# --- pyperf
+
+
+def _pyperf(place: Place, variant: str, commit: str, file: Path) -> None:
+    names = _ONE_OF_EACH if variant == DEFAULT else ALL
+    kept = ",".join(("CALLABLES", "HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"))
+    command = [place.python("pyperf"), "with_pyperf.py", "-o", str(file), "--quiet", f"--inherit-environ={kept}"]
+    place.run([*command, *_PYPERF[variant]], place.checkout(commit), environment={"CALLABLES": ",".join(names)})
+
+
+def _judge_pyperf(place: Place, variant: str, base: Session, head: Session) -> Comparison:
+    command = [place.python("pyperf"), "-m", "pyperf", "compare_to", str(base.file), str(head.file), "-v"]
+    text = place.run([*command, *_PYPERF_RULE[variant]], place.folder)
+    times = tuple(pyperf_times(session.file) for session in (base, head))
+    said = slower_by_pyperf(text)
+    return _comparison("pyperf", variant, base, head, times, {name: name in said for name in times[0]})
+
+
+def pyperf_times(file: Path) -> dict[str, float]:
+    """Return each callable's mean over all values of all processes in s, from pyperf's JSON."""
+    found = {}
+    shared = json.loads(file.read_text())
+    for benchmark in shared["benchmarks"]:
+        name = benchmark.get("metadata", shared.get("metadata", {}))["name"]
+        found[name] = mean(value for run in benchmark["runs"] for value in run.get("values", ()))
+    return found
+
+
+def slower_by_pyperf(text: str) -> set[str]:
+    """Return the callables that `pyperf compare_to` lists as slower; what is not significant it hides."""
+    return set(re.findall(r"^(\w+): Mean .*x slower$", text, flags=re.M))
+
+
+# --- asv
+
+
+def _asv(place: Place, variant: str, commit: str) -> Comparison:
+    asv = [place.python("asv"), "-m", "asv"]
+    started = time.monotonic()
+    # 1: slower ones were found.
+    text = place.run(
+        [*asv, "continuous", "base", commit, "--no-only-changed", *_ASV[variant]], place.repository, codes=(0, 1)
+    )
+    seconds = time.monotonic() - started
+    said = slower_by_asv(text)
+    hashes = {name: place.run(["git", "rev-parse", name], place.repository).strip() for name in ("base", commit)}
+    times = {name: asv_times(place.repository / ".asv" / "results", sha) for name, sha in hashes.items()}
+    ratios = {name: math.log(times[commit][name] / times["base"][name]) for name in ALL}
+    effect = SLOWER_BY if commit == "slower" else 0.0
+    return Comparison("asv", variant, effect, ratios, {name: name in said for name in ALL}, seconds / len(ALL))
+
+
+def asv_times(results: Path, sha: str) -> dict[str, float]:
+    """Return each callable's median in s, from asv's stored results of a commit."""
+    (file,) = results.glob(f"*/{sha[:8]}-*.json")
+    (rows,) = json.loads(file.read_text())["results"].values()
+    values, params = rows[0], rows[1][0]
+    return {name.strip("'"): value for name, value in zip(params, values, strict=True)}
+
+
+def slower_by_asv(text: str) -> set[str]:
+    """Return the callables that `asv continuous` marks with +."""
+    rows = (line.split("|") for line in text.splitlines() if line.startswith("|"))
+    return {found[1] for row in rows if row[1].strip() == "+" and (found := re.search(r"\('(\w+)'\)", row[-2]))}

@@ -1,0 +1,108 @@
+"""The page says what the evidence says: aims that are missed are called missed."""
+
+import numpy as np
+import page
+import pandas as pd
+import pytest
+import replay
+from evidence import Evidence, write_evidence
+from place import PLANTED
+from rivals import DEFAULT, TOOLS, TUNED, Comparison
+
+NAMES = ("plain_ints", "eager_cell")
+ABOUT = {
+    "date": "2026-01-02",
+    "machine": {"device_name": "A processor", "cores": 2, "memory_gib": 4, "system": "Linux"},
+    "versions": dict.fromkeys(("python", "torch", "numba", *TOOLS), "1.0"),
+    "seconds_per_case_and_block": 0.5,
+    "seconds": {"01-alike": 600.0},
+}
+
+
+def blocks(sd, planted=1.0, disturbed=0.0):
+    random = np.random.default_rng(0)
+    rows = [
+        (name, effect, 0, planted * np.log1p(effect) + random.normal(0, sd), 15.0, disturbed if loaded else 0.0, loaded)
+        for loaded in (False, True)
+        for name in NAMES
+        for effect in (0.0, *PLANTED)
+        for _ in range(30)
+    ]
+    columns = ["name", "effect", "part", "log_ratio", "base_log_ns", "disturbed", "loaded"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def evidence(found, ratio=0.05):
+    comparisons = [
+        Comparison(tool, variant, effect, dict.fromkeys(NAMES, ratio), dict.fromkeys(NAMES, effect > 0), 4.0)
+        for tool in TOOLS
+        for variant in (DEFAULT, TUNED)
+        for effect in (0.0, 0.03)
+    ]
+    live = [
+        {"head": head, "seconds": 40.0, "name": name, "verdict": verdict, "change": change, "ci_low": change - 0.01, "ci_high": change + 0.01}
+        for head, verdict, change in (("words", "same", 0.0), ("slower", "slower", 0.03))
+        for name in (*NAMES, "control")
+    ]  # fmt: skip
+    return Evidence(found, comparisons, pd.DataFrame(live), ABOUT)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(page, "_SUITES", 3)
+    monkeypatch.setattr(page, "_REPEATS", 40)
+
+
+def row(text, start):
+    (found,) = (line for line in text.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_aims_that_are_met_are_called_so():
+    text = page.page(evidence(blocks(sd=0.004)))
+    assert row(text, "suites of 200")[-2:] == ["0 (0 %)", "met"]
+    assert row(text, "+3 % found")[-2:] == ["100 %", "met"]
+    seconds, verdict = row(text, "seconds per unchanged case")[-2:]
+    assert 6.0 <= float(seconds.removesuffix(" s")) < 8.0  # 12 blocks of 0.5 s, and the confirmation of some
+    assert verdict == "met"
+    assert row(text, "smallest change")[-1] == "met"
+
+
+def test_aims_that_are_missed_are_called_so():
+    # Half of the work had no effect, and the other tools tell smaller changes.
+    text = page.page(evidence(blocks(sd=0.015, planted=0.3), ratio=0.0001))
+    assert row(text, "+3 % found")[-1] == "**missed**"
+    assert row(text, "smallest change")[-1] == "**missed**"
+
+
+def test_the_estimate_of_what_was_planted_is_shown_as_it_is():
+    text = page.page(evidence(blocks(sd=0.001, planted=0.5)))
+    assert row(text, "+10.0 % |")[1].startswith("+4.9")
+
+
+def test_a_loaded_machine_leaves_everything_undecided():
+    text = page.page(evidence(blocks(sd=0.004, disturbed=0.9)))
+    assert row(text, "as `ab` judges")[1:] == ["0 of 3", "0 %", "0 %"]
+    assert row(text, "if it ignored the load")[2:] == ["100 %", "100 %"]
+
+
+def test_the_other_tools_stand_beside_it_and_so_do_live_jobs():
+    text = page.page(evidence(blocks(sd=0.004)))
+    assert row(text, "asv, tuned")[3:5] == ["100 % (2 of 2)", "4.0 s"]
+    assert row(text, "differ in a README")[1:] == ["2 same", "same", "2 of 2", "20.0 s"]
+    assert row(text, "differ by 3 %")[1] == "2 slower"
+
+
+def test_evidence_is_read_as_it_was_written(tmp_path):
+    written = evidence(blocks(sd=0.004))
+    write_evidence(tmp_path, written)
+    read = Evidence.read(tmp_path)
+    assert read.comparisons == written.comparisons
+    assert read.about == written.about
+    assert read.blocks["loaded"].dtype == bool
+    assert np.allclose(read.blocks["log_ratio"], written.blocks["log_ratio"], rtol=1e-5)
+    assert read.live["verdict"].tolist() == written.live["verdict"].tolist()
+
+
+def test_replays_number_at_least_a_thousand():
+    assert replay.SUITES >= 1000

@@ -1,0 +1,68 @@
+"""Replays of banks whose noise is known come out as they must."""
+
+import numpy as np
+import pytest
+import replay
+from bank import Banked, banks_of, work_of
+
+from gatebench.analyze.pairs import Pairs
+
+
+def bank(effect=0.0, sd=0.01, blocks=40, disturbed=0.0, seed=0, bias=0.0):
+    noise = np.random.default_rng(seed).normal(0, sd, blocks)
+    return Banked("toy", effect, Pairs(noise + np.log1p(effect) + bias, np.zeros(blocks), disturbed))
+
+
+def test_suites_alike_have_no_alarm_even_where_the_bank_is_biased():
+    alarms = replay.false_alarms([bank(bias=0.005), bank(seed=1)], suites=10, seed=0)
+    assert alarms.with_alarm == 0
+    assert sum(alarms.verdicts.values()) == 10 * replay.CASES
+    assert alarms.verdicts["same"] > 0.95 * 10 * replay.CASES
+
+
+def test_an_alarm_is_counted(monkeypatch):
+    monkeypatch.setattr(replay, "PLAN", replay.PLAN | {"alpha_confirm": replay.PLAN["alpha_screen"]})
+    assert replay.false_alarms([bank()], suites=10, seed=0).with_alarm > 0
+
+
+def test_what_was_planted_is_found_and_nothing_is_found_where_all_is_disturbed():
+    assert replay.power(bank(0.05), 50, seed=0) == 1.0
+    assert replay.power(bank(0.05, disturbed=0.9), 50, seed=0) == 0.0
+    assert replay.power(bank(0.05, disturbed=0.9), 50, seed=0, undisturbed=True) == 1.0
+    assert replay.power(bank(0.002, sd=0.03), 50, seed=0) < 0.2
+
+
+def test_a_slower_case_takes_the_blocks_of_both_stages():
+    assert replay.blocks_taken(bank(sd=0.002), 50, seed=0) < 14
+    assert replay.blocks_taken(bank(0.05, sd=0.002), 50, seed=0) >= 12 + 16
+
+
+def test_intervals_cover_the_truth_of_sides_alike_and_of_planted_ones():
+    assert replay.coverage([bank(blocks=200)], 1500, seed=0) == pytest.approx(0.95, abs=0.02)
+    assert replay.coverage([bank(0.05, blocks=200)], 1500, seed=0) == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_noisier_callable_hides_more_although_it_gets_more_blocks():
+    assert replay.detectable(bank(sd=0.02)) > 1.3 * replay.detectable(bank(sd=0.01))
+
+
+@pytest.mark.parametrize(
+    ("case_id", "expected"),
+    [
+        ("prove:work/prove:eager/T1/float32/cpu-1/forward;planted=0.03;work=eager_cell", ("eager_cell", 0.03)),
+        ("prove:work/prove:eager/T1/float32/cpu-1/forward;work=eager_cell", ("eager_cell", 0.0)),
+        ("bilinear/gatebench:control/T1/float32/cpu-1/forward;gatebench:control.extra=0.03", None),
+    ],
+)
+def test_a_case_names_its_callable_and_what_is_planted(case_id, expected):
+    assert work_of(case_id) == expected
+
+
+def test_banks_are_split_by_callable_and_effect():
+    import pandas as pd
+
+    rows = [(name, effect, 0, 0.1, 1.0, 0.5) for name in ("a", "b") for effect in (0.0, 0.03) for _ in range(3)]
+    table = pd.DataFrame(rows, columns=["name", "effect", "part", "log_ratio", "base_log_ns", "disturbed"])
+    found = banks_of(table)
+    assert [(bank.name, bank.effect, len(bank.pairs)) for bank in found] == [("a", 0.0, 3), ("a", 0.03, 3), ("b", 0.0, 3), ("b", 0.03, 3)]  # fmt: skip
+    assert found[0].pairs.disturbed == 0.5
