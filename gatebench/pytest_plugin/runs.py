@@ -1,15 +1,17 @@
 """The runs of a pytest session, one per suite: what was asked for, what was found, and the folder in the end."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gatebench.cases import Case
 from gatebench.catalogue import Catalogue
-from gatebench.errors import StoreError, UserError
+from gatebench.errors import StoreError
 from gatebench.pytest_plugin import LINES, SUITES
 from gatebench.run.discover import discover
 from gatebench.run.environment import shared_memory_bytes
@@ -26,22 +28,52 @@ _CATALOGUES = pytest.StashKey[dict[tuple[Path, ...], Catalogue]]()  # by plugin 
 
 @dataclass
 class SuiteRun:
-    """One suite of this session. Mutable: `entries` grows with each case that ended, in journal form."""
+    """One suite of this session, kept in a store unless that is None. Mutable: `entries` grows with each case that ended, in journal form."""
 
     request: Request
     plan: Plan
+    store: Path | None
     entries: list[dict[str, Any]] = field(default_factory=list)
-
-    def header(self) -> dict[str, Any]:
-        """Return what the run folder says of the cases that ended."""
-        ended = {entry["case_id"] for entry in self.entries}
-        cases = tuple(case for case in self.plan.cases if case.case_id in ended)
-        return {**make_header(self.request, replace(self.plan, cases=cases)), "harness": HARNESS}
+    _journal: Journal | None = None
+    _kept: int = 0  # entries that the journal holds
 
     def ended(self, entry: Entry) -> dict[str, Any]:
         """Note a case that ended, and return its row of `measurements`."""
         self.entries.append(entry.to_json())
+        with contextlib.suppress(StoreError):  # `publish` tries again, and says so
+            self._keep()
         return self._row(self.entries[-1])
+
+    def publish(self, status: str) -> Path | None:
+        """Write the run folder; None where nothing was timed, or nothing is to be kept. Raises StoreError.
+
+        What the journal holds then stays in staging, from where `gatebench run --resume` publishes it.
+        """
+        self._keep()
+        if self._journal is None or self.store is None:
+            return None
+        try:
+            ended = {entry["case_id"] for entry in self.entries}
+            header = self._header([case for case in self.plan.cases if case.case_id in ended])
+            started = self._journal.header()["created_utc"]
+            return publish(self.store, self._journal, status, {**header, "created_utc": started})
+        finally:
+            self._journal.close()
+
+    def _keep(self) -> None:
+        """Write into the journal what it does not hold yet, so that SIGKILL loses no time that was taken."""
+        if self.store is None or not any(entry["samples"] for entry in self.entries):
+            return
+        if self._journal is None:
+            journal = Journal(self.store, new_run_id())
+            journal.write_header(self._header(self.plan.cases))
+            self._journal = journal
+        for entry in self.entries[self._kept :]:
+            self._journal.write("case", entry["case_id"], entry)
+            self._kept += 1
+
+    def _header(self, cases: Sequence[Case]) -> dict[str, Any]:
+        return {**make_header(self.request, replace(self.plan, cases=tuple(cases))), "harness": HARNESS}
 
     def _row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         catalogue = self.plan.catalogue
@@ -64,7 +96,7 @@ def plan_suite(path: Path, config: pytest.Config) -> SuiteRun:
     cases = expand(suite, catalogue) if suite.cases else []
     suite = replace(suite, stability=(), measure=replace(suite.measure, blocks=1))
     plan = Plan(tuple(cases), (), suite.measure, catalogue, shared_memory_bytes(), suite.seed)
-    run = SuiteRun(Request(suite), plan)
+    run = SuiteRun(Request(suite), plan, store)
     config.stash.setdefault(SUITES, []).append(run)
     return run
 
@@ -107,28 +139,16 @@ def _check_store(store: Path) -> None:
 def write_runs(session: pytest.Session, exitstatus: int) -> None:
     """Write a run folder per suite of which something was timed; a store that refuses is said, and fails the session."""
     stopped = exitstatus == pytest.ExitCode.INTERRUPTED or bool(session.shouldstop or session.shouldfail)
-    store, lines = store_path(session.config), session.config.stash.setdefault(LINES, [])
+    lines = session.config.stash.setdefault(LINES, [])
     for run in session.config.stash[SUITES]:
-        if store is None or not any(entry["samples"] for entry in run.entries):
-            continue
         try:
-            folder = _write(run, store, "partial" if stopped else "complete")
-        except UserError as error:
+            folder = run.publish("partial" if stopped else "complete")
+        except StoreError as error:
             lines.append(f"gatebench: {error}")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         else:
-            lines.append(f"gatebench: {run.request.suite.name}: stored in {_relative(folder)}")
-
-
-def _write(run: SuiteRun, store: Path, status: str) -> Path:
-    journal = Journal(store, new_run_id())
-    try:
-        for entry in run.entries:
-            journal.write("case", entry["case_id"], entry)
-        return publish(store, journal, status, run.header())
-    except BaseException:
-        journal.remove()  # nobody can resume it: the processes of `gatebench run` measure otherwise
-        raise
+            if folder is not None:
+                lines.append(f"gatebench: {run.request.suite.name}: stored in {_relative(folder)}")
 
 
 def _relative(path: Path) -> Path:

@@ -35,7 +35,7 @@ def resume(
         journal = Journal(store, staged)
         try:
             header = journal.header()
-            if header.get("purpose", "run") != "run":
+            if header.get("purpose", "run") != "run" or header.get("harness", WORKER) != WORKER:
                 return _publish_as_it_is(store, journal, header)
             plan = _plan_again(header, plugins)
             accept(plan)
@@ -57,8 +57,8 @@ def resume(
 
 
 def _publish_as_it_is(store: Path, journal: Journal, header: Mapping[str, Any]) -> Outcome:
-    """Publish what a killed `ab` or `calibrate` measured: its checkouts are gone, so it cannot go on."""
-    if header["purpose"] == "ab":
+    """Publish what a killed job measured that cannot go on: the checkouts of `ab` and `calibrate` are gone, and so is pytest's process."""
+    if header.get("purpose") == "ab":
         folder = publish_ab(store, journal, header, {**header["plan"], "interrupted": True})
     else:
         folder = publish(store, journal, "partial", header)

@@ -10,6 +10,8 @@ import pytest
 from suite_sessions import ROOT, case_id, command, environment, installed, run_pytest, write_suite
 
 import gatebench
+from gatebench.run.progress import Silent
+from gatebench.run.resume import resume
 
 BROKEN = {
     "unknown.toml": ('schema = "gatebench-suite/1"\n[[cases]]\nwhy = "x"\ngates = ["gluu"]\nbatch = 1\nseq_len = 1\nhidden_size = 1\n', "unknown.toml: cases[1].gates: unknown gate 'gluu'; accepted: one of 50; did you mean 'glu'?"),
@@ -135,24 +137,42 @@ def test_beside_xdist_cases_are_verified_and_timing_is_refused_in_one_line(tmp_p
     assert session.stores == []
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_was_measured(tmp_path, site):
-    write_suite(tmp_path / "s.toml", ("eager", "mylab:slow"), plugins=("slow.py",))
-    (tmp_path / "slow.py").write_text(SLOW_PLUGIN)
+def until_the_second_case(folder, site, number):
+    """Run a session of two cases, of which the second never ends, and send it a signal there; returns (code, output)."""
+    write_suite(folder / "s.toml", ("eager", "mylab:slow"), plugins=("slow.py",))
+    (folder / "slow.py").write_text(SLOW_PLUGIN)
     arguments = command(".", "--benchmark-only", "--benchmark-json=a.json")
     with subprocess.Popen(
-        arguments, cwd=tmp_path, env=environment(site), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments, cwd=folder, env=environment(site), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         deadline = time.monotonic() + 120
-        while not (tmp_path / "reached").exists() and time.monotonic() < deadline:
+        while not (folder / "reached").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out = process.communicate(timeout=60)[0]
-    assert process.returncode == pytest.ExitCode.INTERRUPTED, out
+    return process.returncode, out
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_measured(tmp_path, site):
+    code, out = until_the_second_case(tmp_path, site, signal.SIGINT)
+    assert code == pytest.ExitCode.INTERRUPTED, out
     results = gatebench.load(tmp_path / "results")
     assert results.runs["status"].tolist() == ["partial"]
     assert results.measurements["case_id"].tolist() == [case_id("eager")]
     assert [bench["name"] for bench in json.loads((tmp_path / "a.json").read_text())["benchmarks"]] == [case_id("eager")]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_sigkill_leaves_in_staging_resume_publishes(tmp_path, site):
+    code, out = until_the_second_case(tmp_path, site, signal.SIGKILL)
+    assert code == -signal.SIGKILL, out
+    outcome = resume(tmp_path / "results", None, Silent())
+    assert outcome.interrupted
+    results = gatebench.load(tmp_path / "results")
+    assert results.runs[["status", "harness"]].to_numpy().tolist() == [["partial", "pytest"]]
+    assert results.measurements["case_id"].tolist() == [case_id("eager")]
+    assert results.measurements["status"].tolist() == ["ok"]
 
 
 @pytest.mark.slow
