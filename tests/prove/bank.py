@@ -12,7 +12,7 @@ import pandas as pd
 from place import Place
 
 from gatebench.analyze.pairs import Pairs, pair_blocks
-from gatebench.store.read import Results, load
+from gatebench.store.read import Results, Run, load
 
 _BUSY = "while True: pass"
 
@@ -46,12 +46,12 @@ def _busy(wanted: bool) -> Iterator[None]:
 
 
 def blocks_of(store: Path) -> pd.DataFrame:
-    """Return all paired blocks of a store's calibrations: name, effect, part, log_ratio, base_log_ns, disturbed.
+    """Return all paired blocks of a store's calibrations in order: name, effect, part, log_ratio, base_log_ns, disturbed.
 
     part: number of the calibration. disturbed: share of its case's samples that something foreign disturbed.
     """
     rows = []
-    for part, run in enumerate(run for run in load(store).folders if run.purpose == "calibrate"):
+    for part, run in enumerate(_complete(store, "calibrate")):
         for (case, quantity), pairs in pair_blocks(Results((run,)).samples, "calibrate").items():
             if quantity == "time" and (work := work_of(case)):
                 rows += [
@@ -78,26 +78,15 @@ def work_of(case_id: str) -> tuple[str, float] | None:
     return work[1], float(planted[1]) if planted else 0.0
 
 
-def seconds_per_case_and_block(store: Path) -> float:
-    """Return what a case took in a block, over all calibrations: workers' start, warm-up and all."""
-    total = case_blocks = 0.0
-    for run in load(store).folders:
-        if run.purpose == "calibrate":
-            samples = Results((run,)).samples
-            total += run.manifest["elapsed"]["total_s"]
-            case_blocks += len(samples[["case_id", "block"]].drop_duplicates())
-    return total / case_blocks
-
-
 def live_of(store: Path) -> pd.DataFrame:
-    """Return the verdicts on time of a store's A/B jobs: head, name, verdict, change, ci_low, ci_high, blocks, seconds."""
+    """Return the verdicts on time of a store's newest A/B job: name (or control), verdict, change, ci_low, ci_high, blocks, seconds."""
     columns = ["verdict", "change", "ci_low", "ci_high", "minimum_detectable_effect", "blocks", "reason"]
-    rows = []
-    for run in load(store).folders:
-        if run.purpose == "ab":
-            found = Results((run,)).verdicts.query("quantity == 'time'")
-            about = {"head": run.manifest["sides"]["head"]["given"], "seconds": run.manifest["elapsed"]["total_s"]}
-            for row in found.to_dict("records"):
-                work = work_of(row["case_id"])
-                rows.append({**about, "name": work[0] if work else "control", **{key: row[key] for key in columns}})
-    return pd.DataFrame(rows)
+    run = _complete(store, "ab")[-1]
+    found = Results((run,)).verdicts.query("quantity == 'time'")
+    names = [work[0] if (work := work_of(case)) else "control" for case in found["case_id"]]
+    return found[columns].assign(name=names, seconds=run.manifest["elapsed"]["total_s"])
+
+
+def _complete(store: Path, purpose: str) -> list[Run]:
+    """Return a store's runs that came to their end, oldest first: what was interrupted was measured again."""
+    return [run for run in load(store).folders if run.purpose == purpose and run.manifest["status"] == "complete"]

@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from speed.work import NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = Path(__file__).resolve().parent / "repository"
-SLOWER_BY = 0.03  # of the commit `slower`
-PLANTED = (0.01, 0.02, 0.03, 0.05, 0.10)  # of the cases that a bank plants
-COMMITS = ("base", "words", "slower")  # the second differs in its README only
+SLOWER_BY = 0.03  # of the callables that the commit `slower` slows down
+SLOWED = tuple(f"{kind}_{name}" for kind, names in NAMES.items() for name in names[:2])  # two of each kind
+PLANTED = {"planted": (0.02, 0.03), "planted-more": (0.01, 0.05, 0.10)}  # suite -> shares of more work in its cases
+COMMITS = ("base", "slower")
 _LIBRARIES = ("torch", "numba", "numpy")
-TOOLS = {"pytest-benchmark": ("pytest", "pytest-benchmark"), "pyperf": ("pyperf",), "asv": ("asv", "virtualenv")}
+_PACKAGES = {"pytest-benchmark": ("pytest", "pytest-benchmark"), "pyperf": ("pyperf",), "asv": ("asv", "virtualenv")}
 # One thread for all tools, and the interpreter's own hash seed of each process, as users have it.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -59,7 +62,10 @@ def make_place(folder: Path) -> Place:
     place = Place(folder.resolve())
     if not place.repository.is_dir():
         _make_repository(place)
-    for tool, packages in TOOLS.items():
+    for commit in COMMITS:
+        if not (place.checkout(commit) / "speed").is_dir():
+            _git(place.repository, "worktree", "add", "-q", "--force", "--detach", str(place.checkout(commit)), commit)
+    for tool, packages in _PACKAGES.items():
         if not Path(place.python(tool)).with_name("made").exists():
             _make_environment(place, tool, packages)
     place.run([place.python("asv"), "-m", "asv", "machine", "--yes"], place.repository)
@@ -75,25 +81,24 @@ def _make_repository(place: Place) -> None:
     shutil.copytree(TEMPLATE, building, ignore=shutil.ignore_patterns("__pycache__", "results", ".asv"))
     config = building / "asv.conf.json"
     config.write_text(config.read_text().replace("@torch@", pinned("torch")).replace("@numba@", pinned("numba")))
-    (building / "suites" / "planted.toml").write_text(planted_suite((building / "suites" / "all.toml").read_text()))
+    text = (building / "suites" / "all.toml").read_text()
+    for name, shares in PLANTED.items():
+        (building / "suites" / f"{name}.toml").write_text(planted_suite(text, name, shares))
     _git(building, "init", "-q", "-b", "base")
     _commit(building, "speed: twenty callables")
-    _git(building, "checkout", "-q", "-b", "words")
-    (building / "README.md").write_text((building / "README.md").read_text() + "\nThis line is all that differs.\n")
-    _commit(building, "readme: a line more")
-    _git(building, "checkout", "-q", "-b", "slower", "base")
+    _git(building, "checkout", "-q", "-b", "slower")
     extra = building / "speed" / "extra.py"
-    extra.write_text(extra.read_text().replace("EXTRA = 0.0", f"EXTRA = {SLOWER_BY}"))
+    extra.write_text(extra.read_text().replace("= {}", f"= {dict.fromkeys(SLOWED, SLOWER_BY)}"))
     _commit(building, "speed: more work")
     _git(building, "checkout", "-q", "base")
     building.rename(place.repository)
-    for commit in COMMITS:
-        _git(place.repository, "worktree", "add", "-q", "--detach", str(place.checkout(commit)), commit)
 
 
-def planted_suite(text: str) -> str:
-    """Return a suite whose cases are also planted with PLANTED."""
-    return text.replace('name = "all"', 'name = "planted"').replace("options = {", f"options = {{ planted = {list(PLANTED)},")  # fmt: skip
+def planted_suite(text: str, name: str, shares: Sequence[float]) -> str:
+    """Return the suite `all` with each case once for each share of more work on the head's side."""
+    return text.replace('name = "all"', f'name = "{name}"').replace(
+        "options = {", f"options = {{ planted = {list(shares)},"
+    )
 
 
 def pinned(package: str) -> str:
@@ -124,4 +129,4 @@ def _git(folder: Path, *arguments: str) -> None:
 def versions_of(place: Place) -> dict[str, str]:
     """Return the versions of the other tools."""
     code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
-    return {tool: place.run([place.python(tool), "-c", code, tool], place.folder).strip() for tool in TOOLS}
+    return {tool: place.run([place.python(tool), "-c", code, tool], place.folder).strip() for tool in _PACKAGES}

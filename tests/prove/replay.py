@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from bank import Banked
+from place import SLOWED, SLOWER_BY
 from rivals import Comparison
+from scipy import stats
 from scipy.special import ndtri
 
-from gatebench.analyze.detection import confirm_blocks, minimum_detectable_effect, screen_blocks
-from gatebench.analyze.judge import is_suspect, judge
+from gatebench.analyze.detection import SCREEN_BLOCKS, confirm_blocks, minimum_detectable_effect, screen_blocks
+from gatebench.analyze.judge import is_suspect, judge, weigh
 from gatebench.analyze.pairs import NO_PAIRS, Pairs
 from gatebench.analyze.plan import POWER, RATE, make_plan
 from gatebench.analyze.sign_flip import shift_interval, spread
@@ -33,12 +35,12 @@ class Verdict:
 class Case:
     """A callable at an effect, to be judged again and again from its banked blocks, as `ab` would after a calibration.
 
-    alike: both sides are the same code, so each block's sides are swapped by a fresh coin: the truth is then exactly no
-    change, whatever the bank's own mean. undisturbed: judged as if nothing foreign had been seen.
+    Where both sides are the same code, each block's sides are swapped by a fresh coin: the truth is then exactly no change,
+    whatever the bank's own mean. undisturbed: judged as if nothing foreign had been seen.
     """
 
-    def __init__(self, banked: Banked, plan: Mapping, alike: bool, undisturbed: bool = False) -> None:
-        self._bank, self._plan, self._alike = banked.pairs, plan, alike
+    def __init__(self, banked: Banked, plan: Mapping, undisturbed: bool = False) -> None:
+        self._bank, self._plan, self._alike = banked.pairs, plan, banked.effect == 0.0
         self._disturbed = 0.0 if undisturbed else banked.pairs.disturbed
         self._screened = screen_blocks(spread(banked.pairs.differences), plan)
 
@@ -74,7 +76,7 @@ class Alarms:
 def false_alarms(banks: Sequence[Banked], suites: int, seed: int, undisturbed: bool = False) -> Alarms:
     """Replay suites of CASES cases, each a callable drawn at random with both sides alike."""
     random = np.random.default_rng(seed)
-    cases = [Case(bank, PLAN, alike=True, undisturbed=undisturbed) for bank in banks]
+    cases = [Case(bank, PLAN, undisturbed) for bank in banks]
     alarmed, counts = 0, dict.fromkeys(("same", "inconclusive", "slower", "faster"), 0)
     for _ in range(suites):
         words = [cases[drawn].judged(random).verdict for drawn in random.integers(len(cases), size=CASES)]
@@ -87,29 +89,15 @@ def false_alarms(banks: Sequence[Banked], suites: int, seed: int, undisturbed: b
 def power(bank: Banked, repeats: int, seed: int, undisturbed: bool = False) -> float:
     """Return how often a planted callable is judged slower in a suite of CASES cases."""
     random = np.random.default_rng(seed)
-    case = Case(bank, PLAN, alike=False, undisturbed=undisturbed)
+    case = Case(bank, PLAN, undisturbed)
     return float(np.mean([case.judged(random).verdict == "slower" for _ in range(repeats)]))
 
 
 def blocks_taken(bank: Banked, repeats: int, seed: int) -> float:
-    """Return the mean number of blocks that a planted callable takes."""
+    """Return the mean number of blocks that a callable takes, of both stages."""
     random = np.random.default_rng(seed)
-    case = Case(bank, PLAN, alike=False)
+    case = Case(bank, PLAN)
     return float(np.mean([case.judged(random).blocks for _ in range(repeats)]))
-
-
-def coverage(banks: Iterable[Banked], repeats: int, seed: int) -> float:
-    """Return how often the interval of a screening covers the truth: none where both sides are alike, else the bank's own."""
-    random = np.random.default_rng(seed)
-    hits = []
-    for bank in banks:
-        alike = bank.effect == 0.0
-        truth = 0.0 if alike else shift_interval(bank.pairs.differences, CONFIDENCE)[0]
-        case = Case(bank, PLAN, alike=alike)
-        for _ in range(repeats):
-            low, high = case.interval(random)
-            hits.append(low <= truth <= high)
-    return float(np.mean(hits))
 
 
 def detectable(bank: Banked) -> float:
@@ -118,32 +106,68 @@ def detectable(bank: Banked) -> float:
     return minimum_detectable_effect(wide, screen_blocks(wide, PLAN), confirm_blocks(wide, PLAN), PLAN)
 
 
+# --- the blocks as they came, in order, nothing drawn and nothing swapped
+
+
+def verdict_of(bank: Banked) -> str:
+    """Return the verdict of one job made of a bank's own blocks: the first to screen, those after them to confirm."""
+    screened = SCREEN_BLOCKS[0]
+    screen, rest = _part(bank.pairs, 0, screened), _part(bank.pairs, screened, len(bank.pairs))
+    confirm = rest if is_suspect("time", screen, PLAN) else NO_PAIRS
+    return judge("time", screen, confirm, {"screen": screened, "confirm": len(rest)}, None, PLAN)["verdict"]
+
+
+def p_two_sided(bank: Banked) -> float:
+    """Return the p-value of all blocks of a bank against no change, in either direction."""
+    evidence = weigh(bank.pairs.differences, 1.0)
+    return min(1.0, 2 * evidence.p_value)
+
+
+def covered(banks: Iterable[Banked]) -> tuple[int, int]:
+    """Return how many intervals of disjoint runs of 12 blocks cover the work that was planted, and of how many."""
+    hits = []
+    for bank in banks:
+        for first in range(0, len(bank.pairs) - SCREEN_BLOCKS[0] + 1, SCREEN_BLOCKS[0]):
+            window = _part(bank.pairs, first, first + SCREEN_BLOCKS[0])
+            _, low, high = shift_interval(window.differences, CONFIDENCE)
+            hits.append(low <= math.log1p(bank.effect) <= high)
+    return sum(hits), len(hits)
+
+
+def _part(pairs: Pairs, first: int, last: int) -> Pairs:
+    return Pairs(pairs.differences[first:last], pairs.base_logs[first:last], pairs.disturbed)
+
+
 # --- the other tools
 
 
-def rival_alarms(comparisons: Sequence[Comparison], suites: int, seed: int) -> float:
-    """Return the share of replayed suites with a false alarm: each case one that a tool compared, drawn at random."""
-    said = [alarm for comparison in comparisons if comparison.effect == 0.0 for alarm in comparison.slower.values()]
-    drawn = np.random.default_rng(seed).choice(said, size=(suites, CASES))
-    return float(drawn.any(axis=1).mean())
-
-
-def rival_found(comparisons: Sequence[Comparison]) -> tuple[int, int]:
-    """Return how many of the cases that were made slower a tool found, and of how many."""
-    said = [alarm for comparison in comparisons if comparison.effect > 0.0 for alarm in comparison.slower.values()]
+def said_slower(comparisons: Iterable[Comparison], slowed: bool) -> tuple[int, int]:
+    """Return how many cases a tool reports as slower, and of how many: of those that are slowed, or of those alike."""
+    said = [word for found in comparisons for name, word in found.slower.items() if (name in SLOWED) == slowed]
     return sum(said), len(said)
+
+
+def share_interval(count: int, of: int) -> tuple[float, float]:
+    """Return Clopper and Pearson's 95 % interval of a share."""
+    low = float(stats.beta.ppf(0.025, count, of - count + 1)) if count else 0.0
+    high = float(stats.beta.ppf(0.975, count + 1, of - count)) if count < of else 1.0
+    return low, high
 
 
 def rival_detectable(comparisons: Sequence[Comparison], seconds_per_case: float) -> dict[str, float]:
     """Return, by callable, the smallest change that a tool's estimates could tell at GateBench's own error rate and time.
 
-        (z at 1 - LEVEL/2  +  z at POWER) · root mean square of log-ratios between sessions of the same code
+        (z at 1 - LEVEL/2  +  z at POWER) · root mean square error of its log-ratios
 
-    That grants a tool normal noise, a threshold that suits each callable, and noise that falls with the root of time.
+    That grants a tool normal noise and a threshold that suits each callable; where it took less time, noise that falls with
+    the root of time, and where it took more, all of that time.
     """
-    alike = [comparison for comparison in comparisons if comparison.effect == 0.0]
     quantiles = float(ndtri(1 - LEVEL / 2) + ndtri(POWER))
-    time = math.sqrt(np.mean([comparison.seconds_per_case for comparison in alike]) / seconds_per_case)
-    names = alike[0].log_ratios
-    sizes = {name: math.sqrt(np.mean([comparison.log_ratios[name] ** 2 for comparison in alike])) for name in names}
-    return {name: math.expm1(quantiles * size * time) for name, size in sizes.items()}
+    taken = float(np.mean([comparison.seconds_per_case for comparison in comparisons]))
+    longer = min(1.0, math.sqrt(taken / seconds_per_case))
+    found = {}
+    for name in comparisons[0].log_ratios:
+        truth = math.log1p(SLOWER_BY) if name in SLOWED else 0.0
+        error = math.sqrt(np.mean([(comparison.log_ratios[name] - truth) ** 2 for comparison in comparisons]))
+        found[name] = math.expm1(quantiles * error * longer)
+    return found

@@ -14,17 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 
-from place import SLOWER_BY, Place
-from speed.work import ALL, KINDS, NAMES
+from place import Place
+from speed.work import ALL, NAMES
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One job of one tool. effect: true share of more work in the head. log_ratios, slower: by callable."""
+    """One job of one tool, of the base and the commit `slower`. log_ratios, slower (what the tool says): by callable."""
 
     tool: str
     variant: str
-    effect: float
     log_ratios: Mapping[str, float]
     slower: Mapping[str, bool]
     seconds_per_case: float
@@ -46,26 +45,34 @@ class Session:
 DEFAULT, TUNED = "defaults", "tuned"
 THRESHOLD = 0.03
 _CORE = "0"
-# pyperf starts 20 processes for each callable by default: one callable of each kind, for time.
-_ONE_OF_EACH = tuple(f"{kind}_{NAMES[kind][0]}" for kind in KINDS)
+# pyperf starts 20 processes for each callable by default, which takes minutes where they compile: one of each other kind,
+# by turns one that the commit slows down and one that it does not.
+_FEW = tuple(
+    f"{kind}_{NAMES[kind][index]}" for kind, index in (("plain", 0), ("eager", 3), ("jitted", 1), ("memory", 2))
+)
 # Sessions in order: a comparison is of two that follow each other, so that time between them is as short as a user has it.
 _SESSIONS = {
-    ("pytest-benchmark", DEFAULT): ("base", "base", "slower", "base", "base", "slower", "base"),
-    ("pytest-benchmark", TUNED): ("base", "base", "slower", "base", "base"),
-    ("pyperf", DEFAULT): ("base", "base", "slower"),
-    ("pyperf", TUNED): ("base", "base", "slower", "base"),
+    ("pytest-benchmark", DEFAULT): 5,
+    ("pytest-benchmark", TUNED): 4,
+    ("pyperf", DEFAULT): 3,
+    ("pyperf", TUNED): 3,
 }
-_ASV_JOBS = ("words", "slower", "words")
+_ASV_JOBS = 2
 _PYTEST = {
     DEFAULT: (),
-    TUNED: ("--benchmark-max-time=4", "--benchmark-disable-gc", "--benchmark-warmup=on"),
+    TUNED: (
+        "--benchmark-max-time=4",
+        "--benchmark-disable-gc",
+        "--benchmark-warmup=on",
+        "--benchmark-warmup-iterations=50",
+    ),
 }
 _PYTEST_RULE = {DEFAULT: "mean", TUNED: "median"}
 _PYPERF = {DEFAULT: (), TUNED: ("--processes=3", f"--affinity={_CORE}")}
 _PYPERF_RULE = {DEFAULT: (), TUNED: (f"--min-speed={100 * THRESHOLD:g}",)}
 _ASV = {
     DEFAULT: (),
-    TUNED: ("--factor", str(1 + THRESHOLD), "--interleave-rounds", "-a", "rounds=4", "-a", "repeat=10", "--cpu-affinity", _CORE),
+    TUNED: ("--factor", str(1 + THRESHOLD), "-a", "rounds=4", "-a", "repeat=20", "--cpu-affinity", _CORE),
 }  # fmt: skip
 _SHOWN = {
     "pytest-benchmark": {
@@ -86,12 +93,13 @@ def command_of(tool: str, variant: str) -> str:
 def compare_with(place: Place, tool: str, variant: str) -> list[Comparison]:
     """Run a tool's jobs and return its comparisons."""
     if tool == "asv":
-        return [_asv(place, variant, commit) for commit in _ASV_JOBS]
+        return [_asv(place, variant) for _ in range(_ASV_JOBS)]
     measure, judge = {"pytest-benchmark": (_pytest, _judge_pytest), "pyperf": (_pyperf, _judge_pyperf)}[tool]
     folder = place.folder / "sessions" / f"{tool}-{variant}"
     folder.mkdir(parents=True, exist_ok=True)
     sessions = []
-    for number, commit in enumerate(_SESSIONS[tool, variant]):
+    for number in range(_SESSIONS[tool, variant]):
+        commit = ("base", "slower")[number % 2]
         file = folder / f"{number}-{commit}.json"
         file.unlink(missing_ok=True)
         started = time.monotonic()
@@ -101,14 +109,8 @@ def compare_with(place: Place, tool: str, variant: str) -> list[Comparison]:
 
 
 def pairs_of(sessions: Sequence[Session]) -> list[tuple[Session, Session]]:
-    """Return (base, head) of neighbours: two of the base, or one of it and one of the slower commit, whichever came first."""
-    found = []
-    for first, second in itertools.pairwise(sessions):
-        if "slower" in (first.commit, second.commit):
-            found.append((first, second) if second.commit == "slower" else (second, first))
-        else:
-            found.append((first, second))
-    return found
+    """Return (base, head) of neighbours: a session of the base and one of the slower commit, whichever came first."""
+    return [tuple(sorted(pair, key=lambda session: session.commit)) for pair in itertools.pairwise(sessions)]
 
 
 def _comparison(
@@ -116,8 +118,7 @@ def _comparison(
 ) -> Comparison:  # fmt: skip
     before, after = times
     ratios = {name: math.log(after[name] / before[name]) for name in before}
-    seconds = (base.seconds + head.seconds) / len(before)
-    return Comparison(tool, variant, SLOWER_BY if head.commit == "slower" else 0.0, ratios, slower, seconds)
+    return Comparison(tool, variant, ratios, slower, (base.seconds + head.seconds) / len(before))
 
 
 # --- pytest-benchmark
@@ -155,14 +156,14 @@ def pytest_times(file: Path, statistic: str) -> dict[str, float]:
 
 
 def _pyperf(place: Place, variant: str, commit: str, file: Path) -> None:
-    names = _ONE_OF_EACH if variant == DEFAULT else ALL
+    names = _FEW if variant == DEFAULT else ALL
     kept = ",".join(("CALLABLES", "HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"))
     command = [place.python("pyperf"), "with_pyperf.py", "-o", str(file), "--quiet", f"--inherit-environ={kept}"]
     place.run([*command, *_PYPERF[variant]], place.checkout(commit), environment={"CALLABLES": ",".join(names)})
 
 
 def _judge_pyperf(place: Place, variant: str, base: Session, head: Session) -> Comparison:
-    command = [place.python("pyperf"), "-m", "pyperf", "compare_to", str(base.file), str(head.file), "-v"]
+    command = [place.python("pyperf"), "-m", "pyperf", "compare_to", str(base.file), str(head.file)]
     text = place.run([*command, *_PYPERF_RULE[variant]], place.folder)
     times = tuple(pyperf_times(session.file) for session in (base, head))
     said = slower_by_pyperf(text)
@@ -187,20 +188,18 @@ def slower_by_pyperf(text: str) -> set[str]:
 # --- asv
 
 
-def _asv(place: Place, variant: str, commit: str) -> Comparison:
-    asv = [place.python("asv"), "-m", "asv"]
+def _asv(place: Place, variant: str) -> Comparison:
+    command = [place.python("asv"), "-m", "asv", "continuous", "base", "slower", "--no-only-changed", *_ASV[variant]]
     started = time.monotonic()
-    # 1: slower ones were found.
-    text = place.run(
-        [*asv, "continuous", "base", commit, "--no-only-changed", *_ASV[variant]], place.repository, codes=(0, 1)
-    )
+    text = place.run(command, place.repository, codes=(0, 1))  # 1: something became slower
     seconds = time.monotonic() - started
     said = slower_by_asv(text)
-    hashes = {name: place.run(["git", "rev-parse", name], place.repository).strip() for name in ("base", commit)}
-    times = {name: asv_times(place.repository / ".asv" / "results", sha) for name, sha in hashes.items()}
-    ratios = {name: math.log(times[commit][name] / times["base"][name]) for name in ALL}
-    effect = SLOWER_BY if commit == "slower" else 0.0
-    return Comparison("asv", variant, effect, ratios, {name: name in said for name in ALL}, seconds / len(ALL))
+    times = {}
+    for commit in ("base", "slower"):
+        sha = place.run(["git", "rev-parse", commit], place.repository).strip()
+        times[commit] = asv_times(place.repository / ".asv" / "results", sha)
+    ratios = {name: math.log(times["slower"][name] / times["base"][name]) for name in ALL}
+    return Comparison("asv", variant, ratios, {name: name in said for name in ALL}, seconds / len(ALL))
 
 
 def asv_times(results: Path, sha: str) -> dict[str, float]:

@@ -3,7 +3,6 @@
 import os
 
 import torch
-from speed.extra import EXTRA
 from speed.work import ALL, KINDS, call_of
 
 import gatebench
@@ -44,7 +43,7 @@ def prepare(gate, case, params):
     torch.set_num_threads(case.threads)
     if gate["work"] == "none":
         raise gatebench.Unsupported("names no callable: give the option work")
-    call = call_of(gate["work"], gate["planted"] if _ON_HEAD and gate["planted"] else EXTRA)
+    call = call_of(gate["work"], gate["planted"] if _ON_HEAD and gate["planted"] else None)
 
     def forward(leaves, inputs):
         call()

@@ -25,10 +25,10 @@ ALL = tuple(f"{kind}_{name}" for kind, names in NAMES.items() for name in names)
 Unit = Callable[[int], object]  # takes the number of the unit
 
 
-def call_of(name: str, extra: float = EXTRA) -> Callable[[], None]:
-    """Return the callable `name`, e.g. eager_cell, with a share `extra` of more work."""
+def call_of(name: str, extra: float | None = None) -> Callable[[], None]:
+    """Return the callable `name`, e.g. eager_cell, with a share `extra` of more work; None: as this commit has it."""
     unit = _unit(name)
-    count = UNITS + round(extra * UNITS)
+    count = UNITS + round((EXTRA.get(name, 0.0) if extra is None else extra) * UNITS)
 
     def call() -> None:
         for number in range(count):
