@@ -37,11 +37,6 @@ def test_a_slower_case_takes_the_blocks_of_both_stages():
     assert replay.blocks_taken(bank(0.05, sd=0.002), 50, seed=0) >= 12 + 16
 
 
-def test_intervals_cover_the_truth_of_sides_alike_and_of_planted_ones():
-    assert replay.coverage([bank(blocks=200)], 1500, seed=0) == pytest.approx(0.95, abs=0.02)
-    assert replay.coverage([bank(0.05, blocks=200)], 1500, seed=0) == pytest.approx(0.95, abs=0.02)
-
-
 def test_a_noisier_callable_hides_more_although_it_gets_more_blocks():
     assert replay.detectable(bank(sd=0.02)) > 1.3 * replay.detectable(bank(sd=0.01))
 
@@ -56,6 +51,26 @@ def test_a_noisier_callable_hides_more_although_it_gets_more_blocks():
 )
 def test_a_case_names_its_callable_and_what_is_planted(case_id, expected):
     assert work_of(case_id) == expected
+
+
+def test_blocks_as_they_came_show_what_a_coin_hides():
+    biased = bank(bias=0.05)
+    assert replay.verdict_of(biased) == "slower"
+    assert replay.p_two_sided(biased) < 1e-6
+    assert replay.covered([biased]) == (0, 3)
+    assert replay.verdict_of(bank(sd=0.004)) == "same"
+    assert replay.p_two_sided(bank()) > 0.05
+
+
+def test_intervals_as_they_came_are_held_against_what_was_planted():
+    assert replay.covered([bank(0.05, sd=1e-6)]) in {(2, 3), (3, 3)}
+    assert replay.covered([bank(0.05, sd=1e-6, bias=-0.001)]) == (0, 3)
+
+
+def test_a_share_has_clopper_and_pearsons_interval():
+    assert replay.share_interval(0, 10) == (0.0, pytest.approx(0.3085, abs=1e-4))
+    assert replay.share_interval(10, 10) == (pytest.approx(0.6915, abs=1e-4), 1.0)
+    assert replay.share_interval(2, 10) == (pytest.approx(0.0252, abs=1e-4), pytest.approx(0.5561, abs=1e-4))
 
 
 def test_banks_are_split_by_callable_and_effect():
