@@ -90,8 +90,8 @@ def _place_effect(medians: pd.DataFrame) -> tuple[float, float, float]:
     table = medians.pivot_table(index="block", columns="side", values="log_ns").dropna()
     if not {"base", "head"} <= set(table.columns) or table.empty:
         return (float("nan"),) * 3
-    head_first = np.where(table.index.to_numpy() % 2 == 0, 1.0, -1.0)
-    effect = head_first * (table["head"] - table["base"]).to_numpy()
+    head_second = np.where(table.index.to_numpy() % 2 == 0, 1.0, -1.0)
+    effect = head_second * (table["head"] - table["base"]).to_numpy()
     mean, low, high = np.expm1(mean_interval(effect))
     return float(mean), float(low), float(high)
 

@@ -67,8 +67,12 @@ def judge(
     evidence = weigh(pairs.differences, plan[f"alpha_{stage}"])
     margin = margin_of(quantity, pairs, plan)
     change, low, high = np.expm1(shift_interval(pairs.differences, CONFIDENCE))
+    cut = cut or ("interrupted" if plan.get("interrupted") else None)
     if pairs.disturbed > INCONCLUSIVE_ABOVE:
-        verdict, reason = "inconclusive", f"other processes disturbed {100 * pairs.disturbed:.0f} % of the rounds"
+        verdict, reason = (
+            "inconclusive",
+            f"steal or other processes disturbed {100 * pairs.disturbed:.0f} % of the samples",
+        )
     elif suspect and stage == "screen":
         verdict, reason = "inconclusive", f"seems {evidence.word}, but was not confirmed: {cut or 'interrupted'}"
     elif stage == "confirm" and evidence.rejects and (quantity == "time" or abs(change) > margin):
@@ -80,7 +84,7 @@ def judge(
     return {
         "verdict": verdict, "stage": stage, "change": change, "ci_low": low, "ci_high": high,
         "p_value": evidence.p_value, "alpha": evidence.alpha, "margin": margin, "blocks": len(pairs), "reason": reason,
-        "minimum_detectable_effect": _detectable(quantity, len(screen), pairs, stage, margin, plan),
+        "minimum_detectable_effect": _detectable(quantity, len(screen), pairs, stage, margin, cut, plan),
     }  # fmt: skip
 
 
@@ -93,7 +97,9 @@ def _inside(pairs: Pairs, margin: float) -> bool:
 def _too_little(pairs: Pairs, margin: float, planned: int, cut: str | None) -> str:
     """Say why blocks do not suffice for a verdict."""
     _, low, high = np.expm1(shift_interval(pairs.differences, _BOUNDS))
-    if len(pairs) < planned or math.isnan(low):
+    if math.isnan(low) or (
+        cut and len(pairs) < planned
+    ):  # a block may lack a pair for other reasons: then the interval tells
         return f"only {len(pairs)} of {planned} blocks" + (f": {cut}" if cut else "")
     return (
         f"the 90 % interval {100 * low:+.1f} % to {100 * high:+.1f} % reaches beyond the margin of {100 * margin:.3g} %"
@@ -101,14 +107,16 @@ def _too_little(pairs: Pairs, margin: float, planned: int, cut: str | None) -> s
 
 
 def _detectable(
-    quantity: str, screened: int, pairs: Pairs, stage: str, margin: float, plan: Mapping[str, Any]
+    quantity: str, screened: int, pairs: Pairs, stage: str, margin: float, cut: str | None, plan: Mapping[str, Any]
 ) -> float:
     """Return the smallest change that would have been reported with the plan's power; NaN for fewer than two blocks.
 
-    A case that was not confirmed would have had as many blocks for that as its spread asks for. A change of compile time
+    Infinite where a cut left no time to confirm anything. A case that was not confirmed would have had as many blocks for that as its spread asks for. A change of compile time
     is reported only where the estimate exceeds the margin, whose standard error is √(π/3) · spread / √blocks.
     """
     size = spread(pairs.differences)
+    if stage == "screen" and cut and not math.isnan(size):
+        return math.inf
     blocks = len(pairs) if stage == "confirm" else confirm_blocks(size, plan, quantity)
     found = minimum_detectable_effect(size, screened, blocks, plan)
     if quantity == "time" or math.isnan(found):

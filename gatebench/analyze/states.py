@@ -74,18 +74,24 @@ def count_verdicts(base: Row, head: Row, margins: Mapping[str, float]) -> dict[s
             verdict, reason = "inconclusive", f"counted in the {'head' if before is None else 'base'} only"
         else:
             change = _change(before, after)
-            verdict, reason = _judge_count(quantity, change, after, margin), None
+            verdict, reason = _judge_count(quantity, before, after, margin), None
             if unsteady := [side for side, row in (("base", base), ("head", head)) if quantity in _differing(row)]:
                 verdict, reason = "inconclusive", f"blocks of the {' and the '.join(unsteady)} disagree about it"
         found[quantity] = {"verdict": verdict, "change": change, "margin": margin, "reason": reason}
     return found
 
 
-def _judge_count(quantity: str, change: float, after: float, margin: float) -> str:
-    """Return whether more was counted (slower), less (faster) or the same, within the margin."""
-    if change > margin and (quantity != "error_ratio" or after > _HARMLESS_ERROR):
+def _judge_count(quantity: str, before: float, after: float, margin: float) -> str:
+    """Return whether more was counted (slower), less (faster) or the same, within the margin.
+
+    An error ratio has changed where it doubled or halved (a margin of 1), and the larger one is above eager's own.
+    """
+    if quantity == "error_ratio" and max(before, after) <= _HARMLESS_ERROR:
+        return "same"
+    if _change(before, after) > margin:
         return "slower"
-    return "faster" if change < -margin else "same"
+    less = _change(after, before) > margin if quantity == "error_ratio" else _change(before, after) < -margin
+    return "faster" if less else "same"
 
 
 def _number(value: Any) -> float | None:

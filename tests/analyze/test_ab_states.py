@@ -134,10 +134,13 @@ def test_more_bytes_beyond_the_margin_are_a_regression(quantity, base, head, ver
         (0.1, 0.9, "same"),  # nine times as much, yet no worse than eager
         (0.1, 1.1, "slower"),
         (0.0, 1.1, "slower"),
-        (5.0, 0.1, "same"),  # better is no verdict of its own
+        (5.0, 2.5, "same"),  # halved, but not more
+        (5.0, 2.4, "faster"),
+        (5.0, 0.0, "faster"),
+        (0.9, 0.1, "same"),  # a ninth of it, yet what was there did no harm
     ],
 )
-def test_an_error_ratio_is_worse_where_it_more_than_doubles_and_exceeds_one(base, head, verdict):
+def test_an_error_ratio_changed_where_it_more_than_doubles_or_halves_and_exceeds_one(base, head, verdict):
     assert counted("error_ratio", base, head)["verdict"] == verdict
 
 

@@ -137,15 +137,29 @@ def test_few_blocks_have_an_estimate_and_say_how_many_they_are():
 
 
 def test_the_plan_says_how_many_blocks_there_should_be():
-    of = plan("a", spreads={"a": 0.03})
-    assert judged(samples("a", 6 * NOISE), of)["reason"] == f"only 12 of {of['screen_blocks']['a']} blocks"
+    of = plan("a", spreads={"a": 0.03}, not_measured={"a": "the time limit of 1 min"})
+    found = judged(samples("a", 6 * NOISE), of)
+    assert found["reason"] == f"only 12 of {of['screen_blocks']['a']} blocks: the time limit of 1 min"
+
+
+def test_a_block_that_lacks_a_pair_is_no_reason_where_nothing_was_cut():
+    # Compile time: the block in which the caches were empty has no first call that found them filled.
+    assert judged(samples("a", 6 * NOISE[:11]))["reason"].startswith("the 90 % interval ")
+
+
+def test_nothing_could_be_detected_where_nothing_could_be_confirmed():
+    cut = plan("a", not_measured={"a": "the time limit of 1 min"})
+    for of, ratios in ((cut, noise(8)), (cut, noise(12, 0.05)), (ONE | {"interrupted": True}, noise(12))):
+        assert judged(samples("a", ratios), of)["minimum_detectable_effect"] == math.inf
+    confirmed_in_time = judged(confirmed("a", noise(12, 0.05), noise(40, 0.05)), ONE | {"interrupted": True})
+    assert 0 < confirmed_in_time["minimum_detectable_effect"] < 0.03
 
 
 def test_a_disturbed_case_is_inconclusive_whatever_it_shows():
     for rows in (samples("a", noise(20), dropped=0.25), samples("a", noise(20, 0.1), dropped=0.25)):
         found = judged(rows)
         assert found["verdict"] == "inconclusive"
-        assert found["reason"] == "other processes disturbed 25 % of the rounds"
+        assert found["reason"] == "steal or other processes disturbed 25 % of the samples"
         assert found["blocks"] == 15
     assert judged(samples("a", noise(20), dropped=0.2))["verdict"] == "same"
 
@@ -159,12 +173,12 @@ def test_a_disturbed_screening_does_not_spoil_a_quiet_confirmation():
 
 def test_a_confirmation_whose_every_round_was_dropped_says_so():
     found = judged(samples("a", noise(20, 0.1)) + samples("a", noise(24, 0.1), stage="confirm", dropped=1.0))
-    assert (found["stage"], found["reason"]) == ("confirm", "other processes disturbed 100 % of the rounds")
+    assert (found["stage"], found["reason"]) == ("confirm", "steal or other processes disturbed 100 % of the samples")
 
 
 def test_a_case_whose_every_round_was_dropped_says_so():
     found = judged(samples("a", noise(12), dropped=1.0))
-    assert (found["blocks"], found["reason"]) == (0, "other processes disturbed 100 % of the rounds")
+    assert (found["blocks"], found["reason"]) == (0, "steal or other processes disturbed 100 % of the samples")
     assert pd.isna(found["change"])
 
 
