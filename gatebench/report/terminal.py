@@ -54,10 +54,15 @@ def print_block(block: Block) -> None:
     for part in _parts(block, out):
         out.print(part)
     for note in block.notes:
-        for line in Text(note).wrap(out, out.width - 2):  # indented where it is folded, too
-            line.rstrip()
-            out.print(Text("  ") + line)
+        _print_note(Text(note), out, folded=not block.unfolded or bool(block.header))
     out.print()
+
+
+def _print_note(note: Text, out: Console, folded: bool) -> None:
+    """Print a line below a table, indented where it is folded, too; unfolded, the terminal itself breaks it."""
+    for line in note.wrap(out, out.width - 2) if folded else [note]:
+        line.rstrip()
+        out.print(Text("  ") + line, soft_wrap=not folded)
 
 
 def _parts(block: Block, out: Console) -> list[Table]:
