@@ -11,6 +11,7 @@ import typer
 
 from gatebench import __version__
 from gatebench.errors import UserError
+from gatebench.report.ci.escapes import escaped
 
 app = typer.Typer(
     name="gatebench",
@@ -103,7 +104,7 @@ def _usage_text(error: Any) -> str:
 
 
 def _complain(text: str) -> None:
-    print(" ".join(text.split()), file=sys.stderr)
+    print(escaped(" ".join(text.split())), file=sys.stderr)
 
 
 if __name__ == "__main__":

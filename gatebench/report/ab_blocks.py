@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gatebench.report.ci.commands import commands_of
 from gatebench.report.ci.escapes import clean
 from gatebench.report.ci.findings import Finding, broken, findings, numbers_text, refusals, sentences, undecided
 from gatebench.report.ci.words import QUANTITIES, VERDICTS, number, percent
@@ -33,6 +34,7 @@ def ab_blocks(document: Document, long: bool = False) -> list[Block]:
     )  # fmt: skip
     shown = [Block(first, (), (), tuple(rest)), _counts(document)]
     shown += [Block(title, (), (), tuple(lines)) for title, lines in lists if lines]
+    shown.append(_repeat(document))
     return [*shown, _long(document)] if long else shown
 
 
@@ -76,7 +78,7 @@ def _control_lines(document: Document) -> list[str]:
 
 
 def _compared_lines(document: Document) -> list[str]:
-    """Return what was compared, the largest errors, and how to measure and compute it again."""
+    """Return what was compared, and the largest errors."""
     lines = []
     for name, side in document["sides"].items():
         subject = f" {clean(side['subject'])}" if side["subject"] else ""
@@ -86,7 +88,13 @@ def _compared_lines(document: Document) -> list[str]:
         value = number(worst and worst["error_ratio"])
         if value is not None:
             lines.append(f"largest error ratio of {name}: {significant(value, 2)} ({clean(worst['case_id'])}, {clean(worst['tensor'])})")  # fmt: skip
-    return [*lines, f"again: {clean(document['command'])}", f"recompute: gatebench compare --recompute {document['run_id']}"]  # fmt: skip
+    return lines
+
+
+def _repeat(document: Document) -> Block:
+    """Return how to measure and compute it again; unfolded, for a shell would take a folded line for a new command."""
+    lines = tuple(f"{name}: {command}" for name, command in commands_of(document).items())
+    return Block("", (), (), lines, unfolded=True)
 
 
 def _long(document: Document) -> Block:

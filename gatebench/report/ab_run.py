@@ -7,7 +7,8 @@ from gatebench.analyze.verdicts import controls, exit_code, summary, verdicts
 from gatebench.errors import UserError
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import AbReport, ab_json
-from gatebench.report.terminal import console, print_block, print_json, relative
+from gatebench.report.ci.escapes import escaped
+from gatebench.report.terminal import print_block, print_json, print_line, relative
 from gatebench.store.read import Results, Run
 
 RECOMPUTED_DIFFERS = 2  # exit code
@@ -32,12 +33,11 @@ def print_ab(run: Run, document: dict[str, Any], long: bool = False, as_json: bo
         return
     for block in ab_blocks(document, long):
         print_block(block)
-    out = console()
     elapsed = run.manifest.get("elapsed") or {}
-    out.print(f"run {run.run_id}" + (f", in {elapsed['total_s']:.0f} s" if elapsed else ""))
+    print_line(f"run {run.run_id}" + (f", in {elapsed['total_s']:.0f} s" if elapsed else ""))
     if run.manifest["status"] == "partial":
-        out.print("interrupted: what was not confirmed by then is inconclusive")
-    out.print(f"stored in {relative(run.path)}")
+        print_line("interrupted: what was not confirmed by then is inconclusive")
+    print_line(f"stored in {relative(run.path)}")
 
 
 def recompute(run: Run) -> list[str]:
@@ -69,7 +69,7 @@ def print_recomputed(run: Run) -> int:
         )
     different = recompute(run)
     for line in different:
-        print(line, file=sys.stderr)
+        print(escaped(line), file=sys.stderr)
     count = len(Results((run,)).verdicts)
     if different:
         print(f"run {run.run_id}: {len(different)} values differ when recomputed", file=sys.stderr)

@@ -10,7 +10,7 @@ from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
 from gatebench.analyze.plan import make_plan
 from gatebench.report.ci.words import percent
 from gatebench.report.table import Block
-from gatebench.report.terminal import console, print_block, print_json, relative
+from gatebench.report.terminal import print_block, print_json, print_line, relative
 from gatebench.store.read import Results, Run
 
 _AUTOCORRELATED = 0.3  # above it, samples of one process tell much the same: more blocks help, more rounds do not
@@ -42,9 +42,8 @@ def print_calibration(run: Run, as_json: bool = False) -> None:
     if len(failed):
         lines = tuple(f"{row.case_id}: {row.status}: {row.reason}" for row in failed.itertuples())
         print_block(Block("Not calibrated", (), (), lines))
-    out = console()
-    out.print(f"run {run.run_id}: environment class {run.manifest['environment_class']}")
-    out.print(f"stored in {relative(run.path)}")
+    print_line(f"run {run.run_id}: environment class {run.manifest['environment_class']}")
+    print_line(f"stored in {relative(run.path)}")
 
 
 def noise_block(found: pd.DataFrame) -> Block:

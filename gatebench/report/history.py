@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-from rich.text import Text
 
 from gatebench.analyze.change_points import LEAST_POINTS
 from gatebench.analyze.history import SERIES, changes, history, series
@@ -14,10 +13,11 @@ from gatebench.comparable import comparable_facts, differences
 from gatebench.errors import unknown
 from gatebench.report.changes import change_text
 from gatebench.report.choosing import Choice, choose_rows, expand_gates
+from gatebench.report.ci.escapes import escaped
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.table import Block
-from gatebench.report.terminal import console, print_block, print_json
+from gatebench.report.terminal import print_block, print_json, print_line
 from gatebench.store.read import Results, Run
 
 CommitTimes = Callable[[Iterable[str]], Mapping[str, str]]
@@ -46,7 +46,7 @@ def print_history(
     lines = series(points, changed)
     environments = environment_changes(runs.folders)
     for problem in runs.problems:
-        print(problem, file=sys.stderr)
+        print(escaped(problem), file=sys.stderr)
     if as_json:
         tables = {"series": lines, "changes": changed, "points": points}
         rows = {name: _plain_times(table).to_dict("records") for name, table in tables.items()}
@@ -182,13 +182,12 @@ def _plain_times(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _print_footer(suite: str, runs: Results, lines: pd.DataFrame) -> None:
-    out = console()
     counts = lines["outcome"].value_counts()
     words = ", ".join(f"{counts[name]} {name}" for name in ("changed", "no change", "too few points") if name in counts)
     count = f"{len(runs.folders)} run{'s' if len(runs.folders) > 1 else ''}"
-    out.print(Text(f"suite {suite}: {count}; of {len(lines)} lines of history {words or 'none'}"))
-    out.print(Text("changed: PELT and a weighted step fit agree within one point; [ ] 95 % interval, given the place"))
+    print_line(f"suite {suite}: {count}; of {len(lines)} lines of history {words or 'none'}")
+    print_line("changed: PELT and a weighted step fit agree within one point; [ ] 95 % interval, given the place")
     if (lines["kind"] == "relative").any():
-        out.print(Text("where the reference itself became slower, all that is divided by it seems faster"))
+        print_line("where the reference itself became slower, all that is divided by it seems faster")
     if lines["inconclusive"].any():
-        out.print(Text("! inconclusive: others disturbed over a fifth of its samples"))
+        print_line("! inconclusive: others disturbed over a fifth of its samples")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gatebench.report.ci.escapes import escaped
 from gatebench.report.fitness import fitness_block
 from gatebench.report.names import options_label
 from gatebench.report.stability_requests import lines, parts
@@ -35,9 +36,9 @@ def print_dry_run(plan: Any, as_json: bool) -> None:
         )
         return
     for case_id, refused in refusals.items():
-        print(case_id + (f"    {refused[0]}: {refused[1]}" if refused else ""))
+        print(escaped(case_id + (f"    {refused[0]}: {refused[1]}" if refused else "")))
     for line in lines(plan.stability):
-        print(line)
+        print(escaped(line))
     problems = len({case.problem_id for case in runnable})
     cases = f"{_counted(len(plan.cases), 'case')} of {_counted(problems, 'problem')}, {len(runnable)} to be measured"
     requests = _counted(len(plan.stability), "stability request")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.text import Text
 
 from gatebench.analyze.compare import compare, geometric_means, pay_back_calls
 from gatebench.errors import UserError, unknown
@@ -19,7 +18,7 @@ from gatebench.report.means import check_groups, means_block
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.stored_markdown import page_of_results
 from gatebench.report.table import Block, blocks, fastest, long_table
-from gatebench.report.terminal import console, print_block, print_json, relative
+from gatebench.report.terminal import print_block, print_json, print_line, relative
 from gatebench.store.read import WORKER, Results, Run, load
 
 HARNESSES = {
@@ -151,27 +150,24 @@ def _print_footer(results: Results, shown: pd.DataFrame, legend: str) -> None:
     hidden = len(results.measurements) - len(shown)
     words = words or ("no case is left" if hidden else "stability only")
     words += f" ({hidden} more hidden)" if hidden else ""
-    out = console()
     timed = shown["time_ns"].notna().any()
     if legend and timed:
-        out.print(Text(legend))
+        for line in legend.splitlines():
+            print_line(line)
     elif len(shown) and not timed:
-        out.print(Text("Nothing was timed: the reasons are above."))
+        print_line("Nothing was timed: the reasons are above.")
     elapsed = run.manifest.get("elapsed") or {}
     took = f", in {elapsed['total_s']:.0f} s" if elapsed else ""
     if elapsed and len(results.measurements):
         took += f", {elapsed['compile_s']:.0f} s of them compiling"
-    out.print(Text(f"run {run.run_id}: {words}{took}"))
+    print_line(f"run {run.run_id}: {words}{took}")
     harness = results.runs["harness"].iloc[0]
     if harness != WORKER:
-        out.print(
-            Text(
-                f"harness {harness}: {HARNESSES.get(harness, 'measured otherwise')}; not comparable with runs of `gatebench run`"
-            )
-        )
+        how = HARNESSES.get(harness, "measured otherwise")
+        print_line(f"harness {harness}: {how}; not comparable with runs of `gatebench run`")
     if run.manifest["status"] == "partial":
         rest = (
             f"`gatebench run --resume {run.run_id}` measures the rest" if harness == WORKER else "the rest is missing"
         )
-        out.print(Text(f"interrupted: {rest}"))
-    out.print(Text(f"stored in {relative(run.path)}"))
+        print_line(f"interrupted: {rest}")
+    print_line(f"stored in {relative(run.path)}")

@@ -44,7 +44,7 @@ class Block:
     notes: tuple[str, ...] = ()
     numbers: bool = True  # columns after `names` are numbers, aligned right; else words
     names: int = 1  # first columns, which say what a row is: they stand in every part of a folded table
-    unfolded: bool = False  # as wide as it is, whatever the terminal
+    unfolded: bool = False  # the table, or lines without a table, as wide as they are, whatever the terminal
 
 
 def blocks(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame) -> list[Block]:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,11 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gatebench.report.ci.escapes import escaped
 from gatebench.report.quantities import is_missing
 from gatebench.report.table import Block
 
 WIDTH = 100
 _UNFOLDED = 10_000
+_BEYOND_ASCII = re.compile(r"[^\n -~]")
 
 
 def console() -> Console:
@@ -29,7 +32,13 @@ def console() -> Console:
 
 def print_json(value: Any) -> None:
     """Print JSON; non-finite numbers are the strings "inf", "-inf", "nan"."""
-    print(json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False))
+    text = json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False)
+    print(_BEYOND_ASCII.sub(lambda found: _json_letter(found[0]), text))
+
+
+def _json_letter(letter: str) -> str:
+    """Return a letter inside JSON as it is, or as JSON's own escape where a terminal would act upon it."""
+    return letter if escaped(letter) == letter else json.dumps(letter)[1:-1]
 
 
 def _plain(value: Any) -> Any:
@@ -46,18 +55,32 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def print_line(text: str) -> None:
+    """Print a line below all tables; names that others chose cannot steer the terminal."""
+    console().print(_text(text))
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(escaped(text), style=style)
+
+
 def print_block(block: Block) -> None:
     """Print one table and the lines below it."""
     out = console()
     if block.title:
-        out.print(Text(block.title, style="bold"))
+        out.print(_text(block.title, style="bold"))
     for part in _parts(block, out):
         out.print(part)
     for note in block.notes:
-        for line in Text(note).wrap(out, out.width - 2):  # indented where it is folded, too
-            line.rstrip()
-            out.print(Text("  ") + line)
+        _print_note(_text(note), out, folded=not block.unfolded or bool(block.header))
     out.print()
+
+
+def _print_note(note: Text, out: Console, folded: bool) -> None:
+    """Print a line below a table, indented where it is folded, too; unfolded, the terminal itself breaks it."""
+    for line in note.wrap(out, out.width - 2) if folded else [note]:
+        line.rstrip()
+        out.print(Text("  ") + line, soft_wrap=not folded)
 
 
 def _parts(block: Block, out: Console) -> list[Table]:
@@ -88,9 +111,9 @@ def _table(block: Block, columns: Iterable[int]) -> Table:
     columns = list(columns)
     for number in columns:
         justify = "left" if number < block.names or not block.numbers else "right"
-        table.add_column(Text(block.header[number]), justify=justify, overflow="fold", no_wrap=number == 0)
+        table.add_column(_text(block.header[number]), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in block.rows:
-        table.add_row(*(Text(row[number]) for number in columns))
+        table.add_row(*(_text(row[number]) for number in columns))
     return table
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from rich.text import Text
 
 from gatebench.analyze.two_runs import changes, mean_changes
 from gatebench.comparable import comparable_facts, differences
@@ -14,7 +13,7 @@ from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.means import check_groups
 from gatebench.report.stored_run import View
 from gatebench.report.table import Block
-from gatebench.report.terminal import console, print_block, print_json
+from gatebench.report.terminal import print_block, print_json, print_line
 from gatebench.store.read import Results, Run, load
 
 WARNING = (
@@ -114,13 +113,12 @@ def _as_json(
 
 
 def _print_footer(before: Run, after: Run, changed: pd.DataFrame, across: bool) -> None:
-    out = console()
     legend = "[ ] 95 % interval over blocks, Welch's t   ~ unsettled, or machine busy, in A or B"
-    out.print(Text(legend))
+    print_line(legend)
     if changed["change_inconclusive"].any():
-        out.print(Text("! inconclusive: others disturbed over a fifth of its samples in A or B"))
+        print_line("! inconclusive: others disturbed over a fifth of its samples in A or B")
     for name, run in (("A", before), ("B", after)):
         git = run.manifest.get("git") or {}
         commit = f", commit {git['sha'][:12]}{' with uncommitted changes' if git.get('dirty') else ''}" if git.get("sha") else ""  # fmt: skip
-        out.print(Text(f"{name}: run {run.run_id}{commit}"))
-    out.print(Text(ACROSS if across else WARNING))
+        print_line(f"{name}: run {run.run_id}{commit}")
+    print_line(ACROSS if across else WARNING)

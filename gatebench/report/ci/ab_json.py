@@ -64,7 +64,7 @@ def ab_json(report: AbReport) -> dict[str, Any]:
         "gatebench_version": manifest.get("gatebench_version"),
         "status": manifest["status"],
         "suite": (manifest.get("suite") or {}).get("name"),
-        "command": plan["command"],
+        "command": _whole(plan["command"]),
         "elapsed_s": elapsed.get("total_s"),
         "environment_class": manifest.get("environment_class"),
         "device_name": (manifest.get("environment") or {}).get("device_name"),
@@ -156,6 +156,11 @@ def _counts(cases: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
 def _version(side: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was compared: as it was given, the commit, whether files were changed, the commit's subject."""
     return {"given": side["given"], "sha": side.get("sha"), "dirty": bool(side.get("dirty")), "subject": side.get("subject")}  # fmt: skip
+
+
+def _whole(command: str) -> str:
+    """Return a command, empty where it is too long: cut, it would be another command."""
+    return command if shorten(command, _TEXT_BYTES) == command else ""
 
 
 def _plain(value: Any, kind: str) -> Any:

@@ -1,10 +1,10 @@
 """An A/B run as Markdown, from its JSON alone: a second workflow may render a file that a stranger's job wrote."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatebench.report.ci.escapes import REASON_BYTES, clean, code, code_cell, fenced, shorten
+from gatebench.report.ci.commands import commands_of
+from gatebench.report.ci.escapes import REASON_BYTES, code, code_cell, fenced
 from gatebench.report.ci.findings import Broken, Finding, broken, findings, refusals, sentences, undecided
 from gatebench.report.ci.markdown import MOST_BYTES, Section, page, table
 from gatebench.report.ci.words import NOTHING, QUANTITIES, VERDICTS, number, percent
@@ -12,7 +12,6 @@ from gatebench.report.quantities import significant, time_text
 
 Document = Mapping[str, Any]
 _WORST = 10  # rows of each table that is not folded: the page's opening stays under 40 kB with the longest names
-_COMMAND_BYTES = 1000
 _OTHERS = tuple(name for name in QUANTITIES if name not in ("time", "coverage"))
 _COUNTED = {"faster": "faster, less", "slower": "slower, more"}
 _TIMES = ("case", "base", "head", "change", "detectable")
@@ -136,17 +135,7 @@ def _controls(document: Document) -> str:
 
 def _again(document: Document) -> str:
     """Say how to measure the same again, and how to compute the verdicts again from what was stored."""
-    lines = [_command(document["command"]), f"gatebench compare --recompute {document['run_id']}"]
-    return "#### Measure again, compute again\n\n" + fenced([line for line in lines if line], "sh")
-
-
-def _command(text: str) -> str:
-    """Return the command with each argument quoted, so that nothing but gatebench runs; empty where it is no such command."""
-    try:
-        words = shlex.split(clean(text))
-    except ValueError:  # a quote that never ends
-        return ""
-    return shorten(shlex.join(words), _COMMAND_BYTES) if words[:2] == ["gatebench", "ab"] else ""
+    return "#### Measure again, compute again\n\n" + fenced(list(commands_of(document).values()), "sh")
 
 
 def _folded(

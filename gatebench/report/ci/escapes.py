@@ -5,6 +5,7 @@ import unicodedata
 
 NAME_BYTES = 160  # longer than any case id of a built-in gate; a page of 60 kB must hold many
 REASON_BYTES = 240
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # all but letters, marks, digits, symbols and spaces
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -23,6 +24,17 @@ def _visible(letter: str) -> str:
     if letter.isspace():
         return " "
     return "\ufffd" if unicodedata.category(letter).startswith("C") else letter
+
+
+def escaped(text: str) -> str:
+    """Return text with what a terminal would act upon, or hide, as Python writes it, e.g. `\\x1b` for escape; a tab stays."""
+    if text.isprintable():
+        return text
+    return "".join(letter.encode("unicode_escape").decode() if _is_hidden(letter) else letter for letter in text)
+
+
+def _is_hidden(letter: str) -> bool:
+    return letter != "\t" and unicodedata.category(letter) in _HIDDEN
 
 
 def shorten(text: str, most_bytes: int) -> str:
