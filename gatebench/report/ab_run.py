@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from gatebench.analyze.verdicts import controls, exit_code, summary, verdicts
-from gatebench.errors import UserError
+from gatebench.errors import StoreError, UserError
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import AbReport, ab_json
 from gatebench.report.terminal import console, print_block, print_json, relative
@@ -14,9 +14,13 @@ RECOMPUTED_DIFFERS = 2  # exit code
 
 
 def ab_document(run: Run) -> dict[str, Any]:
-    """Return the value of `gatebench ab --json` for a stored run; raises StoreError where it cannot be read."""
+    """Return the value of `gatebench ab --json` for a stored run; raises StoreError where plan or tables cannot be read."""
     results, plan = Results((run,)), run.plan()
+    results.require()
     found = results.verdicts
+    if found.loc[found["quantity"] == "time", "case_id"].tolist() != plan["order"]:
+        what = "verdicts.parquet and plan.json are not of the same cases"
+        raise StoreError(f"run {run.path.name}", what, "", "restore or remove the folder")
     counted = summary(found, plan)
     return ab_json(AbReport(
         run.manifest, plan, found, results.measurements, results.accuracy, counted["counts"],

@@ -92,6 +92,13 @@ class Results:
         """Verdicts of A/B runs."""
         return self._read("verdicts")
 
+    def require(self, *tables: str) -> None:
+        """Read these tables, all of them where none is named; raises StoreError for the first problem."""
+        for table in tables or TABLES:
+            getattr(self, table)
+        if self.problems:
+            raise StoreError(*self.problems[0].split(": ", 1))
+
     def _read(self, table: str) -> pd.DataFrame:
         paths = [run.path / f"{table}.parquet" for run in self.folders if f"{table}.parquet" in run.manifest["files"]]
         with ThreadPoolExecutor(_READERS) as readers:
