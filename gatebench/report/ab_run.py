@@ -45,8 +45,12 @@ def print_ab(run: Run, document: dict[str, Any], long: bool = False, as_json: bo
 
 
 def recompute(run: Run) -> list[str]:
-    """Compute a run's verdicts again from plan.json, measurements and samples; returns what differs, empty where nothing."""
+    """Compute a run's verdicts again from plan.json, measurements and samples; returns what differs, empty where nothing.
+
+    Raises StoreError where plan or tables cannot be read: that says nothing about the verdicts.
+    """
     results = Results((run,))
+    results.require("measurements", "samples", "verdicts")
     stored, again = results.verdicts, verdicts(run.plan(), results.measurements, results.samples)
     if len(stored) != len(again):
         return [f"{len(again)} rows, and {len(stored)} are stored"]
@@ -55,8 +59,14 @@ def recompute(run: Run) -> list[str]:
         same = (stored[column] == again[column]) | (stored[column].isna() & again[column].isna())
         for place in same.index[~same]:
             row = stored.loc[place]
-            different.append(f"{row['case_id']} {row['quantity']}: {column} is {again.loc[place, column]!r}, and {row[column]!r} is stored")  # fmt: skip
+            values = _python(again.loc[place, column]), _python(row[column])
+            different.append(f"{row['case_id']} {row['quantity']}: {column} is {values[0]!r}, and {values[1]!r} is stored")  # fmt: skip
     return different
+
+
+def _python(value: Any) -> Any:
+    """Return a cell as Python's own value, whose repr is what a reader would write."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def print_recomputed(run: Run) -> int:

@@ -2,10 +2,10 @@
 
 import pyarrow.parquet as pq
 import pytest
-from stored_ab import RUN_ID, write_ab
+from stored_ab import RUN_ID, SAME, write_ab
 
 from gatebench.errors import StoreError
-from gatebench.report.ab_run import ab_document
+from gatebench.report.ab_run import ab_document, print_recomputed, recompute
 from gatebench.report.stored_markdown import markdown_of_source
 from gatebench.report.stored_run import View, print_run
 from gatebench.store.read import read_run
@@ -44,3 +44,23 @@ def test_verdicts_that_are_not_those_of_the_plan_are_an_error(tmp_path, rows):
     pq.write_table(pq.read_table(path).slice(0, rows), path)
     with pytest.raises(StoreError, match=r"verdicts\.parquet and plan\.json are not of the same cases"):
         ab_document(read_run(path.parent))
+
+
+@pytest.mark.parametrize("table", ["measurements", "samples", "verdicts"])
+def test_recomputing_blames_no_verdict_where_a_table_cannot_be_read(capsys, tmp_path, table):
+    folder = write_ab(tmp_path)
+    assert print_recomputed(read_run(folder)) == 0
+    (folder / f"{table}.parquet").write_bytes(b"")
+    capsys.readouterr()
+    with pytest.raises(StoreError, match=f"^run {RUN_ID}: {table}.parquet cannot be read: "):
+        print_recomputed(read_run(folder))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_verdict_that_was_edited_is_told_in_plain_numbers(tmp_path):
+    path = write_ab(tmp_path) / "verdicts.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("blocks")
+    blocks = [11, *table.column("blocks").to_pylist()[1:]]
+    pq.write_table(table.set_column(place, table.schema.field(place), [blocks]), path)
+    assert recompute(read_run(path.parent)) == [f"{SAME} time: blocks is 12.0, and 11.0 is stored"]
