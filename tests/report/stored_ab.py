@@ -12,7 +12,10 @@ _DESCRIBED = {"gate": "glu", "family": "glu", "implementation_options": "{}", "m
 
 def plan(cases=CASES):
     """Return the plan of these cases as plan.json holds it."""
-    sides = {"base": {"given": "main", "sha": "b" * 40}, "head": {"given": "working tree", "sha": "c" * 40}}
+    sides = {
+        "base": {"given": "main", "sha": "b" * 40, "dirty": False, "subject": "first"},
+        "head": {"given": "working tree", "sha": "c" * 40, "dirty": True, "subject": None},
+    }
     controls = {case: 0.0 for case in cases if case == CONTROL}
     of = make_plan(cases=dict.fromkeys(cases, "both"), controls=controls, compiles=[], sides=sides)
     return of | {"interrupted": False}
