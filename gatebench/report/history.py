@@ -62,14 +62,15 @@ def print_history(
 def of_suite(results: Results, suite: str) -> Results:
     """Return the part of a store that holds one suite's runs, so that no other run is read.
 
-    A run of two versions whose plan cannot be read is left out and named in `problems`; raises UserError where none is left.
+    Calibrations are left out: both sides are the same code. A run of two versions whose plan cannot be read is left out and
+    named in `problems`. Raises UserError where no run is left.
     """
     names = {run.run_id: (run.manifest.get("suite") or {}).get("name") for run in results.folders}
     if suite not in names.values():
         raise unknown("history", "suite of this store", suite, {str(name) for name in names.values() if name})
     kept, problems = [], list(results.problems)
     for run in results.folders:
-        if names[run.run_id] != suite:
+        if names[run.run_id] != suite or run.purpose == "calibrate":
             continue
         try:
             if run.purpose == "ab":
@@ -78,11 +79,8 @@ def of_suite(results: Results, suite: str) -> Results:
         except StoreError as error:
             problems.append(str(error))
     if not kept:
-        what, accepted = (
-            f"no run of suite {suite} has a history",
-            "runs of `gatebench run` and `gatebench ab` are accepted",
-        )
-        raise UserError("history", what, accepted, "; ".join(problems))
+        accepted = "runs of `gatebench run` and `gatebench ab` have one"
+        raise UserError("history", f"no run of suite {suite} has a history", accepted, "; ".join(problems))
     return Results(tuple(kept), problems)
 
 

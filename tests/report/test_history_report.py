@@ -126,3 +126,15 @@ def test_an_ab_run_whose_plan_cannot_be_read_is_named_and_the_others_are_shown(c
 def test_a_suite_of_stability_alone_has_no_lines_of_history(capsys, tmp_path):
     write_store(tmp_path, Plan(gates=("lstm",), implementations=(), suites=("deep",)))
     assert "suite deep: 1 run; of 0 lines of history none" in printed(capsys, load(tmp_path), "deep")
+
+
+def test_a_calibration_is_no_point_of_history(capsys, tmp_path):
+    write_ab(tmp_path, f"{RUN_ID}-2", purpose="calibrate")
+    with pytest.raises(UserError, match=r"^history: no run of suite quick has a history; runs of `gatebench run` and"):
+        printed(capsys, load(tmp_path), "quick")
+    whole = write_ab(tmp_path)
+    found = json.loads(printed(capsys, load(tmp_path), "quick", as_json=True))
+    assert {point["run_id"] for point in found["points"]} == {whole.name}
+    assert [run["run_id"] for run in found["runs"]] == [whole.name]
+    assert [entry["runs"] for entry in found["environments"]] == [1]
+    assert "suite quick: 1 run; of 2 lines of history" in printed(capsys, load(tmp_path), "quick")
