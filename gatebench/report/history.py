@@ -145,9 +145,8 @@ def history_blocks(lines: pd.DataFrame, changed: pd.DataFrame) -> list[Block]:
         title += "" if harness == "worker" else f", harness {harness}"
         names = {tuple(getattr(row, name) for name in SERIES) for row in group.itertuples()}
         notes = dict.fromkeys(_where(step) for name in names for step in steps.get(name, []))
-        found.append(
-            Block(title, ("case", "points", "newest", "changed"), tuple(rows), tuple(sorted(notes)), numbers=False)
-        )
+        header = ("case", "points", "newest", "changed")
+        found.append(Block(title, header, tuple(rows), tuple(sorted(notes)), numbers=False, unfolded=True))
     return found
 
 
