@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from gatebench.analyze.verdicts import controls, exit_code, summary, verdicts
-from gatebench.errors import UserError
+from gatebench.errors import StoreError, UserError
 from gatebench.report.ab_blocks import ab_blocks
 from gatebench.report.ci.ab_json import AbReport, ab_json
 from gatebench.report.ci.escapes import escaped
@@ -15,9 +15,13 @@ RECOMPUTED_DIFFERS = 2  # exit code
 
 
 def ab_document(run: Run) -> dict[str, Any]:
-    """Return the value of `gatebench ab --json` for a stored run; raises StoreError where it cannot be read."""
+    """Return the value of `gatebench ab --json` for a stored run; raises StoreError where plan or tables cannot be read."""
     results, plan = Results((run,)), run.plan()
+    results.require()
     found = results.verdicts
+    if found.loc[found["quantity"] == "time", "case_id"].tolist() != plan["order"]:
+        what = "verdicts.parquet and plan.json are not of the same cases"
+        raise StoreError(f"run {run.path.name}", what, "", "restore or remove the folder")
     counted = summary(found, plan)
     return ab_json(AbReport(
         run.manifest, plan, found, results.measurements, results.accuracy, counted["counts"],
@@ -41,8 +45,12 @@ def print_ab(run: Run, document: dict[str, Any], long: bool = False, as_json: bo
 
 
 def recompute(run: Run) -> list[str]:
-    """Compute a run's verdicts again from plan.json, measurements and samples; returns what differs, empty where nothing."""
+    """Compute a run's verdicts again from plan.json, measurements and samples; returns what differs, empty where nothing.
+
+    Raises StoreError where plan or tables cannot be read: that says nothing about the verdicts.
+    """
     results = Results((run,))
+    results.require("measurements", "samples", "verdicts")
     stored, again = results.verdicts, verdicts(run.plan(), results.measurements, results.samples)
     if len(stored) != len(again):
         return [f"{len(again)} rows, and {len(stored)} are stored"]
@@ -51,8 +59,14 @@ def recompute(run: Run) -> list[str]:
         same = (stored[column] == again[column]) | (stored[column].isna() & again[column].isna())
         for place in same.index[~same]:
             row = stored.loc[place]
-            different.append(f"{row['case_id']} {row['quantity']}: {column} is {again.loc[place, column]!r}, and {row[column]!r} is stored")  # fmt: skip
+            values = _python(again.loc[place, column]), _python(row[column])
+            different.append(f"{row['case_id']} {row['quantity']}: {column} is {values[0]!r}, and {values[1]!r} is stored")  # fmt: skip
     return different
+
+
+def _python(value: Any) -> Any:
+    """Return a cell as Python's own value, whose repr is what a reader would write."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def print_recomputed(run: Run) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 from gatebench.analyze.change_points import LEAST_POINTS
 from gatebench.analyze.history import SERIES, changes, history, series
 from gatebench.comparable import comparable_facts, differences
-from gatebench.errors import unknown
+from gatebench.errors import StoreError, UserError, unknown
 from gatebench.report.changes import change_text
 from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.ci.escapes import escaped
@@ -60,11 +60,28 @@ def print_history(
 
 
 def of_suite(results: Results, suite: str) -> Results:
-    """Return the part of a store that holds one suite's runs, so that no other run is read."""
+    """Return the part of a store that holds one suite's runs, so that no other run is read.
+
+    Calibrations are left out: both sides are the same code. A run of two versions whose plan cannot be read is left out and
+    named in `problems`. Raises UserError where no run is left.
+    """
     names = {run.run_id: (run.manifest.get("suite") or {}).get("name") for run in results.folders}
     if suite not in names.values():
         raise unknown("history", "suite of this store", suite, {str(name) for name in names.values() if name})
-    return Results(tuple(run for run in results.folders if names[run.run_id] == suite), list(results.problems))
+    kept, problems = [], list(results.problems)
+    for run in results.folders:
+        if names[run.run_id] != suite or run.purpose == "calibrate":
+            continue
+        try:
+            if run.purpose == "ab":
+                run.plan()
+            kept.append(run)
+        except StoreError as error:
+            problems.append(str(error))
+    if not kept:
+        accepted = "runs of `gatebench run` and `gatebench ab` have one"
+        raise UserError("history", f"no run of suite {suite} has a history", accepted, "; ".join(problems))
+    return Results(tuple(kept), problems)
 
 
 def run_facts(runs: Iterable[Run], commit_times: CommitTimes) -> pd.DataFrame:
@@ -90,7 +107,7 @@ def _without_controls(runs: Results) -> pd.DataFrame:
     """Return the measurements without an A/B's controls: nobody's code is measured by them."""
     controls = {(run.run_id, case) for run in runs.folders if run.purpose == "ab" for case in run.plan()["controls"]}
     keys = zip(runs.measurements["run_id"], runs.measurements["case_id"], strict=True)
-    return runs.measurements[[key not in controls for key in keys]]
+    return runs.measurements.loc[[key not in controls for key in keys]]  # without .loc an empty list means columns
 
 
 def environment_changes(runs: Iterable[Run]) -> list[dict[str, Any]]:
@@ -128,9 +145,8 @@ def history_blocks(lines: pd.DataFrame, changed: pd.DataFrame) -> list[Block]:
         title += "" if harness == "worker" else f", harness {harness}"
         names = {tuple(getattr(row, name) for name in SERIES) for row in group.itertuples()}
         notes = dict.fromkeys(_where(step) for name in names for step in steps.get(name, []))
-        found.append(
-            Block(title, ("case", "points", "newest", "changed"), tuple(rows), tuple(sorted(notes)), numbers=False)
-        )
+        header = ("case", "points", "newest", "changed")
+        found.append(Block(title, header, tuple(rows), tuple(sorted(notes)), numbers=False, unfolded=True))
     return found
 
 

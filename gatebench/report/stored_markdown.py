@@ -24,15 +24,18 @@ def markdown_of_source(source: str, store: Path) -> str:
 
 
 def markdown_of_run(run: Run) -> str:
-    """Return the page of a stored run, of implementations or of two versions; raises UserError for a calibration."""
-    results = Results((run,))
+    """Return the page of a stored run, of implementations or of two versions.
+
+    Raises UserError for a calibration, and StoreError for a run that cannot be read.
+    """
     if run.purpose == "calibrate":
         what = f"run {run.run_id} is a calibration"
         raise UserError("report", what, "runs of `gatebench run` and `gatebench ab` are accepted", "see `gatebench compare RUN`")  # fmt: skip
-    text = markdown_of(ab_document(run)) if run.purpose == "ab" else page_of_results(results)
-    if results.problems:
-        raise UserError(*results.problems[0].split(": ", 1))
-    return text
+    if run.purpose == "ab":
+        return markdown_of(ab_document(run))
+    results = Results((run,))
+    results.require("measurements", "samples", "stability")
+    return page_of_results(results)
 
 
 def page_of_results(results: Results) -> str:

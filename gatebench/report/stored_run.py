@@ -50,9 +50,8 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
     fresh: the run has just ended, so a baseline that came to nothing is replaced by the default one, with a note.
     """
     results = load(folder)
+    results.require("measurements", "samples", "stability")
     measurements, samples, stability = results.measurements, results.samples, results.stability
-    if results.problems:
-        raise UserError(*results.problems[0].split(": ", 1))
     if results.folders[0].purpose != "run":
         _print_alike(results.folders[0], view)
         return results

@@ -86,10 +86,10 @@ def _print_note(note: Text, out: Console, folded: bool) -> None:
 def _parts(block: Block, out: Console) -> list[Table]:
     """Return the table; one of numbers that is too wide in parts of as many columns as fit, its names in each."""
     columns = len(block.header)
-    if not block.header or not block.numbers:
-        return [_table(block, range(columns))] if block.header else []
     if block.unfolded:
         out.width = max(out.width, _width(_table(block, range(columns)), out))
+    if not block.header or not block.numbers:
+        return [_table(block, range(columns))] if block.header else []
     names = range(block.names)
     parts, first = [], block.names
     while first < columns:

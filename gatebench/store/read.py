@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gatebench.errors import StoreError, suggest
+from gatebench.store.plan import plan_fault
 from gatebench.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, arrow_schema
 
 FOLDERS = ("runs", "reference")
@@ -39,8 +40,12 @@ class Run:
         return self.manifest.get("purpose", "run")
 
     def plan(self) -> dict[str, Any]:
-        """Return the plan of a run of two versions; raises StoreError for any other run."""
-        return _json(self.path / "plan.json", f"run {self.path.name}")
+        """Return the plan of a run of two versions; raises StoreError for any other run, and for a plan of another shape."""
+        where = f"run {self.path.name}"
+        plan = _json(self.path / "plan.json", where)
+        if fault := plan_fault(plan):
+            raise StoreError(where, f"plan.json: {fault}", "", "restore or remove the folder")
+        return plan
 
     def gates(self) -> list[dict[str, Any]]:
         """Return the gates of the run as gates.json describes them."""
@@ -91,6 +96,13 @@ class Results:
     def verdicts(self) -> pd.DataFrame:
         """Verdicts of A/B runs."""
         return self._read("verdicts")
+
+    def require(self, *tables: str) -> None:
+        """Read these tables, all of them where none is named; raises StoreError for the first problem."""
+        for table in tables or TABLES:
+            getattr(self, table)
+        if self.problems:
+            raise StoreError(*self.problems[0].split(": ", 1))
 
     def _read(self, table: str) -> pd.DataFrame:
         paths = [run.path / f"{table}.parquet" for run in self.folders if f"{table}.parquet" in run.manifest["files"]]
@@ -254,5 +266,5 @@ def _json(path: Path, where: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StoreError(where, f"{path.name}: {error.strerror}", "", "restore or remove the folder") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(where, f"{path.name} is not JSON: {error}", "", "restore or remove the folder") from error
