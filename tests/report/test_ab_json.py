@@ -145,6 +145,11 @@ def test_an_unfit_undecided_or_interrupted_run_says_so():
     assert said[-1] == "undecided: 40 % of the cases got a verdict, 80 % are asked for"
 
 
+def test_a_case_whose_base_is_wrong_is_not_undecided():
+    open_case = case("glu/numba", verdict("inconclusive", reason="the base is wrong"), base=side("wrong", reason="x"), head=side())  # fmt: skip
+    assert not any("undecided" in text for text in sentences(INCONCLUSIVE, open_case, decided=0.0))
+
+
 def test_a_lone_inconclusive_case_does_not_make_a_run_undecided():
     assert not any(text.startswith("undecided") for text in sentences(INCONCLUSIVE, decided=0.0))
 

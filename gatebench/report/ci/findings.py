@@ -122,6 +122,16 @@ def undecided(document: Document) -> list[Finding]:
     return findings([case for case in document["cases"] if not refused(case)], ["time"], ["inconclusive"])
 
 
+def _decidable(open_cases: list[Finding], document: Document) -> list[Finding]:
+    """Return the inconclusive times that count as undecided: where a side is wrong or refuses, there is nothing to decide."""
+    right = {
+        case["case_id"]
+        for case in document["cases"]
+        if all((case[side] or {}).get("status") in (None, "ok") for side in ("base", "head"))
+    }
+    return [found for found in open_cases if found.case_id in right]
+
+
 def sentences(document: Document, quote: Quote = str) -> list[str]:
     """Say what came out, the gravest first; that nothing became slower is never said without what would have been seen."""
     said = []
@@ -132,7 +142,7 @@ def sentences(document: Document, quote: Quote = str) -> list[str]:
         said.append(f"unfit to judge: {_count(len(failures), 'control')} failed, first: {quote(failures[0])}")
     said += _slower_sentences(document, quote)
     wanted, decided = number(document["plan"].get("decided")), number(document["decided"])
-    several = len(undecided(document)) > 1  # a lone inconclusive case never fails a job
+    several = len(_decidable(undecided(document), document)) > 1  # a lone inconclusive case never fails a job
     if several and wanted is not None and decided is not None and decided < wanted:
         said.append(f"undecided: {100 * decided:.4g} % of the cases got a verdict, {100 * wanted:.4g} % are asked for")
     return said
