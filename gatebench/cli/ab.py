@@ -1,6 +1,7 @@
 """`gatebench ab`: measure two versions of the code in one job, and say what became slower, with a known error rate."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,7 +88,7 @@ def command(
 
 
 def sides_and_suite(names: list[str]) -> tuple[str | None, str | None, str | None]:
-    """Return base, head and suite: the last name is a suite where it is a TOML file or a shipped suite's name."""
+    """Return base, head and suite: the last name is a suite where it is a TOML file, one of suites/ here, or a shipped one's."""
     from gatebench.errors import UserError
     from gatebench.suites import shipped_suites
 
@@ -101,7 +102,7 @@ def sides_and_suite(names: list[str]) -> tuple[str | None, str | None, str | Non
 
 
 def _is_suite(name: str, shipped: list[str]) -> bool:
-    return name.endswith(".toml") or name in shipped
+    return name.endswith(".toml") or name in shipped or Path("suites", f"{name}.toml").is_file()
 
 
 def as_typed(arguments: list[str]) -> str:
