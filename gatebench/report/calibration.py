@@ -7,7 +7,7 @@ import pandas as pd
 
 from gatebench.analyze.calibration import calibration
 from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
-from gatebench.analyze.plan import make_plan
+from gatebench.analyze.plan import MARGINS, make_plan
 from gatebench.report.ci.words import percent
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json, print_line, relative
@@ -21,10 +21,15 @@ _LEGEND = (
 
 
 def calibration_of(run: Run) -> pd.DataFrame:
-    """Return the noise of each case of a stored calibration, in the order of the run."""
+    """Return the noise of each case of a stored calibration, in the order of the run, with the blocks that `ab` takes.
+
+    The manifest has the margin and the cases that compile; one of an older version has neither, and the defaults stand in.
+    """
     results = Results((run,))
     cases = list(dict.fromkeys(results.measurements["case_id"]))
-    plan = make_plan(cases=dict.fromkeys(cases, "both"), controls={}, compiles=[], sides={})
+    given = run.manifest.get("calibration") or {"margin": MARGINS["time"], "compiles": []}
+    compiles = [case for case in given["compiles"] if case in cases]  # an interrupted run has not all of them
+    plan = make_plan(cases=dict.fromkeys(cases, "both"), controls={}, compiles=compiles, sides={}, margin=given["margin"])  # fmt: skip
     found = calibration(results.samples, plan).set_index("case_id")
     return found.reindex([case for case in cases if case in found.index]).reset_index()
 

@@ -65,7 +65,7 @@ def tables_of(journal: Journal, header: Mapping[str, Any]) -> dict[str, list[dic
 def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, Any]:
     """Return what identifies a run; nothing in it names a path, a user or a host."""
     plugins = [{key: value for key, value in plugin.items() if key != "path"} for plugin in header["plugins"]]
-    return scrub_all({
+    about = scrub_all({
         "run_id": run_id,
         "created_utc": header["created_utc"],
         "status": status,
@@ -84,6 +84,7 @@ def manifest(run_id: str, status: str, header: Mapping[str, Any]) -> dict[str, A
         "purpose": header.get("purpose", "run"),
         "sides": header.get("sides"),
     })  # fmt: skip
+    return about | {"calibration": header.get("calibration")}  # holds case ids, which are those of the tables
 
 
 def describe_plugin(name: str, path: Path) -> dict[str, Any]:

@@ -2,8 +2,13 @@
 
 import pandas as pd
 
-from gatebench.report.calibration import noise_block
+from gatebench.analyze.detection import confirm_blocks, screen_blocks
+from gatebench.analyze.plan import make_plan
+from gatebench.report.calibration import calibration_of, noise_block
 from gatebench.report.terminal import print_block
+from gatebench.store.read import read_run
+from gatebench.store.write import write_run
+from tests.analyze.ab_frames import NOISE, both, samples
 
 QUIET = {
     "case_id": "bilinear/gatebench:control/T1-B1-I8-H8/float32/cpu-1/forward;gatebench:control.extra=0.03;seed=2",
@@ -28,3 +33,26 @@ def test_a_case_is_one_line_and_its_troubles_stand_below(capsys):
         f"{NOISY['case_id']}: 12.5 % of processes are 40.0 % slower, samples of a process are alike (autocorrelation 0.6), "
         "the place of the checkout changes +2.0 %, 30.0 % of samples disturbed"
     )
+
+
+def calibrated(store, number, **manifest):
+    """Return a stored calibration of two cases whose blocks differ by about 2 %."""
+    rows = [row | {"stage": "calibrate"} for case in ("a", "b") for row in samples(case, 2 * NOISE)]
+    tables = {"measurements": [*both("a"), *both("b")], "samples": rows}
+    about = {"run_id": f"r{number}", "purpose": "calibrate", **manifest}
+    return read_run(write_run(store / "_staging" / f"r{number}", store / "runs" / f"r{number}", about, [], tables))
+
+
+def test_blocks_and_changes_are_those_of_an_ab_with_the_same_margin_and_compiled_cases(tmp_path):
+    given = [None, {"margin": 0.03, "compiles": []}, {"margin": 0.1, "compiles": []}, {"margin": 0.03, "compiles": ["a", "b", "gone"]}]  # fmt: skip
+    runs = [calibrated(tmp_path, 1), *(calibrated(tmp_path, 2 + n, calibration=each) for n, each in enumerate(given))]
+    older, null, plain, wide, compiling = [calibration_of(run) for run in runs]
+    pd.testing.assert_frame_equal(older, plain)
+    pd.testing.assert_frame_equal(null, plain)
+    for found, compiles, margin in ((plain, [], 0.03), (wide, [], 0.1), (compiling, ["a", "b"], 0.03)):
+        plan = make_plan(cases={"a": "both", "b": "both"}, controls={}, compiles=compiles, sides={}, margin=margin)
+        spread = found["spread"].iloc[0]
+        assert set(found["screen_blocks"]) == {screen_blocks(spread, plan)}
+        assert set(found["confirm_blocks"]) == {confirm_blocks(spread, plan)}
+    assert wide["confirm_blocks"].max() < plain["confirm_blocks"].min() < compiling["confirm_blocks"].min()
+    assert wide["screen_blocks"].max() < plain["screen_blocks"].min()

@@ -4,11 +4,19 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
+from gatebench.analyze.plan import make_plan
 from gatebench.run.ab.budget import Budget
 from gatebench.run.ab.checkouts import build, check_out
-from gatebench.run.ab.job import AbRequest, header_of, prepare_contest, runtimes_of, suite_of
+from gatebench.run.ab.job import (
+    AbRequest,
+    compiled,
+    header_of,
+    margin_of,
+    prepare_contest,
+    runtimes_of,
+    suite_of,
+)
 from gatebench.run.ab.runner import AbRunner
 from gatebench.run.ab.settings import settings_of
 from gatebench.run.ab.sides import Side, git, resolve
@@ -37,10 +45,12 @@ def run_calibration(
         suite = suite_of(request, settings.suite, here, checkouts)
         runtimes = runtimes_of({"base": None, "head": None}, checkouts)
         contest = prepare_contest(request, suite, here, checkouts, runtimes)
+        calibrated = {"margin": margin_of(request, settings), "compiles": compiled(contest)}
+        # As `ab` plans it: what that refuses is refused here, before anything is measured.
+        plan = make_plan(cases=contest.kinds, controls=contest.controls, sides={}, **calibrated)
         journal = Journal(store, new_run_id())
-        header = {**header_of(request, suite, here, contest), "purpose": PURPOSE}
+        header = {**header_of(request, suite, here, contest), "purpose": PURPOSE, "calibration": calibrated}
         journal.write_header(header)
-        plan: dict[str, Any] = {"not_measured": {}}
         runner = AbRunner(contest, plan, journal, checkouts, runtimes, Budget(None), progress)
 
         def to_folder(interrupted: bool, seconds: float) -> Path:

@@ -18,7 +18,7 @@ from gatebench.run.ab.contest import SIDES, Contest, Runtime, make_contest
 from gatebench.run.ab.controls import SIDE
 from gatebench.run.ab.publish import publish_ab
 from gatebench.run.ab.runner import AbRunner
-from gatebench.run.ab.settings import find_in_head, settings_of
+from gatebench.run.ab.settings import Settings, find_in_head, settings_of
 from gatebench.run.ab.sides import Side, resolve
 from gatebench.run.ab.spreads import stored_spreads
 from gatebench.run.discover import discover
@@ -76,13 +76,12 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
         suite = suite_of(request, settings.suite, sides, checkouts)
         runtimes = runtimes_of(pythons, checkouts)
         contest = prepare_contest(request, suite, sides, checkouts, runtimes)
-        margin = request.margin if request.margin is not None else settings.margin
         plan = make_plan(
             cases={case.case_id: contest.kinds[case.case_id] for case in contest.cases},
             controls=contest.controls,
-            compiles=[case.case_id for case in contest.cases if contest.compiles(case)],
+            compiles=compiled(contest),
             sides={name: {**side.to_json(), "versions": contest.catalogues[name].environment["versions"]} for name, side in sides.items()},
-            margin=margin if margin is not None else MARGINS["time"],
+            margin=margin_of(request, settings),
             spreads=stored_spreads(store, environment_class(contest.catalogues["head"].environment)),
             rounds=contest.measure.rounds,
             seed=contest.seed,
@@ -125,6 +124,17 @@ def suite_of(request: AbRequest, configured: str | None, sides: Mapping[str, Sid
         start = request.here if request.suite else sides["head"].folder or place
         return read_suite(find_in_head("suite", name, start, sides["head"], place))
     return read_suite(find_suite(name))
+
+
+def margin_of(request: AbRequest, settings: Settings) -> float:
+    """Return the change of time that counts as the same: as asked for, as the head's pyproject.toml says, or the default."""
+    margin = request.margin if request.margin is not None else settings.margin
+    return margin if margin is not None else MARGINS["time"]
+
+
+def compiled(contest: Contest) -> list[str]:
+    """Return the cases whose compile time is judged, too."""
+    return [case.case_id for case in contest.cases if contest.compiles(case)]
 
 
 def prepare_contest(
