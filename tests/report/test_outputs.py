@@ -56,12 +56,19 @@ def test_junit_goes_to_no_stdout(tmp_path, monkeypatch):
     assert refused(junit=Path("-")) == "--junit: - is no file; a file is accepted; e.g. --junit gatebench.xml"
 
 
+def test_stdout_takes_json_or_markdown():
+    assert "--markdown: - is given together with --json; stdout takes one of them" in refused(
+        markdown=Path("-"), as_json=True
+    )
+
+
 def test_a_check_leaves_everything_as_it_was(tmp_path):
     (tmp_path / "old.md").write_text("old")
     os.mkfifo(tmp_path / "pipe")  # opened, it would wait for its reader
     for name in ("old.md", "new.md", "pipe"):
         Outputs(tmp_path / name, tmp_path / name).check()
     Outputs(Path("-")).check()
+    Outputs(tmp_path / "new.md", as_json=True).check()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.md", "pipe"]
     assert (tmp_path / "old.md").read_text() == "old"
 

@@ -14,13 +14,16 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the user asked for beside the terminal's tables; a Markdown of `-` goes to stdout."""
+    """What the user asked for beside the terminal's tables; a Markdown of `-` goes to stdout. as_json: so does JSON."""
 
     markdown: Path | None = None
     junit: Path | None = None
+    as_json: bool = False
 
     def check(self) -> None:
         """Raise UserError for what cannot be written: better now than after the run."""
+        if self.as_json and self.markdown == STDOUT:
+            raise UserError("--markdown", "- is given together with --json", "stdout takes one of them", "name a file")
         if self.junit == STDOUT:
             raise UserError("--junit", "- is no file", "a file is accepted", "e.g. --junit gatebench.xml")
         for flag, path in (("--markdown", self.markdown), ("--junit", self.junit)):
