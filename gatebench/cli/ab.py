@@ -62,7 +62,7 @@ def command(
     from gatebench.store.read import read_run
     from gatebench.suites import Narrowing
 
-    outputs = Outputs(markdown, junit)
+    outputs = Outputs(markdown, junit, as_json)
     outputs.check()
     base, head, suite = sides_and_suite(names or [])
     narrowing = Narrowing(

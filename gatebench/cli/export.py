@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Write a run as pytest-benchmark's JSON, for its `compare` and what else reads it, or one of its tables as CSV."""
     from gatebench.analyze.statistics import kept_times
+    from gatebench.report.files import write_file
     from gatebench.store.exchange import csv_text, pytest_benchmark_text
     from gatebench.store.read import Results, find_run
 
@@ -38,11 +39,10 @@ def command(
         text = csv_text(found, table or CSV_TABLES[0])
     else:
         results = Results((found,))
+        results.require("samples")
         times = kept_times(results.samples)
-        if results.problems:
-            raise UserError(*results.problems[0].split(": ", 1))
         text = pytest_benchmark_text(found, times) + "\n"
     if output is None:
         sys.stdout.write(text)
     else:
-        options.write_output("-o", output, text)
+        write_file("-o", output, text)

@@ -130,18 +130,3 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def write_output(flag: str, path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises UserError where it cannot be written."""
-    half = path.parent / f"{path.name}.half"
-    special = path.exists() and not path.is_file()  # a pipe or a device, which no file may replace
-    try:
-        (path if special else half).write_text(text, encoding="utf-8")
-        if not special:
-            half.replace(path)
-    except OSError as error:
-        if half.exists():
-            half.unlink()
-        accepted = "a file in a folder that can be written is accepted"
-        raise UserError(flag, f"{path.name}: cannot write: {error.strerror}", accepted, "choose another") from None

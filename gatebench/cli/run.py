@@ -61,7 +61,7 @@ def command(
     from gatebench.run.resume import resume as resume_run
 
     where = store_path(store)
-    outputs = Outputs(markdown, junit)
+    outputs = Outputs(markdown, junit, as_json)
     outputs.check()
     broken = False
     columns = options.known_names("--metrics", "metric", metrics, METRICS)

@@ -6,12 +6,11 @@ from typing import Any
 from gatebench.report.ci.commands import commands_of
 from gatebench.report.ci.escapes import clean
 from gatebench.report.ci.findings import Finding, broken, findings, numbers_text, refusals, sentences, undecided
-from gatebench.report.ci.words import QUANTITIES, VERDICTS, number, percent
+from gatebench.report.ci.words import OTHERS, QUANTITIES, VERDICTS, number, percent
 from gatebench.report.quantities import significant
 from gatebench.report.table import Block
 
 Document = Mapping[str, Any]
-_OTHERS = tuple(name for name in QUANTITIES if name not in ("time", "coverage"))
 
 
 def ab_blocks(document: Document, long: bool = False) -> list[Block]:
@@ -21,11 +20,11 @@ def ab_blocks(document: Document, long: bool = False) -> list[Block]:
     lists = (
         ("Wrong or failed", _broken_lines(document)),
         ("Slower", _lines(findings(cases, ["time"], ["slower"]))),
-        ("Worse otherwise", _lines(findings(cases, _OTHERS, ["slower"]), with_word=True)),
+        ("Worse otherwise", _lines(findings(cases, OTHERS, ["slower"]), with_word=True)),
         ("Inconclusive", _lines(undecided(document))),
         ("Faster", _lines(findings(cases, ["time"], ["faster"]))),
-        ("Better otherwise", _lines(findings(cases, _OTHERS, ["faster"]), with_word=True)),
-        ("Undecided otherwise", _lines(findings(cases, _OTHERS, ["inconclusive"]), with_word=True)),
+        ("Better otherwise", _lines(findings(cases, OTHERS, ["faster"]), with_word=True)),
+        ("Undecided otherwise", _lines(findings(cases, OTHERS, ["inconclusive"]), with_word=True)),
         ("New and gone: no verdict", _lines(findings(cases, ["time"], ["new", "gone"]), with_word=True)),
         ("Not measured", [f"{clean(row['case_id'])}: {clean(row['reason'] or '')}" for row in document["not_measured"]]),
         ("Cannot run here, on neither side", [f"{clean(text)} ({_cases(count)})" for text, count in refusals(document)]),

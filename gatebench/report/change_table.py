@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from gatebench.report.changes import change_text
+from gatebench.report.ci.words import change_text
 from gatebench.report.names import competitors, options_label
 from gatebench.report.quantities import is_missing, time_text
 from gatebench.report.table import Block, grouped, shape_label, speedup_text, table_title, tables_of

@@ -11,9 +11,9 @@ from gatebench.analyze.change_points import LEAST_POINTS
 from gatebench.analyze.history import SERIES, changes, history, series
 from gatebench.comparable import comparable_facts, differences
 from gatebench.errors import StoreError, UserError, unknown
-from gatebench.report.changes import change_text
 from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.ci.escapes import escaped
+from gatebench.report.ci.words import change_text
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.table import Block

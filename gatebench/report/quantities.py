@@ -12,7 +12,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def is_missing(value: object) -> bool:
     """Return whether a cell of a DataFrame holds nothing: None, NaN or NA."""
-    return value is None or value != value or type(value).__name__ == "NAType"
+    return value is None or type(value).__name__ == "NAType" or value != value  # NA != NA is no truth value
 
 
 def significant(value: float, digits: int = 3) -> str:

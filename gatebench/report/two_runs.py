@@ -58,9 +58,7 @@ def print_two_runs(before: Run, after: Run, view: View, across_machines: bool) -
 
 def _load(run: Run) -> Results:
     results = load(run.path)
-    _ = results.measurements, results.samples
-    if results.problems:
-        raise UserError(*results.problems[0].split(": ", 1))
+    results.require("measurements", "samples")
     return results
 
 

@@ -72,6 +72,19 @@ def test_other_verbs_complain_in_one_line_too(gb, name):
     one_line(gb(*arguments), *parts)
 
 
+# --- outputs
+
+
+@pytest.mark.parametrize("verb", [("run", *FLAGS), ("ab", "HEAD")])
+def test_outputs_that_cannot_be_written_are_refused_before_anything_is_measured(gb, tmp_path, verb):
+    (tmp_path / "page").mkdir()
+    one_line(gb(*verb, "--markdown", "page"), "--markdown: page is a folder")
+    one_line(gb(*verb, "--junit", "page"), "--junit: page is a folder")
+    one_line(gb(*verb, "--junit", "-"), "--junit: - is no file")
+    one_line(gb(*verb, "--json", "--markdown", "-"), "--markdown: - is given together with --json", "name a file")
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
 # --- stores
 
 

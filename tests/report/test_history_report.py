@@ -44,7 +44,7 @@ def test_a_row_per_case_says_what_changed_and_at_which_commit(capsys, results):
         assert change["low"] < 0.3 < change["high"]
     rows = [line for line in text.splitlines() if re.match(r"(lstm|glu)/", line)]
     assert len(rows) == len(found["series"]) == 16
-    assert sum(bool(re.search(r"\+\d\d % \[", line)) for line in rows) == 4
+    assert sum(bool(re.search(r"\+\d\d\.\d % \[", line)) for line in rows) == 4
     first = found["changes"][0]
     where = (
         f"000000000: run {first['run_id']}; the version measured before it is 000000000, run {first['before_run_id']}"

@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
 from gatebench.errors import UserError
-from gatebench.report import changes as texts
+from gatebench.report.ci.words import change_text
 from gatebench.report.stored_run import View
 from gatebench.report.two_runs import WARNING, print_two_runs
 from gatebench.store.read import read_run
@@ -40,7 +41,7 @@ def test_the_table_shows_the_changes_of_the_json_and_warns(capsys, runs):
     found = json.loads(printed(capsys, *runs[:2], as_json=True))
     changes = {row["case_id"]: row for row in found["changes"]}
     shown = changes["lstm/numba/T64-B16-I64-H64/float32/cpu-2/forward"]
-    cell = texts.change_text(shown["change"], shown["change_low"], shown["change_high"])
+    cell = change_text(shown["change"], shown["change_low"], shown["change_high"])
     assert re.search(rf"^T64 B16 H64 .*{re.escape(cell)}", text, re.M)
     assert shown["change"] == pytest.approx(shown["time_ns_after"] / shown["time_ns_before"] - 1)
     assert WARNING in words(text)
@@ -149,8 +150,8 @@ def test_an_outcome_that_changed_is_told_with_its_reason(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [((0.0123, -0.003, 0.0271), "+1.2 % [-0.3, +2.7]"), ((-0.134, -0.2, -0.08), "-13 % [-20, -8.0]"),
-     ((0.5, None, None), "+50 %"), ((None, None, None), "–"), ((float("inf"), 0.1, float("inf")), "∞ % [+10, ∞]")],
+    [((0.0123, -0.003, 0.0271), "+1.2 % [-0.30, 2.7]"), ((-0.134, -0.2, -0.08), "-13.4 % [-20.0, -8.0]"),
+     ((0.5, None, pd.NA), "+50.0 %"), ((pd.NA, float("nan"), None), "–"), ((float("inf"), 0.1, "inf"), "+∞ % [10.0, ∞]")],
 )  # fmt: skip
 def test_a_change_and_its_interval(change, text):
-    assert texts.change_text(*change) == text
+    assert change_text(*change) == text

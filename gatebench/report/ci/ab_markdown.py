@@ -7,12 +7,11 @@ from gatebench.report.ci.commands import commands_of
 from gatebench.report.ci.escapes import REASON_BYTES, code, code_cell, fenced
 from gatebench.report.ci.findings import Broken, Finding, broken, findings, refusals, sentences, undecided
 from gatebench.report.ci.markdown import MOST_BYTES, Section, page, table
-from gatebench.report.ci.words import NOTHING, QUANTITIES, VERDICTS, number, percent
+from gatebench.report.ci.words import NOTHING, OTHERS, QUANTITIES, VERDICTS, number, percent
 from gatebench.report.quantities import significant, time_text
 
 Document = Mapping[str, Any]
 _WORST = 10  # rows of each table that is not folded: the page's opening stays under 40 kB with the longest names
-_OTHERS = tuple(name for name in QUANTITIES if name not in ("time", "coverage"))
 _COUNTED = {"faster": "faster, less", "slower": "slower, more"}
 _TIMES = ("case", "base", "head", "change", "detectable")
 _EVERY = ("case", "verdict", "reason", *_TIMES[1:])
@@ -26,7 +25,7 @@ def markdown_of(document: Document, most_bytes: int = MOST_BYTES) -> str:
     first, *rest = sentences(document, _quote)
     broken_cases = broken(document)
     slower = findings(document["cases"], ["time"], ["slower"])
-    worse = findings(document["cases"], _OTHERS, ["slower"])
+    worse = findings(document["cases"], OTHERS, ["slower"])
     parts = [
         f"**GateBench: {first}**",
         "\n".join(f"- {sentence}" for sentence in rest),
@@ -151,12 +150,12 @@ def _folded(
         Section("More that is worse otherwise", others, tuple(map(_other_row, worse[_WORST:])), names=2),
         Section("Inconclusive", _EVERY, tuple(map(_row, undecided(document))), names=3),
         Section("Faster", _TIMES, tuple(map(_time_row, findings(cases, ["time"], ["faster"])))),
-        Section("Better otherwise", others, tuple(map(_other_row, findings(cases, _OTHERS, ["faster"]))), names=2),
+        Section("Better otherwise", others, tuple(map(_other_row, findings(cases, OTHERS, ["faster"]))), names=2),
         Section("New and gone", _EVERY, tuple(map(_row, findings(cases, ["time"], ["new", "gone"]))), names=3),
         Section("Not measured", ("case", "reason"), tuple(not_measured), names=2),
         Section("Cannot run here, on neither side", ("what", "cases"), tuple((code_cell(text, REASON_BYTES), str(count)) for text, count in refusals(document))),
         Section("Same", _TIMES, tuple(map(_time_row, findings(cases, ["time"], ["same"])))),
-        Section("Undecided otherwise", others, tuple(map(_other_row, findings(cases, _OTHERS, ["inconclusive"]))), names=2),
+        Section("Undecided otherwise", others, tuple(map(_other_row, findings(cases, OTHERS, ["inconclusive"]))), names=2),
     ]  # fmt: skip
     return [Section(**{**vars(section), "folded": True}) for section in sections if section.rows]
 

@@ -16,11 +16,10 @@ MOST = 10
 _MESSAGE_BYTES = 1000
 
 
-def annotations_of(document: Mapping[str, Any], files: Mapping[str, str] | None = None) -> list[str]:
+def annotations_of(document: Mapping[str, Any]) -> list[str]:
     """Return the lines to print in a job: wrong, failed and slower cases, then unfit controls, then what is undecided.
 
-    document: keeps the schema gatebench-ab/1. files: by implementation, its file relative to the repository's root, where
-    it is known; the annotation then stands at its first line.
+    document: keeps the schema gatebench-ab/1.
     """
     outcomes = ab_outcomes(document)
     bad = [outcome for kind in (ERROR, FAILURE) for outcome in outcomes if outcome.kind == kind]
@@ -32,33 +31,31 @@ def annotations_of(document: Mapping[str, Any], files: Mapping[str, str] | None 
         too_many = [text for text in sentences(document) if text.startswith("undecided")]
         first = f"{len(open_cases)} inconclusive, first {open_cases[0].case_id}: {open_cases[0].reason or 'no reason given'}"
         last.append(_command("warning", "undecided", "; ".join([*too_many, first])))
-    return [*_gravest(bad, MOST - len(last), files or {}), *last]
+    return [*_gravest(bad, MOST - len(last)), *last]
 
 
 def run_annotations(measurements: pd.DataFrame) -> list[str]:
     """Return the lines to print in a job that ran a suite: its wrong and failed cases. Columns: TABLES["measurements"]."""
-    return _gravest([outcome for outcome in run_outcomes(measurements) if outcome.kind == ERROR], MOST, {})
+    return _gravest([outcome for outcome in run_outcomes(measurements) if outcome.kind == ERROR], MOST)
 
 
-def _gravest(bad: list[Outcome], room: int, files: Mapping[str, str]) -> list[str]:
+def _gravest(bad: list[Outcome], room: int) -> list[str]:
     """Return a line for each case, the last one for those beyond `room`."""
     shown = bad if len(bad) <= room else bad[: room - 1]
-    lines = [_of_case(outcome, files) for outcome in shown]
+    lines = [_of_case(outcome) for outcome in shown]
     if len(shown) < len(bad):
         lines.append(_command("error", "more", f"{len(bad) - len(shown)} more cases are slower, wrong or failed"))
     return lines
 
 
-def _of_case(outcome: Outcome, files: Mapping[str, str]) -> str:
+def _of_case(outcome: Outcome) -> str:
     title = f"{outcome.word}: {shorten(clean(outcome.case_id), NAME_BYTES)}"
-    return _command("error", title, f"{outcome.case_id}: {outcome.message}", files.get(outcome.implementation))
+    return _command("error", title, f"{outcome.case_id}: {outcome.message}")
 
 
-def _command(level: str, title: str, message: str, file: str | None = None) -> str:
+def _command(level: str, title: str, message: str) -> str:
     """Return one workflow command; what others wrote ends neither the line nor a property."""
-    properties = {"file": file, "line": "1"} if file else {}
-    given = ",".join(f"{name}={_property(text)}" for name, text in {**properties, "title": title}.items())
-    return f"::{level} {given}::{_data(shorten(clean(message), _MESSAGE_BYTES))}"
+    return f"::{level} title={_property(title)}::{_data(shorten(clean(message), _MESSAGE_BYTES))}"
 
 
 def _data(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gatebench.report.ci.words import (
     NOTHING,
+    OTHERS,
     QUANTITIES,
     change_text,
     column_of,
@@ -73,7 +74,7 @@ def _finding(case: Case, quantity: str) -> Finding:
         word=verdict_word(quantity, verdict["verdict"]),
         base=value_text(case["base"], quantity, column),
         head=value_text(case["head"], quantity, column),
-        change=change_text(verdict),
+        change=change_text(*(verdict.get(name) for name in ("change", "ci_low", "ci_high"))),
         detectable=share_text(verdict.get("minimum_detectable_effect")),
         reason=verdict.get("reason") or "",
     )
@@ -173,7 +174,7 @@ def _slower_sentences(document: Document, quote: Quote) -> list[str]:
         said.append("; ".join(text for text in (nothing, unknown, _detection(document, quote)) if text))
     else:
         said.append("nothing was compared: no case has a time on both sides")
-    for quantity in ("compile", "peak_bytes", "saved_bytes", "error_ratio"):
+    for quantity in OTHERS:
         worse = findings(cases, [quantity], ["slower"])
         if worse:
             total = len(findings(cases, [quantity], COMPARED))

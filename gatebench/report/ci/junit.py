@@ -21,7 +21,7 @@ def ab_junit(document: Mapping[str, Any]) -> str:
     word, message = (
         ("unfit", "; ".join(failures)) if failures else ("", "" if document["controls"] else "no control ran")
     )
-    controls = Outcome("controls", "", "gatebench", kind, word, message)
+    controls = Outcome("controls", "gatebench", kind, word, message)
     sides = {name: _version(document["sides"][name]) for name in ("base", "head")}
     return _xml("gatebench ab", document, [*ab_outcomes(document), controls], sides)
 

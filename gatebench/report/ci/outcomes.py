@@ -23,7 +23,6 @@ class Outcome:
     """One case. group: gate.implementation; word: why it did not pass; message: the same with its reason; lines: its numbers, a line a quantity."""
 
     case_id: str
-    implementation: str
     group: str
     kind: str
     word: str = ""
@@ -51,11 +50,11 @@ def ab_outcomes(document: Mapping[str, Any]) -> list[Outcome]:
             message = f"{word}: {error.reason}" + ("; coverage lost" if error.lost else "")
         else:
             kind, word, message = _judged(case, here, reasons.get(case_id))
-        outcomes.append(Outcome(case_id, case["implementation"] or "", _group(case), kind, word, message, _lines(here)))
+        outcomes.append(Outcome(case_id, _group(case), kind, word, message, _lines(here)))
     known = {outcome.case_id for outcome in outcomes}
     cut = [row for row in document["not_measured"] if row["case_id"] not in known]
     return outcomes + [
-        Outcome(row["case_id"], "", "gatebench", SKIPPED, "not measured", f"not measured: {row['reason'] or _NO_REASON}") for row in cut
+        Outcome(row["case_id"], "gatebench", SKIPPED, "not measured", f"not measured: {row['reason'] or _NO_REASON}") for row in cut
     ]  # fmt: skip
 
 
@@ -102,5 +101,5 @@ def run_outcomes(measurements: pd.DataFrame) -> list[Outcome]:
         word = "" if kind == PASSED else row.status.replace("_", " ")
         message = "" if kind == PASSED else f"{word}: {_NO_REASON if is_missing(row.reason) else row.reason}"
         group = f"{row.gate}.{row.implementation}"
-        outcomes.append(Outcome(row.case_id, row.implementation, group, kind, word, message, tuple(lines)))
+        outcomes.append(Outcome(row.case_id, group, kind, word, message, tuple(lines)))
     return outcomes

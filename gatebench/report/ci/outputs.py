@@ -7,24 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatebench.errors import UserError
+from gatebench.report.files import check_file, write_file
 
 STDOUT = Path("-")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the user asked for beside the terminal's tables; a Markdown of `-` goes to stdout."""
+    """What the user asked for beside the terminal's tables; a Markdown of `-` goes to stdout. as_json: so does JSON."""
 
     markdown: Path | None = None
     junit: Path | None = None
+    as_json: bool = False
 
     def check(self) -> None:
-        """Raise UserError for a folder that does not exist: better now than after the run."""
+        """Raise UserError for what cannot be written: better now than after the run."""
+        if self.as_json and self.markdown == STDOUT:
+            raise UserError("--markdown", "- is given together with --json", "stdout takes one of them", "name a file")
+        if self.junit == STDOUT:
+            raise UserError("--junit", "- is no file", "a file is accepted", "e.g. --junit gatebench.xml")
         for flag, path in (("--markdown", self.markdown), ("--junit", self.junit)):
-            if path is not None and path != STDOUT and not path.absolute().parent.is_dir():
-                raise UserError(
-                    flag, f"no folder {path.parent}", "a file in a folder that exists is accepted", "make it"
-                )
+            if path is not None and path != STDOUT:
+                check_file(flag, path)
 
 
 def write_outputs(
@@ -39,19 +43,19 @@ def write_outputs(
         if outputs.markdown == STDOUT:
             print(text)
         else:
-            _write("--markdown", outputs.markdown, text, "w")
+            write_file("--markdown", outputs.markdown, text)
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-            _write("GITHUB_STEP_SUMMARY", Path(summary), text + "\n", "a")
+            _append("GITHUB_STEP_SUMMARY", Path(summary), text + "\n")
     if outputs.junit is not None:
-        _write("--junit", outputs.junit, junit(), "w")
+        write_file("--junit", outputs.junit, junit())
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotations():
             print(line, file=sys.stderr)
 
 
-def _write(where: str, path: Path, text: str, mode: str) -> None:
+def _append(where: str, path: Path, text: str) -> None:
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         what = f"{path.name} cannot be written: {error.strerror}"

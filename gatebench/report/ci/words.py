@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from gatebench.report.quantities import significant, time_text
+from gatebench.report.quantities import is_missing, significant, time_text
 
 VERDICTS = ("faster", "slower", "same", "inconclusive", "new", "gone", "wrong", "failed")
 # What each quantity is called, and what its verdicts are called where `faster` and `slower` are no words for it.
@@ -16,6 +16,7 @@ QUANTITIES = {
     "error_ratio": "error ratio",
     "coverage": "coverage",
 }
+OTHERS = tuple(name for name in QUANTITIES if name not in ("time", "coverage"))  # what may be worse beside time
 _WORDS = {
     "compile": {"slower": "slower to compile", "faster": "faster to compile"},
     "peak_bytes": {"slower": "more memory", "faster": "less memory"},
@@ -33,8 +34,8 @@ def verdict_word(quantity: str, verdict: str) -> str:
 
 
 def number(value: Any) -> float | None:
-    """Return a number of the JSON, where non-finite ones are strings; null and NaN are None."""
-    found = None if value is None else float(value)
+    """Return a number of a frame, or of the JSON, where non-finite ones are strings; null, NA and NaN are None."""
+    found = None if is_missing(value) else float(value)
     return None if found is None or math.isnan(found) else found
 
 
@@ -50,9 +51,12 @@ def percent(share: float, sign: bool = False) -> str:
     return f"{'+' if sign and value > 0 else ''}{text} %"
 
 
-def change_text(verdict: Mapping[str, Any]) -> str:
-    """Return a change with its interval in percent, e.g. `+3.2 % [2.6, 3.9]`; what was counted exactly has no interval."""
-    change, low, high = (number(verdict.get(name)) for name in ("change", "ci_low", "ci_high"))
+def change_text(change: Any, low: Any, high: Any) -> str:
+    """Return a change with its interval in percent, e.g. `+3.2 % [2.6, 3.9]`; what was counted exactly has no interval.
+
+    Numbers are those of a frame or of the JSON; a dash where there is no change.
+    """
+    change, low, high = number(change), number(low), number(high)
     if change is None:
         return NOTHING
     if low is None or high is None:
