@@ -1,11 +1,12 @@
 """Paired blocks of two sides: what the head took and what the base took in one block, beside each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from gatebench.analyze.statistics import block_medians
+from gatebench.analyze.statistics import kept_times
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ NO_PAIRS = Pairs(*_NO_BLOCKS, 0.0)
 def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pairs]:
     """Return the pairs of each (case_id, quantity) in one stage, in the order of blocks.
 
-    A block counts where both sides have kept samples in it. Time is the block median of log time; compile is the first
-    call that found filled caches (empty ones where a case has only that).
+    A block counts where both sides have kept samples in it. Time: median over its rounds of the difference within a round,
+    for what a neighbour does to the core lasts longer than a round, and is shared by its two samples. Compile is the
+    first call that found filled caches (empty ones where a case has only that).
     """
     # One comparison, whatever run its rows were resumed from: blocks are numbered through.
     samples = samples[(samples["stage"] == stage).to_numpy()].reset_index(drop=True).assign(run_id="")
@@ -36,21 +38,23 @@ def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pair
     times = samples["quantity"] == "time"
     disturbed = dropped | samples["reason"].notna()  # those that were kept for want of quieter ones, too
     shares = disturbed[times].groupby(samples.loc[times, "case_id"]).mean()
-    timed = _differences(block_medians(samples))
+    timed = _differences(kept_times(samples), within=["round"])
     found = {
         (str(case), "time"): Pairs(*timed.get(str(case), _NO_BLOCKS), float(share)) for case, share in shares.items()
     }
     for quantity in ("compile_cold", "compile_warm"):
         kept = samples[((samples["quantity"] == quantity) & ~dropped).to_numpy()]
-        logs = kept.assign(log_ns=np.log(kept["wall_ns"].to_numpy(dtype=float)))
-        for case, (differences, base_logs) in _differences(logs).items():
+        for case, (differences, base_logs) in _differences(kept).items():
             found[case, "compile"] = Pairs(differences, base_logs, 0.0)
     return found
 
 
-def _differences(logs: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return each case's head - base and base, by block; columns case_id, side, block, log_ns."""
-    medians = logs.groupby(["case_id", "block", "side"])["log_ns"].median().unstack("side")
-    both = medians.reindex(columns=["base", "head"]).dropna()
-    cases = both.groupby(level="case_id", sort=False)
-    return {str(case): ((rows["head"] - rows["base"]).to_numpy(), rows["base"].to_numpy()) for case, rows in cases}
+def _differences(kept: pd.DataFrame, within: Sequence[str] = ()) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return each case's medians of head - base and of base, in log ns, by block; paired in a block, or within more."""
+    logs = kept.assign(log_ns=np.log(kept["wall_ns"].to_numpy(dtype=float)))
+    sides = logs.groupby(["case_id", "block", *within, "side"])["log_ns"].median().unstack("side")
+    both = sides.reindex(columns=["base", "head"]).dropna()
+    pairs = pd.DataFrame({"difference": both["head"] - both["base"], "base": both["base"]})
+    blocks = pairs.groupby(level=["case_id", "block"]).median()
+    cases = blocks.groupby(level="case_id", sort=False)
+    return {str(case): (rows["difference"].to_numpy(), rows["base"].to_numpy()) for case, rows in cases}

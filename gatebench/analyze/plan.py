@@ -19,7 +19,10 @@ POWER = 0.8  # with which a minimum detectable effect is found
 # Changes that count as the same. An error ratio must double; bytes are counted exactly, so 1 % is a change of the code.
 MARGINS = {"time": 0.03, "compile": 0.25, "peak_bytes": 0.01, "saved_bytes": 0.01, "error_ratio": 1.0}
 COMPILE_LEAST_S = 1.0  # a change of compile time by less than this is the same, whatever its share
-ROUNDS = 6  # in a block: AB or BA, an even number, so that each side goes first as often
+# A block: many short rounds, AB or BA, an even number, so that each side goes first as often. What neighbours on the host do
+# to a core changes from one tenth of a second to the next: 24 pairs of 5 ms vary half as much as 6 of 20 ms.
+ROUNDS = 24
+SAMPLE_MS = 5.0
 _EXACT = ("peak_bytes", "saved_bytes", "error_ratio", "coverage")  # no share of the rate: nothing about them is random
 PRESENCE = ("both", "new", "gone")
 FAIL_ON = ("slower", "wrong", "unfit", "undecided")

@@ -52,19 +52,21 @@ class CpuCounters:
 
         foreign_ns is the CPU time that the machine spent on other processes, capacity_ns what it had, foreign_ratio their
         ratio. The kernel counts machine time in ticks of 10 ms: foreign_ns is right within tick_ns over samples that belong
-        together (of one sample it may be below zero), and of steal one tick is taken off.
+        together (of one sample it may be below zero). So is steal_ns; of steal_ratio, which one sample has to itself, one
+        tick is taken off.
         """
         wall_ns = later.wall_ns - self.wall_ns
         cpu_ns = later.cpu_ns - self.cpu_ns
         capacity = wall_ns * _CORES
         foreign_ns = (later.busy_jiffies - self.busy_jiffies) * _JIFFY_NS - cpu_ns
-        steal_ns = max(0, (later.steal_jiffies - self.steal_jiffies - 1) * _JIFFY_NS)
+        steal_ns = (later.steal_jiffies - self.steal_jiffies) * _JIFFY_NS
         return {
             "cpu_ns": cpu_ns / calls,
             "context_switches": later.context_switches - self.context_switches,
             "page_faults": later.page_faults - self.page_faults,
-            "steal_ratio": steal_ns / capacity,
+            "steal_ratio": max(0, steal_ns - _JIFFY_NS) / capacity,
             "foreign_ratio": foreign_ns / capacity,
+            "steal_ns": steal_ns,
             "foreign_ns": foreign_ns,
             "capacity_ns": capacity,
             "tick_ns": _CORES * _JIFFY_NS,

@@ -29,11 +29,15 @@ AGREEMENT = 0.05  # windows agree when their medians lie within this share of ea
 
 @dataclass(frozen=True)
 class Warm:
-    """What warm-up found: calls per sample, seconds used, and whether the case never settled."""
+    """What warm-up found: calls per sample, seconds used, whether the case never settled, and how long a sample lasts.
+
+    sample_s: None in later blocks, which find no loops.
+    """
 
     loops: int
     seconds: float
     unsteady: bool
+    sample_s: float | None = None
 
 
 @contextmanager
@@ -63,7 +67,8 @@ def warm(subject: Subject, warmup_s: float, sample_ms: float, loops: int | None,
                     break
             return Warm(loops, time.perf_counter() - started, False)
         unsteady, call_ns = _settle(subject, warmup_s, started)
-        return Warm(_find_loops(subject, sample_ms, call_ns), time.perf_counter() - started, unsteady)
+        loops, sample_ns = _find_loops(subject, sample_ms, call_ns)
+        return Warm(loops, time.perf_counter() - started, unsteady, sample_ns / 1e9)
 
 
 def _settle(subject: Subject, warmup_s: float, started: float) -> tuple[bool, float]:
@@ -90,8 +95,8 @@ def _window(subject: Subject, seconds: float) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def _find_loops(subject: Subject, sample_ms: float, call_ns: float) -> int:
-    """Double the calls per sample until it lasts max(sample_ms, 10^4 clock reads).
+def _find_loops(subject: Subject, sample_ms: float, call_ns: float) -> tuple[int, float]:
+    """Double the calls per sample until it lasts max(sample_ms, 10^4 clock reads); returns them and its time in ns.
 
     call_ns: time of one call; doubling starts where it says that a sample would last less than half of that.
     """
@@ -99,9 +104,9 @@ def _find_loops(subject: Subject, sample_ms: float, call_ns: float) -> int:
     loops = 1
     while 4 * loops * call_ns < wanted_ns:
         loops *= 2
-    while _timed(subject, loops) < wanted_ns:
+    while (sample_ns := _timed(subject, loops)) < wanted_ns:
         loops *= 2
-    return loops
+    return loops, sample_ns
 
 
 def sample(subject: Subject, loops: int, flush: Tensor | None = None) -> dict[str, Any]:

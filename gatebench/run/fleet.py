@@ -41,7 +41,7 @@ class Fleet:
         self._timeout_s = timeout_s
         self._start = start
         self._workers: dict[Key, WorkerProcess] = {}
-        self._deaths: dict[Key, int] = {}
+        self._deaths: dict[Key, int] = {}  # by competitor, of those that share a worker
         self._refused: dict[Key, Failure] = {}
         self._numbers: dict[int, int] = {}
         self._count = numbers or itertools.count()
@@ -109,7 +109,7 @@ class Fleet:
         self._forget(case)
         if key in self._refused:
             raise self._refused[key]
-        if self._deaths.get(key, 0) >= _MAX_DEATHS:
+        if self._deaths.get(competitor(case), 0) >= _MAX_DEATHS:
             raise Failure("failed", f"the worker of {case.implementation} died {_MAX_DEATHS} times in this block")
         self.spawn(case)
         return self._greet(case)
@@ -127,7 +127,7 @@ class Fleet:
             return greeted(self._workers[key])
         except Failure as failure:
             del self._workers[key]
-            self._deaths[key] = self._deaths.get(key, 0) + 1
+            self._died(case)
             if failure.status == "unavailable":
                 self._refused[key] = failure
             raise
@@ -145,8 +145,11 @@ class Fleet:
     def _forget(self, case: Case) -> None:
         worker = self._workers.pop(self._key(case), None)
         if worker is not None:
-            self._deaths[self._key(case)] = self._deaths.get(self._key(case), 0) + 1
+            self._died(case)
             worker.close()
+
+    def _died(self, case: Case) -> None:
+        self._deaths[competitor(case)] = self._deaths.get(competitor(case), 0) + 1
 
 
 def start_worker(settings: WorkerSettings, timeout_s: float, start: Start = WorkerProcess) -> WorkerProcess:

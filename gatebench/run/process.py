@@ -40,7 +40,10 @@ class Launch:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker is started with. plugins are absolute paths; threads is never 0."""
+    """What a worker is started with. plugins are absolute paths; threads is never 0.
+
+    implementation: the one that it must be able to import, "" where it learns from each case.
+    """
 
     implementation: str
     plugins: tuple[str, ...] = ()

@@ -10,9 +10,11 @@ from gatebench.run.process import WorkerProcess
 from gatebench.run.protocol import number
 from gatebench.suites import Measure
 
-# Share of the machine's CPU time that may go elsewhere before a whole round is dropped.
-STEAL_LIMIT = 0.10  # to the hypervisor, in one sample
-FOREIGN_LIMIT = 0.10  # to other processes, over the round
+# Share of the machine's CPU time that may go elsewhere before rounds are dropped.
+STEAL_LIMIT = 0.10  # to the hypervisor
+FOREIGN_LIMIT = 0.10  # to other processes
+# The kernel's ticks on each core over which load is judged: rounds that last less are judged, and dropped, together.
+_TICKS = 4
 DROPPED_LIMIT = 0.2  # share of dropped rounds above which a case is unsteady
 # Where fewer than this share of the rounds asked for was quiet, there is nothing quiet to prefer: all stay, marked unsteady.
 _QUIET_ENOUGH = 0.5
@@ -28,16 +30,21 @@ class Worker(Protocol):
         ...
 
 
+Sample = dict[str, Any]
 Action = Callable[[WorkerProcess, Entry], None]
 Attempt = Callable[[Entry, Action], None]  # lets the entry's worker act, unless the entry failed
 
 
 @dataclass
 class Settled:
-    """What a case's first block found and its later blocks go by, on both sides: calls per sample, seconds of warm-up."""
+    """What a case's first block found and its later blocks go by, on both sides, by case_id.
+
+    loops: calls per sample. warm_s: seconds of warm-up. sample_s: seconds of a sample, where the worker told.
+    """
 
     loops: dict[str, int] = field(default_factory=dict)
     warm_s: dict[str, float] = field(default_factory=dict)
+    sample_s: dict[str, float] = field(default_factory=dict)
 
 
 def prepare(worker: Worker, entry: Entry, measure: Measure) -> None:
@@ -67,6 +74,8 @@ def warm(worker: Worker, entry: Entry, measure: Measure, settled: Settled, first
     )
     loops = settled.loops.setdefault(case_id, warmed["loops"])
     settled.warm_s.setdefault(case_id, warmed["seconds"])
+    if warmed.get("sample_s"):
+        settled.sample_s.setdefault(case_id, warmed["sample_s"])
     if first:
         entry.facts["recompiles"] = warmed.get("recompiles")
     entry.facts |= {"loops": loops, "unsteady": warmed["unsteady"] if first else None}
@@ -91,11 +100,16 @@ def take_rounds(orders: Iterable[list[Entry]], wanted: int, attempt: Attempt, ti
     """Take rounds in these orders until enough are kept; those that something foreign disturbed are taken again."""
     kept = taken = 0
     entries: dict[int, Entry] = {}
+    pending: list[list[Sample]] = []  # rounds that are not judged yet
     for place, order in enumerate(orders):
         entries |= {id(entry): entry for entry in order}
-        if kept < wanted:
+        if kept + len(pending) < wanted:
             taken += 1
-            kept += _take_round(place, order, attempt, timeout_s)
+            pending.append(_take_round(place, order, attempt, timeout_s))
+            if _can_be_judged(pending) or kept + len(pending) == wanted:
+                kept += _judge(pending)
+                pending = []
+    kept += _judge(pending)
     if kept < _QUIET_ENOUGH * wanted:
         _keep_disturbed(entries.values())
     elif taken - kept > DROPPED_LIMIT * taken:
@@ -103,9 +117,9 @@ def take_rounds(orders: Iterable[list[Entry]], wanted: int, attempt: Attempt, ti
             entry.facts["unsteady"] = True
 
 
-def _take_round(number: int, order: list[Entry], attempt: Attempt, timeout_s: float) -> bool:
-    """Take one sample of each entry in this order; returns whether the round was kept."""
-    taken: list[dict[str, Any]] = []
+def _take_round(number: int, order: list[Entry], attempt: Attempt, timeout_s: float) -> list[Sample]:
+    """Take one sample of each entry in this order, and return them."""
+    taken: list[Sample] = []
     for position, entry in enumerate(order):
         place = {"round": number, "position": position, "dropped": False, "reason": None}
 
@@ -116,11 +130,25 @@ def _take_round(number: int, order: list[Entry], attempt: Attempt, timeout_s: fl
             taken.append(row)
 
         attempt(entry, take)
-    reason = disturbed(taken)
-    if reason:
-        for row in taken:  # the whole round goes, for all competitors: dropping one would favour the others
-            row["dropped"], row["reason"] = True, reason
-    return reason is None
+    return taken
+
+
+def _can_be_judged(rounds: list[list[Sample]]) -> bool:
+    """Say whether rounds last long enough for the kernel's ticks to tell who had the machine."""
+    rows = [row for taken in rounds for row in taken]
+    ticks_ns = max((row.get("tick_ns") or 0.0 for row in rows), default=0.0)
+    return sum(row.get("capacity_ns") or 0.0 for row in rows) >= _TICKS * ticks_ns
+
+
+def _judge(rounds: list[list[Sample]]) -> int:
+    """Drop rounds that something foreign disturbed, all of them; returns how many are kept."""
+    rows = [row for taken in rounds for row in taken]
+    reason = disturbed(rows)
+    if reason is None:
+        return len(rounds)
+    for row in rows:  # for all competitors: dropping one's would favour the others
+        row["dropped"], row["reason"] = True, reason
+    return 0
 
 
 def _keep_disturbed(entries: Iterable[Entry]) -> None:
@@ -131,15 +159,18 @@ def _keep_disturbed(entries: Iterable[Entry]) -> None:
             row["dropped"] = False
 
 
-def disturbed(taken: list[dict[str, Any]]) -> str | None:
-    """Say what foreign cause disturbed a round: steal in a sample, or other processes over the round; never times."""
+def disturbed(taken: list[Sample]) -> str | None:
+    """Say what foreign cause disturbed samples that belong together: steal, or other processes; never times."""
+    capacity = sum(row.get("capacity_ns") or 0.0 for row in taken)
+    # What the kernel's ticks leave unknown is taken off once: the errors of single samples cancel.
+    tick = max((row.get("tick_ns") or 0.0 for row in taken), default=0.0)
     steal = max((row.get("steal_ratio") or 0.0 for row in taken), default=0.0)
+    stolen = sum(row.get("steal_ns") or 0.0 for row in taken)
+    if capacity:
+        steal = max(steal, (stolen - tick) / capacity)
     if steal > STEAL_LIMIT:
         return f"steal: {100 * steal:.0f} % of the machine's CPU time"
-    capacity = sum(row.get("capacity_ns") or 0.0 for row in taken)
     foreign = sum(row.get("foreign_ns") or 0.0 for row in taken)
-    # What the kernel's ticks leave unknown is taken off once: the errors of single samples cancel.
-    sure = foreign - max((row.get("tick_ns") or 0.0 for row in taken), default=0.0)
-    if capacity and sure > FOREIGN_LIMIT * capacity:
+    if capacity and foreign - tick > FOREIGN_LIMIT * capacity:
         return f"other processes: {100 * foreign / capacity:.0f} % of the machine's CPU time"
     return None

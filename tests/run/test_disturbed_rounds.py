@@ -56,6 +56,41 @@ def test_a_neighbour_that_no_single_sample_shows_is_seen_over_the_round():
     assert disturbed([row] * 4) == "other processes: 25 % of the machine's CPU time"
 
 
+def test_rounds_too_short_for_the_ticks_are_judged_and_dropped_together(tmp_path):
+    # Rounds of 10 ms on two cores, beside a process that has one of them: in no single one can ticks of 10 ms tell.
+    short = {"foreign_ns": 1e7, "capacity_ns": 2e7, "tick_ns": 2e7}
+    assert disturbed([short]) is None
+    count = iter(range(10_000))
+
+    def script(worker, verb, args):
+        if verb == "sample" and worker.settings.implementation == "second":
+            return {**worker.usual(verb, args), **(short if next(count) < 4 else {**short, "foreign_ns": 0.0})}
+        return None
+
+    _, entries = measured(tmp_path, [case(name) for name in THREE], script, rounds=12)
+    for entry in entries:
+        assert [row["dropped"] for row in entry["samples"]] == [True] * 4 + [False] * 12
+        assert entry["samples"][0]["reason"] == "other processes: 50 % of the machine's CPU time"
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [(2, 2), (3, 3), (6, 6)])
+def test_the_last_rounds_are_judged_however_short(tmp_path, wanted, taken):
+    row = {"foreign_ns": 9e7, "capacity_ns": 2e7, "tick_ns": 2e7}  # four together are long enough
+
+    def script(worker, verb, args):
+        return {**worker.usual(verb, args), **row} if verb == "sample" else None
+
+    _, (entry,) = measured(tmp_path, [case("first")], script, rounds=wanted)
+    assert len(entry["samples"]) == taken + max(1, wanted // 2)
+    assert all("other processes" in row["reason"] for row in entry["samples"])
+
+
+def test_steal_is_summed_over_samples_that_belong_together():
+    row = {"steal_ratio": 0.0, "steal_ns": 1e7, "capacity_ns": 2e7, "tick_ns": 2e7}
+    assert disturbed([row]) is None
+    assert disturbed([row] * 4) == "steal: 25 % of the machine's CPU time"
+
+
 def test_a_case_with_more_than_a_fifth_of_its_rounds_dropped_is_unsteady(tmp_path):
     _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1), rounds=4)
     for entry in entries:

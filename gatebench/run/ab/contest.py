@@ -48,6 +48,14 @@ class Contest:
         entry = self.catalogues["head"].implementations.get(case.implementation, {})
         return bool(entry.get("compiles"))
 
+    def worker_of(self, case: Case) -> Key:
+        """Return which worker of a side measures a case: one for each device, thread count and set of plugin files.
+
+        Implementations of one origin share it, or importing torch would take longer than measuring. The two sides are
+        alike in that, and nobody's plugin can harm another's cases.
+        """
+        return (case.device, case.threads, self.plugins_of(case, "head") or self.plugins_of(case, "base"))
+
     def plugins_of(self, case: Case, side: str) -> tuple[Path, ...]:
         """Return the plugin files that a side's worker needs for a case, as they lay when the side was described."""
         if case.case_id in self.controls:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gatebench.analyze.plan import DECIDED, FAIL_ON, MARGINS, ROUNDS, check_options, make_plan
+from gatebench.analyze.plan import DECIDED, FAIL_ON, MARGINS, ROUNDS, SAMPLE_MS, check_options, make_plan
 from gatebench.catalogue import Catalogue
 from gatebench.errors import UserError
 from gatebench.run.ab.budget import Budget
@@ -150,7 +150,7 @@ def prepare_contest(
     of_base = [place["base"] / path.relative_to(root) if path.is_relative_to(root) else path for path in of_head]
     plugins = {"head": of_head, "base": [path for path in of_base if path.is_file()]}
     catalogues = {side: _describe(side, plugins[side], runtimes[side].launch(place[side])) for side in SIDES}
-    measure = replace(suite.measure, rounds=ROUNDS)
+    measure = replace(suite.measure, rounds=ROUNDS, sample_ms=SAMPLE_MS)
     files = {side: tuple(found) for side, found in plugins.items()}
     return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes(), files)
 

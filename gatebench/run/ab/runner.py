@@ -17,7 +17,7 @@ from gatebench.contract import Failure
 from gatebench.run import steps
 from gatebench.run.ab.budget import EXPECTED_S, Budget
 from gatebench.run.ab.contest import SIDES, Contest, Runtime
-from gatebench.run.fleet import Fleet, Key, Start, competitor
+from gatebench.run.fleet import Fleet, Key, Start
 from gatebench.run.plan import BREAKDOWNS, STRIKES, Entry
 from gatebench.run.process import STARTING_S, WorkerProcess, WorkerSettings
 from gatebench.run.progress import Progress, Silent
@@ -25,8 +25,10 @@ from gatebench.run.publish import sample_rows
 from gatebench.run.schedule import round_orders
 from gatebench.store.journal import Journal
 from gatebench.store.write import as_table
+from gatebench.suites import Measure
 
 NEW_BLOCKS = 3  # of a case that only the head has: an estimate with an interval, and no verdict
+LEAST_ROUNDS = 6  # of a block, however long a call takes
 COUNTED_BLOCKS = 2  # blocks in which exact counts are taken, so that one that varies is seen
 _PADDING_BYTES = 4096  # the environment's size moves the stack: it is drawn for each worker
 
@@ -92,14 +94,14 @@ class AbRunner:
                 self._cut(case for case in self._open(todo) if left[case.case_id] or not self._ended(case, block))
             elif block == 1:  # the first one verified and compiled: what a case costs, this one tells
                 going_on = [case for case in self._open(todo) if left[case.case_id]]
-                self._cut(self.budget.beyond_screening(going_on, left, self._key))
+                self._cut(self.budget.beyond_screening(going_on, left, self.contest.worker_of))
 
     def _confirm(self) -> None:
         entries = self.journal.entries("case")
         found = suspects(self.plan, as_table("samples", sample_rows(self.journal.run_id, entries)).to_pandas())
         blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
         suspected = [case for case in self.contest.cases if case.case_id in blocks]
-        self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, self._key))
+        self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, self.contest.worker_of))
         first = self._started_blocks
         self.progress.start(EXPECTED_S * sum(blocks.values()))
         for number in range(max(blocks.values(), default=0)):
@@ -132,10 +134,6 @@ class AbRunner:
     def _asked(self, case: Case, side: str) -> bool:
         return self.contest.measurable(case, side) and self._strikes.get((side, case.case_id), 0) < STRIKES
 
-    def _key(self, case: Case) -> Key:
-        """Return which worker of a side a case belongs to: that of its competitor; all controls share one."""
-        return ("controls",) if case.case_id in self.contest.controls else competitor(case)
-
     def _ended(self, case: Case, block: int) -> bool:
         """Say whether a case was measured in a block, before its time was over."""
         return self._latest.get(case.case_id) == block
@@ -150,15 +148,15 @@ class AbRunner:
         self._started_blocks = block + 1
         groups: dict[Key, list[Case]] = {}
         for case in self._open(cases):
-            groups.setdefault(self._key(case), []).append(case)
+            groups.setdefault(self.contest.worker_of(case), []).append(case)
         for key, group in groups.items():
             if not self.budget.spent(stage, block):
                 self._group(block, stage, key, group, title)
         self._places.swap()
 
     def _group(self, block: int, stage: str, key: Key, cases: list[Case], title: str) -> None:
-        """Measure the cases of one implementation: two workers, one for each side."""
-        self.progress.say(f"{title}: {cases[0].implementation}")
+        """Measure the cases that share a worker: two workers, one for each side."""
+        self.progress.say(f"{title}: {len(cases)} cases")
         fleets = {side: self._fleet(side, block, key, cases) for side in SIDES}
         try:
             asked = {side: next((case for case in cases if self._asked(case, side)), None) for side in SIDES}
@@ -189,9 +187,9 @@ class AbRunner:
         limit = self.contest.measure.memory_mb << 20 or self.contest.memory_bytes // len(SIDES)
 
         def settings(case: Case) -> WorkerSettings:
-            return WorkerSettings(case.implementation, moved, case.threads, limit, case.device, launch)
+            return WorkerSettings("", moved, case.threads, limit, case.device, launch)
 
-        return Fleet(settings, STARTING_S, self._start, self._processes, self._key)
+        return Fleet(settings, STARTING_S, self._start, self._processes, self.contest.worker_of)
 
     # --- one case
 
@@ -226,8 +224,9 @@ class AbRunner:
             attempt(entry, lambda worker, entry: self._make_ready(worker, entry, fleets[entry.side]), prepared=False)
         if all(entry.status == "ok" for entry in entries.values()) and not self._over(case):
             seed = f"{self.contest.seed}/{block}/{case.case_id}"
-            orders = round_orders(list(entries.values()), steps.most_rounds(measure.rounds), seed)
-            steps.take_rounds(orders, measure.rounds, together, measure.timeout_s)
+            rounds = rounds_of(measure, self._settled.sample_s.get(case.case_id))
+            orders = round_orders(list(entries.values()), steps.most_rounds(rounds), seed)
+            steps.take_rounds(orders, rounds, together, measure.timeout_s)
         for entry in entries.values():
             attempt(entry, self._wrap_up)
             self._finish(entry)
@@ -261,6 +260,14 @@ class AbRunner:
         elif entry.status != "ok":
             self._strikes[key] = STRIKES
         self.journal.write("case", f"{entry.case.case_id} {entry.side} block {entry.block}", entry.to_json())
+
+
+def rounds_of(measure: Measure, sample_s: float | None) -> int:
+    """Return how many rounds a block of a case has: all, or an even number of fewer where one call outlasts a sample."""
+    meant_s = 2 * measure.sample_ms / 1e3  # calls are doubled until they last long enough, so up to twice that is meant
+    if sample_s is None or sample_s <= meant_s:
+        return measure.rounds
+    return max(min(LEAST_ROUNDS, measure.rounds), int(measure.rounds * meant_s / sample_s) // 2 * 2)
 
 
 def cores_of(block: int, threads: int) -> tuple[int, ...]:

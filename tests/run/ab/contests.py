@@ -1,5 +1,6 @@
 """A contest over fake workers: two sides, no checkouts, no processes, in a moment."""
 
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,10 @@ def times(head_ns: float, slow: str = "") -> Callable[..., dict[str, Any] | None
     """Return a script: the base's calls take 100 ns, the head's `head_ns` (of one implementation, where it is named)."""
 
     def script(worker: Any, verb: str, args: Mapping[str, Any]) -> dict[str, Any] | None:
-        changed = side_of(worker) == "head" and slow in ("", worker.settings.implementation)
+        changed = side_of(worker) == "head" and slow in ("", worker.case.get("implementation"))
         if verb != "sample":
             return None
-        noise = 0.001 * (len(worker.lab.log) % 7)  # so that no two blocks are equal
+        noise = 0.006 * random.Random(len(worker.lab.log)).random()  # so that no two blocks are equal
         return {"loops": 8, "wall_ns": (head_ns if changed else 100.0) * (1 + noise), "steal_ratio": 0.0}
 
     return script

@@ -10,7 +10,8 @@ from fakes import catalogue
 
 from gatebench.contract import Failure
 from gatebench.run.ab.budget import Budget
-from gatebench.run.ab.runner import cores_of
+from gatebench.run.ab.runner import cores_of, rounds_of
+from gatebench.suites import Measure
 
 
 def fails(side, verb, status="failed", times=10**9, reason="no such luck"):
@@ -52,6 +53,28 @@ def test_each_block_has_workers_of_its_own_for_both_sides(tmp_path):
     lab, _, _, _ = run(tmp_path, contest("first"), times(100.0))
     assert Counter(side_of(worker) for worker in lab.workers) == {"base": 12, "head": 12}
     assert lab.most_running == 1
+
+
+def test_implementations_of_one_origin_share_a_worker_and_a_plugin_has_its_own(tmp_path):
+    files = {"second": (Path("/second.py"),)}
+    known = replace(catalogue("first", "second", "third"), files=files)
+    wanted = contest("first", "second", "third", catalogues={"base": known, "head": known})
+    lab, _, _, _ = run(tmp_path, wanted, times(100.0))
+    plugins = Counter((side_of(worker), worker.settings.plugins) for worker in lab.workers)
+    assert plugins == {(side, files): 12 for side in ("base", "head") for files in ((), ("/second.py",))}
+    assert {implementation for verb, implementation, _ in lab.said("prepare")} == {""}
+
+
+def test_an_implementation_that_kills_the_worker_harms_no_neighbour(tmp_path):
+    def script(worker, verb, args):
+        if verb == "warm" and worker.case["implementation"] == "first":
+            raise Failure("failed", "dies of a bad pointer")
+
+    wanted = contest("first", "second")
+    _, entries, _, _ = run(tmp_path, wanted, script)
+    first, second = (only(entries, case_id, "head") for case_id in ids(wanted))
+    assert {entry["status"] for entry in first} == {"failed"}
+    assert [entry["status"] for entry in second] == ["ok"] * 12
 
 
 def test_the_first_sample_of_a_round_comes_from_each_side_as_often(tmp_path):
@@ -189,12 +212,12 @@ def ticking(clock, script):
 def test_a_time_limit_cuts_from_the_end_of_the_order_and_says_so(tmp_path):
     clock = Clock(0.1)
     wanted = contest("first", "second", "third")
-    limit = Budget(125.0, clock)
+    limit = Budget(90.0, clock)
     _, entries, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), limit)
-    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 125 s leaves no room for it"}
+    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 90 s leaves no room for it"}
     assert len(only(entries, ids(wanted)[1], "head")) == 12
     assert len(only(entries, ids(wanted)[2], "head")) == 2
-    assert clock.now < 125.0
+    assert clock.now < 90.0
 
 
 def test_a_limit_that_is_over_before_anything_was_timed_cuts_all(tmp_path):
@@ -242,7 +265,7 @@ def test_suspects_that_time_does_not_allow_are_named(tmp_path):
     clock = Clock(0.1)
     wanted = contest("first", "second")
     script = ticking(clock, times(110.0))
-    _, entries, plan, _ = run(tmp_path, wanted, script, Budget(80.0, clock))
+    _, entries, plan, _ = run(tmp_path, wanted, script, Budget(90.0, clock))
     assert list(plan["not_measured"]) == [ids(wanted)[1]]
     assert {entry["stage"] for entry in only(entries, ids(wanted)[0], "head")} == {"screen", "confirm"}
 
@@ -252,3 +275,11 @@ def test_no_limit_cuts_nothing(tmp_path):
     wanted = contest("first")
     _, _, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), Budget(None, clock), plan_of(wanted))
     assert plan["not_measured"] == {}
+
+
+@pytest.mark.parametrize(
+    ("sample_s", "rounds"), [(None, 24), (0.005, 24), (0.010, 24), (0.021, 10), (0.03, 8), (1.0, 6)]
+)
+def test_long_calls_have_fewer_rounds_in_a_block(sample_s, rounds):
+    assert rounds_of(Measure(rounds=24, sample_ms=5.0), sample_s) == rounds
+    assert rounds_of(Measure(rounds=2, sample_ms=5.0), sample_s) == 2

@@ -1,0 +1,41 @@
+"""Paired blocks: what two sides took in the same round, beside each other."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from gatebench.analyze.pairs import pair_blocks
+
+
+def samples(base, head, block=0):
+    """Return one case's samples in ns, round by round; None where a side has none."""
+    return [
+        {"run_id": "r", "case_id": "case", "side": side, "stage": "screen", "quantity": "time", "block": block}
+        | {"round": number, "wall_ns": wall_ns, "dropped": False, "reason": None}
+        for side, times in (("base", base), ("head", head))
+        for number, wall_ns in enumerate(times)
+        if wall_ns is not None
+    ]
+
+
+def test_a_neighbour_that_slows_whole_rounds_changes_no_difference():
+    base, head = [1e6, 2e6, 1e6, 3e6, 1e6], [1.1e6, 2.2e6, 1.1e6, 3.3e6, 1.1e6]
+    (pairs,) = pair_blocks(pd.DataFrame(samples(base, head)), "screen").values()
+    assert pairs.differences == pytest.approx([math.log(1.1)])
+    # The difference of the medians knows no rounds: with another three of them slow on one side it is far off.
+    head = [1.1e6, 2.2e6, 2.2e6, 3.3e6, 1.1e6]
+    (pairs,) = pair_blocks(pd.DataFrame(samples(base, head)), "screen").values()
+    assert pairs.differences == pytest.approx([math.log(1.1)])
+
+
+def test_a_round_that_one_side_lacks_is_no_pair():
+    (pairs,) = pair_blocks(pd.DataFrame(samples([1e6, None, 4e6], [2e6, 9e6, 8e6])), "screen").values()
+    assert pairs.differences == pytest.approx([math.log(2)])
+    assert pairs.base_logs == pytest.approx([math.log(2e6)])
+
+
+def test_blocks_are_apart_and_in_order():
+    rows = samples([1e6], [2e6], block=7) + samples([1e6], [3e6], block=3)
+    (pairs,) = pair_blocks(pd.DataFrame(rows), "screen").values()
+    assert pairs.differences == pytest.approx([math.log(3), math.log(2)])
