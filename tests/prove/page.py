@@ -260,8 +260,8 @@ def _reading(evidence: Evidence) -> str:
         "## What this does not say\n\n"
         f"- Replays draw, with replacement, from {blocks.min()} to {blocks.max()} blocks of each callable and effect: they cannot show noise that the bank "
         "did not meet, and power near a threshold moves with the bank's own luck, by some percent in the mean of all callables.\n"
-        "- Seconds per case are those of a suite of twenty cases in five implementations, checkouts and all; each implementation starts two "
-        "processes in every block, so a suite with more cases per implementation takes less for each.\n"
+        "- Seconds per case are those of a suite of twenty cases, checkouts, controls and the import of torch in each block's processes and "
+        "all: a suite with more cases takes less for each.\n"
         "- Other tools had few sessions.\n"
         "- One machine, one day.\n"
     )

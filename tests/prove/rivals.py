@@ -53,11 +53,11 @@ _FEW = tuple(
 # Sessions in order: a comparison is of two that follow each other, so that time between them is as short as a user has it.
 _SESSIONS = {
     ("pytest-benchmark", DEFAULT): 5,
-    ("pytest-benchmark", TUNED): 4,
-    ("pyperf", DEFAULT): 3,
-    ("pyperf", TUNED): 3,
+    ("pytest-benchmark", TUNED): 3,
+    ("pyperf", DEFAULT): 2,
+    ("pyperf", TUNED): 2,
 }
-_ASV_JOBS = 2
+_ASV_JOBS = 1
 _PYTEST = {
     DEFAULT: (),
     TUNED: (
@@ -72,7 +72,7 @@ _PYPERF = {DEFAULT: (), TUNED: ("--processes=3", f"--affinity={_CORE}")}
 _PYPERF_RULE = {DEFAULT: (), TUNED: (f"--min-speed={100 * THRESHOLD:g}",)}
 _ASV = {
     DEFAULT: (),
-    TUNED: ("--factor", str(1 + THRESHOLD), "-a", "rounds=4", "-a", "repeat=20", "--cpu-affinity", _CORE),
+    TUNED: ("--interleave-rounds", "--factor", str(1 + THRESHOLD), "-a", "rounds=2", "-a", "repeat=20", "--cpu-affinity", _CORE),
 }  # fmt: skip
 _SHOWN = {
     "pytest-benchmark": {

@@ -40,6 +40,12 @@ def test_wrong_comes_first_then_slower_then_controls_then_what_is_undecided():
                               "glu/eager/T128-B16-I256-H256/float32/cpu-2/forward: the interval -1.2 %25 to +4.1 %25 is wider than the margin of 3 %25")  # fmt: skip
 
 
+def test_one_inconclusive_case_leaves_the_job_decided():
+    found = lines(SAME, INCONCLUSIVE, decided=0.5)
+    assert titles(found) == ["inconclusive"]
+    assert "1 inconclusive, first glu/eager/" in found[0]
+
+
 def test_a_quiet_run_has_none():
     assert lines(SAME, REFUSED) == lines() == []
 

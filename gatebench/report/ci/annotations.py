@@ -30,7 +30,8 @@ def annotations_of(document: Mapping[str, Any]) -> list[str]:
     if open_cases:
         too_many = [text for text in sentences(document) if text.startswith("undecided")]
         first = f"{len(open_cases)} inconclusive, first {open_cases[0].case_id}: {open_cases[0].reason or 'no reason given'}"
-        last.append(_command("warning", "undecided", "; ".join([*too_many, first])))
+        title = "undecided" if too_many else "inconclusive"
+        last.append(_command("warning", title, "; ".join([*too_many, first])))
     return [*_gravest(bad, MOST - len(last)), *last]
 
 
