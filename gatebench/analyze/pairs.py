@@ -30,7 +30,7 @@ def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pair
 
     A block counts where both sides have kept samples in it. Time: median over its rounds of the difference within a round,
     for what a neighbour does to the core lasts longer than a round, and is shared by its two samples. Compile is the
-    first call that found filled caches (empty ones where a case has only that).
+    first call that found filled caches; empty ones where a case has only that; whatever it found where nobody knows.
     """
     # One comparison, whatever run its rows were resumed from: blocks are numbered through.
     samples = samples[(samples["stage"] == stage).to_numpy()].reset_index(drop=True).assign(run_id="")
@@ -42,7 +42,7 @@ def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pair
     found = {
         (str(case), "time"): Pairs(*timed.get(str(case), _NO_BLOCKS), float(share)) for case, share in shares.items()
     }
-    for quantity in ("compile_cold", "compile_warm"):
+    for quantity in ("first_call", "compile_cold", "compile_warm"):  # the last that a case has
         kept = samples[((samples["quantity"] == quantity) & ~dropped).to_numpy()]
         for case, (differences, base_logs) in _differences(kept).items():
             found[case, "compile"] = Pairs(differences, base_logs, 0.0)
