@@ -81,7 +81,7 @@ class Service:
 
     def prepare(self, case: Mapping[str, Any]) -> Answer:
         """Draw the case's numbers, let the implementation prepare, make the first call."""
-        self.subject = None
+        self.subject = self.counters = None  # those of a case that broke down, and so was never closed
         if self.frozen_with_case:
             gc.unfreeze()
             self.frozen_with_case = False

@@ -94,6 +94,13 @@ class Fleet:
         worker = self._workers.get(self._key(case))
         return worker.import_ns if worker else None
 
+    def retire(self, case: Case) -> None:
+        """End the case's worker, if it has one; the next turn gets a new one."""
+        worker = self._workers.pop(self._key(case), None)
+        if worker is not None:
+            worker.resume()
+            worker.close()
+
     def close(self) -> None:
         """End all workers."""
         for worker in self._workers.values():

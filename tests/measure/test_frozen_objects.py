@@ -7,7 +7,7 @@ import pytest
 
 from gatebench.cases import Case
 from gatebench.contract import Implementation, Prepared
-from gatebench.measure.service import Service
+from gatebench.measure.service import Service, compile_counters
 from gatebench.registry import Registry
 from gatebench.shape import Shape
 
@@ -60,6 +60,13 @@ def test_a_cycle_of_a_case_is_freed_with_the_next_case():
     warm_case(service)
     assert nodes[0]() is None
     assert nodes[1]() is not None
+
+
+def test_a_case_that_broke_down_leaves_nothing_that_the_next_one_is_held_to():
+    service, _ = importing(0)
+    service.counters = compile_counters()  # of a case of torch.compile that was never closed
+    warm_case(service)
+    assert service.profile()["kernel"] is None
 
 
 def test_a_case_that_makes_little_is_not_frozen():

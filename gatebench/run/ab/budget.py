@@ -10,7 +10,7 @@ from gatebench.cases import Case
 # Shares of the limit: the first block may take so much before what it has not reached is cut, the screening so much.
 _FIRST_BLOCK = 0.3
 _SCREENING = 0.75
-_WORKERS_S = 2.5  # starting and ending the two workers of one implementation in a block
+_WORKERS_S = 2.5  # starting and ending the two workers of one origin in a block
 EXPECTED_S = 0.6  # a case in a block before one was timed: two warm-ups, two preparations, samples
 
 
@@ -69,7 +69,7 @@ class Budget:
         if self.limit_s is None:
             return []
         left = share * self.limit_s - self.elapsed_s
-        started: dict[Any, int] = {}  # blocks for which an implementation's workers are started anyway
+        started: dict[Any, int] = {}  # blocks for which the workers of an origin are started anyway
         for number, case in enumerate(cases):
             wanted = blocks[case.case_id]
             more = max(0, wanted - started.get(key(case), 0))

@@ -49,12 +49,16 @@ class Contest:
         return bool(entry.get("compiles"))
 
     def worker_of(self, case: Case) -> Key:
-        """Return which worker of a side measures a case: one for each device, thread count and set of plugin files.
+        """Return which worker of a side measures a case: one for each device, thread count and origin.
 
-        Implementations of one origin share it, or importing torch would take longer than measuring. The two sides are
-        alike in that, and nobody's plugin can harm another's cases.
+        Implementations of one origin (plugin files, or an installed package, or GateBench itself) share it, or importing
+        torch would take longer than measuring. The two sides are alike in that, so what only one of them has stays apart;
+        and nobody's plugin can harm another's cases.
         """
-        return (case.device, case.threads, self.plugins_of(case, "head") or self.plugins_of(case, "base"))
+        files = self.plugins_of(case, "head") or self.plugins_of(case, "base")
+        given = self.catalogues["head"].packages
+        packages = tuple(given[name]["package"] for name in (case.gate, case.implementation) if name in given)
+        return (case.device, case.threads, self.kinds[case.case_id], files, packages)
 
     def plugins_of(self, case: Case, side: str) -> tuple[Path, ...]:
         """Return the plugin files that a side's worker needs for a case, as they lay when the side was described."""

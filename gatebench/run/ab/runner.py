@@ -230,6 +230,11 @@ class AbRunner:
         for entry in entries.values():
             attempt(entry, self._wrap_up)
             self._finish(entry)
+        if any(entry.status in BREAKDOWNS for entry in entries.values()):
+            # What broke down may have left its process broken, too, for the cases that share it. Both sides start afresh,
+            # so that what comes after has one history on both.
+            for fleet in fleets.values():
+                fleet.retire(case)
 
     def _make_ready(self, worker: WorkerProcess, entry: Entry, fleet: Fleet) -> None:
         measure, key = self.contest.measure, (entry.side, entry.case.case_id)

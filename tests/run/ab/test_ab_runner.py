@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from contests import contest, ids, only, plan_of, run, side_of, times
 from fakes import catalogue
+from run_helpers import case
 
 from gatebench.contract import Failure
 from gatebench.run.ab.budget import Budget
-from gatebench.run.ab.runner import cores_of, rounds_of
+from gatebench.run.ab.runner import STRIKES, cores_of, rounds_of
 from gatebench.suites import Measure
 
 
@@ -75,6 +76,28 @@ def test_an_implementation_that_kills_the_worker_harms_no_neighbour(tmp_path):
     first, second = (only(entries, case_id, "head") for case_id in ids(wanted))
     assert {entry["status"] for entry in first} == {"failed"}
     assert [entry["status"] for entry in second] == ["ok"] * 12
+
+
+def test_what_breaks_down_leaves_its_neighbours_fresh_workers_on_both_sides(tmp_path):
+    def script(worker, verb, args):
+        if verb == "warm" and worker.case["implementation"] == "first" and side_of(worker) == "head":
+            raise Failure("failed", "no such luck")  # and the process lives on, whatever is left of it
+
+    lab, entries, _, _ = run(tmp_path, contest("first", "second"), script)
+    assert len([entry for entry in entries if entry["status"] == "failed"]) == STRIKES
+    assert len(lab.workers) == 2 * (12 + STRIKES)
+
+
+def test_what_only_the_head_has_shares_no_worker_with_what_both_have():
+    wanted = contest("first", "second", kinds={case("second").case_id: "new"})
+    assert wanted.worker_of(case("first")) != wanted.worker_of(case("second"))
+
+
+def test_what_an_installed_package_gives_has_a_worker_of_its_own():
+    known = replace(catalogue("first", "second", "third"), packages={"second": {"package": "mylab", "version": None}})
+    wanted = contest("first", "second", "third", catalogues={"base": known, "head": known})
+    keys = [wanted.worker_of(case(name)) for name in ("first", "second", "third")]
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_the_first_sample_of_a_round_comes_from_each_side_as_often(tmp_path):
