@@ -110,7 +110,9 @@ def take_rounds(orders: Iterable[list[Entry]], wanted: int, attempt: Attempt, ti
                 kept += _judge(pending)
                 pending = []
     kept += _judge(pending)
-    if kept < _QUIET_ENOUGH * wanted:
+    # Over all rounds the ticks tell more: a load that hides in each few of them may be sure in all.
+    quiet = [row for entry in entries.values() for row in entry.samples if not row["dropped"]]
+    if kept < _QUIET_ENOUGH * wanted or not _judge([quiet]):
         _keep_disturbed(entries.values())
     elif taken - kept > DROPPED_LIMIT * taken:
         for entry in entries.values():
@@ -141,7 +143,7 @@ def _can_be_judged(rounds: list[list[Sample]]) -> bool:
 
 
 def _judge(rounds: list[list[Sample]]) -> int:
-    """Drop rounds that something foreign disturbed, all of them; returns how many are kept."""
+    """Drop these rounds if something foreign disturbed them; returns how many are kept."""
     rows = [row for taken in rounds for row in taken]
     reason = disturbed(rows)
     if reason is None:

@@ -45,8 +45,18 @@ def test_on_a_busy_machine_all_rounds_stay_and_the_cases_are_unsteady(tmp_path):
 
 
 def test_a_small_disturbance_drops_nothing(tmp_path):
-    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, 1, share=0.12), rounds=4)
+    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(0, share=0.12), rounds=4)
     assert {len(entry["samples"]) for entry in entries} == {4}
+    assert {row["reason"] for entry in entries for row in entry["samples"]} == {None}
+
+
+def test_a_small_disturbance_of_all_rounds_is_surer_than_that_of_one(tmp_path):
+    # Of each round's 12 % the ticks leave 3 % unknown, of all rounds' 12 % less than 1 %.
+    _, entries = measured(tmp_path, [case(name) for name in THREE], disturbs(*range(100), share=0.12), rounds=4)
+    for entry in entries:
+        assert entry["facts"]["unsteady"] is True
+        assert [row["dropped"] for row in entry["samples"]] == [False] * 4
+        assert {row["reason"] for row in entry["samples"]} == {"other processes: 12 % of the machine's CPU time"}
 
 
 def test_a_neighbour_that_no_single_sample_shows_is_seen_over_the_round():
