@@ -76,6 +76,8 @@ def run_ab(request: AbRequest, store: Path, progress: Progress, say: Callable[[s
         suite = suite_of(request, settings.suite, sides, checkouts)
         runtimes = runtimes_of(pythons, checkouts)
         contest = prepare_contest(request, suite, sides, checkouts, runtimes)
+        if pythons["base"] == pythons["head"]:
+            _check_own_code(contest, suite, checkouts)
         plan = make_plan(
             cases={case.case_id: contest.kinds[case.case_id] for case in contest.cases},
             controls=contest.controls,
@@ -155,6 +157,22 @@ def prepare_contest(
     return make_contest(suite, request.narrowing, catalogues, measure, shared_memory_bytes(), files)
 
 
+def _check_own_code(contest: Contest, suite: Suite, checkouts: Checkouts) -> None:
+    """Raise UserError where no case is of the sides' own code: a job that compares a thing with itself is always green."""
+    for side in SIDES:
+        place, packages = checkouts.place(side), contest.catalogues[side].packages
+        if any((folder / _PACKAGE.name).is_dir() for folder in (place, place / "src")):
+            return  # GateBench itself is compared
+        for case in contest.cases:
+            own = contest.plugins_of(case, side) or case.gate in packages or case.implementation in packages
+            if own and case.case_id not in contest.controls:
+                return
+    raise UserError(
+        suite.file, "no case is of the code here: both sides would measure the installed gatebench", "a suite with `plugins`, or --plugin FILE, is accepted",
+        "name the suite, e.g. `gatebench ab suites/speed.toml`, or write it into [tool.gatebench] of pyproject.toml",
+    )  # fmt: skip
+
+
 def _describe(side: str, plugins: Sequence[Path], launch: Any) -> Catalogue:
     try:
         return discover(plugins, ceilings=side == "head", launch=launch)
@@ -205,7 +223,9 @@ def header_of(request: AbRequest, suite: Suite, sides: Mapping[str, Side], conte
     catalogue = contest.catalogues["head"]
     measured = tuple(case for case in contest.cases if case.gate in catalogue.gates)
     plan = Plan(measured, (), contest.measure, catalogue, contest.memory_bytes, contest.seed)
-    header = make_header(Request(replace(suite, plugins=contest.plugins["head"]), request.narrowing), plan)
+    header = make_header(
+        Request(replace(suite, plugins=contest.plugins["head"], measure=contest.measure), request.narrowing), plan
+    )
     head = sides["head"]
     return {
         **header,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jobs import ab
+from jobs import ab, narrowed
 from repositories import SUITE, commit, git
 
 from gatebench.errors import UserError
@@ -28,6 +28,17 @@ def test_a_head_without_the_suite_is_one_line(repo, temporary):
         r"^suite speed.toml: is not in the head \(main \w{10}\); a file of the head is accepted; check",
         "main~1",
         "main",
+    )
+
+
+@pytest.mark.parametrize("request_", [{"suite": "quick"}, {"narrowing": narrowed("native")}])
+def test_a_job_that_would_compare_this_gatebench_with_itself_is_refused(repo, temporary, request_):
+    """It would be green whatever the commit did."""
+    refused(
+        repo,
+        r"toml: no case is of the code here: both sides would measure the installed gatebench; .*`plugins`",
+        head="main",
+        **request_,
     )
 
 
