@@ -3,7 +3,7 @@
     python tests/prove/prove.py WORK EVIDENCE PAGE     measure (what WORK already holds is not measured again), then the page
     python tests/prove/prove.py --page EVIDENCE PAGE   the page alone, from the evidence
 
-An hour and a half on 2 cores that do nothing else. WORK keeps the repository, the environments and all runs; EVIDENCE is small:
+Two hours on 2 cores that do nothing else. WORK keeps the repository, the environments and all runs; EVIDENCE is small:
 
     blocks.csv         log-ratio of each paired block, by callable, planted effect and load
     comparisons.json   what the other tools said of each pair of sessions

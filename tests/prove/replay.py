@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import numpy as np
 from bank import Banked
@@ -35,14 +36,16 @@ class Verdict:
 class Case:
     """A callable at an effect, to be judged again and again from its banked blocks, as `ab` would after a calibration.
 
+    calibrated: spread of the same callable with both sides alike, which says how many blocks screen it.
+
     Where both sides are the same code, each block's sides are swapped by a fresh coin: the truth is then exactly no change,
     whatever the bank's own mean. undisturbed: judged as if nothing foreign had been seen.
     """
 
-    def __init__(self, banked: Banked, plan: Mapping, undisturbed: bool = False) -> None:
+    def __init__(self, banked: Banked, plan: Mapping, calibrated: float, undisturbed: bool = False) -> None:
         self._bank, self._plan, self._alike = banked.pairs, plan, banked.effect == 0.0
         self._disturbed = 0.0 if undisturbed else banked.pairs.disturbed
-        self._screened = screen_blocks(spread(banked.pairs.differences), plan)
+        self._screened = screen_blocks(calibrated, plan)
 
     def judged(self, random: np.random.Generator) -> Verdict:
         """Return the verdict on freshly drawn blocks: a screening and, of a suspect, a confirmation."""
@@ -76,7 +79,7 @@ class Alarms:
 def false_alarms(banks: Sequence[Banked], suites: int, seed: int, undisturbed: bool = False) -> Alarms:
     """Replay suites of CASES cases, each a callable drawn at random with both sides alike."""
     random = np.random.default_rng(seed)
-    cases = [Case(bank, PLAN, undisturbed) for bank in banks]
+    cases = [Case(bank, PLAN, spread(bank.pairs.differences), undisturbed) for bank in banks]
     alarmed, counts = 0, dict.fromkeys(("same", "inconclusive", "slower", "faster"), 0)
     for _ in range(suites):
         words = [cases[drawn].judged(random).verdict for drawn in random.integers(len(cases), size=CASES)]
@@ -86,18 +89,16 @@ def false_alarms(banks: Sequence[Banked], suites: int, seed: int, undisturbed: b
     return Alarms(suites, alarmed, counts)
 
 
-def power(bank: Banked, repeats: int, seed: int, undisturbed: bool = False) -> float:
-    """Return how often a planted callable is judged slower in a suite of CASES cases."""
+def judged(bank: Banked, calibrated: float, repeats: int, seed: int, undisturbed: bool = False) -> list[Verdict]:
+    """Judge a callable again and again as one of a suite of CASES cases."""
     random = np.random.default_rng(seed)
-    case = Case(bank, PLAN, undisturbed)
-    return float(np.mean([case.judged(random).verdict == "slower" for _ in range(repeats)]))
+    case = Case(bank, PLAN, calibrated, undisturbed)
+    return [case.judged(random) for _ in range(repeats)]
 
 
-def blocks_taken(bank: Banked, repeats: int, seed: int) -> float:
-    """Return the mean number of blocks that a callable takes, of both stages."""
-    random = np.random.default_rng(seed)
-    case = Case(bank, PLAN)
-    return float(np.mean([case.judged(random).blocks for _ in range(repeats)]))
+def share(verdicts: Sequence[Verdict], word: str) -> float:
+    """Return how often a callable is judged so."""
+    return mean(verdict.verdict == word for verdict in verdicts)
 
 
 def detectable(bank: Banked) -> float:

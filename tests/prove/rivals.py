@@ -1,7 +1,7 @@
 """The same callables measured by pytest-benchmark, pyperf and asv: what each says of two commits, and what that takes.
 
-Each tool runs with its defaults, and in a fair tuning: pinned to one core, with about the time that GateBench takes for a
-case, and with the rule of its own that suits 3 %.
+Each tool runs with its defaults, and in a fair tuning: pinned to one core, with more time than by
+default, and with the rule of its own that suits 3 %.
 """
 
 import itertools

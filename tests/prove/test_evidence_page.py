@@ -67,18 +67,22 @@ def test_aims_that_are_met_are_called_so():
     assert 6.0 <= float(seconds.removesuffix(" s")) < 8.0  # 12 blocks of 0.5 s, and the confirmation of some
     assert verdict == "met"
     assert row(text, "smallest detectable change")[-1] == "met"
+    assert row(text, "95 % intervals")[-1] == "not contradicted: too few to tell"
+    assert row(text, "+3.0 % |")[-4:] == ["100 %", "100 %", "0 %", "0 %"]
 
 
 def test_aims_that_are_missed_are_called_so():
     # Half of the work had no effect, and the other tools tell smaller changes.
     text = page.page(evidence(blocks(sd=0.015, planted=0.3), error=0.0001))
     assert row(text, "+3 % found")[-1] == "**missed**"
+    assert row(text, "95 % intervals")[-1] == "**missed**"
+    assert row(text, "+1.0 % |")[-1] == "100 %"  # 0.3 % is within the margin
     assert row(text, "smallest detectable change")[-1] == "**missed**"
 
 
 def test_the_estimate_of_what_was_planted_is_shown_as_it_is():
     text = page.page(evidence(blocks(sd=0.001, planted=0.5)))
-    assert row(text, "+10.0 % |")[1].startswith("+4.9")
+    assert row(text, "+10.0 % |")[2].startswith("+4.9")
 
 
 def test_a_loaded_machine_leaves_everything_undecided():

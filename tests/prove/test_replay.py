@@ -6,6 +6,7 @@ import replay
 from bank import Banked, banks_of, work_of
 
 from gatebench.analyze.pairs import Pairs
+from gatebench.analyze.sign_flip import spread
 
 
 def bank(effect=0.0, sd=0.01, blocks=40, disturbed=0.0, seed=0, bias=0.0):
@@ -25,16 +26,32 @@ def test_an_alarm_is_counted(monkeypatch):
     assert replay.false_alarms([bank()], suites=10, seed=0).with_alarm > 0
 
 
+def slower(banked, undisturbed=False):
+    return replay.share(
+        replay.judged(banked, spread(banked.pairs.differences), 50, seed=0, undisturbed=undisturbed), "slower"
+    )
+
+
+def blocks(banked, calibrated=None):
+    return np.mean(
+        [
+            verdict.blocks
+            for verdict in replay.judged(banked, calibrated or spread(banked.pairs.differences), 50, seed=0)
+        ]
+    )
+
+
 def test_what_was_planted_is_found_and_nothing_is_found_where_all_is_disturbed():
-    assert replay.power(bank(0.05), 50, seed=0) == 1.0
-    assert replay.power(bank(0.05, disturbed=0.9), 50, seed=0) == 0.0
-    assert replay.power(bank(0.05, disturbed=0.9), 50, seed=0, undisturbed=True) == 1.0
-    assert replay.power(bank(0.002, sd=0.03), 50, seed=0) < 0.2
+    assert slower(bank(0.05)) == 1.0
+    assert slower(bank(0.05, disturbed=0.9)) == 0.0
+    assert slower(bank(0.05, disturbed=0.9), undisturbed=True) == 1.0
+    assert slower(bank(0.002, sd=0.03)) < 0.2
 
 
 def test_a_slower_case_takes_the_blocks_of_both_stages():
-    assert replay.blocks_taken(bank(sd=0.002), 50, seed=0) < 14
-    assert replay.blocks_taken(bank(0.05, sd=0.002), 50, seed=0) >= 12 + 16
+    assert blocks(bank(sd=0.002)) < 14
+    assert blocks(bank(sd=0.002), calibrated=0.05) >= 48  # the noise of the calibration, not of the day, says how many
+    assert blocks(bank(0.05, sd=0.002)) >= 12 + 16
 
 
 def test_a_noisier_callable_hides_more_although_it_gets_more_blocks():
