@@ -30,7 +30,7 @@ def pair_blocks(samples: pd.DataFrame, stage: str) -> dict[tuple[str, str], Pair
 
     A block counts where both sides have kept samples in it. Time: median over its rounds of the difference within a round,
     for what a neighbour does to the core lasts longer than a round, and is shared by its two samples. Compile is the
-    first call that found filled caches; empty ones where a case has only that; whatever it found where nobody knows.
+    first call that found filled caches; empty ones where a case has only that; any where none is known to have compiled.
     """
     # One comparison, whatever run its rows were resumed from: blocks are numbered through.
     samples = samples[(samples["stage"] == stage).to_numpy()].reset_index(drop=True).assign(run_id="")

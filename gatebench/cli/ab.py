@@ -23,7 +23,7 @@ def command(
     glob: options.Glob = "",
     dtype: options.Dtypes = "",
     option: options.Options = None,
-    margin: Annotated[str, typer.Option(help="Change of time that counts as the same. (default: 3%)")] = "",
+    margin: Annotated[str, typer.Option(help="Up to which a change of time counts as the same. (default: 3%)")] = "",
     time_limit: Annotated[
         str, typer.Option(help="E.g. 10m: cuts cases from the end of the suite, and says which.")
     ] = "",
@@ -45,8 +45,8 @@ def command(
     """Measure two versions of the code, side by side in one job, and judge each case.
 
     BASE and HEAD are git revisions of the repository that you stand in, or folders. Without them: the
-    merge-base with the default branch against the working tree, with the suite that [tool.gatebench] of
-    pyproject.toml names, or `quick`.
+    merge-base with the default branch against the working tree, with the suite that the table
+    tool.gatebench of pyproject.toml names, or `quick`.
 
     Exit codes, first match: 130 interrupted, 2 bad usage, 3 a case of the head is wrong or failed, 4 the
     machine is unfit or a control failed, 1 something became slower, 5 too few cases were decided, 0.

@@ -23,7 +23,7 @@ def test_a_neighbour_that_slows_whole_rounds_changes_no_difference():
     base, head = [1e6, 2e6, 1e6, 3e6, 1e6], [1.1e6, 2.2e6, 1.1e6, 3.3e6, 1.1e6]
     (pairs,) = pair_blocks(pd.DataFrame(samples(base, head)), "screen").values()
     assert pairs.differences == pytest.approx([math.log(1.1)])
-    # The difference of the medians knows no rounds: with another three of them slow on one side it is far off.
+    # The difference of the medians knows no rounds: with one more of them slow, and its base not, it is far off.
     head = [1.1e6, 2.2e6, 2.2e6, 3.3e6, 1.1e6]
     (pairs,) = pair_blocks(pd.DataFrame(samples(base, head)), "screen").values()
     assert pairs.differences == pytest.approx([math.log(1.1)])
