@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from gatebench.comparable import comparable_facts
+from gatebench.run.git import git
 
 _GIT_TIMEOUT_S = 10.0
 
@@ -37,16 +38,9 @@ def commit_times(directory: Path, commits: Iterable[str]) -> dict[str, str]:
 
 def _git(directory: Path, *arguments: str) -> str | None:
     try:
-        result = subprocess.run(
-            ["git", "-C", str(directory), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # no git here: the manifest says null
-    return result.stdout if result.returncode == 0 else None
+        return git(directory, *arguments, timeout_s=_GIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return None  # the manifest says null
 
 
 def shared_memory_bytes() -> int:

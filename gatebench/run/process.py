@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from gatebench.contract import Failure
 from gatebench.run import protocol
+from gatebench.run.git import environment_outside_hooks
 from gatebench.run.protocol import ProtocolError
 from gatebench.run.warden import EXIT_OUT_OF_MEMORY, descendants
 
@@ -55,7 +56,7 @@ class WorkerSettings:
 
 def worker_environment(threads: int, launch: Launch) -> dict[str, str]:
     """Return the environment of a worker: threads set before any numerical library is imported."""
-    environment = {**os.environ, **dict(launch.environment)}
+    environment = {**environment_outside_hooks(), **dict(launch.environment)}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         environment[name] = str(threads)
     environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compile processes beside the one that measures

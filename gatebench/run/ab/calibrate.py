@@ -19,9 +19,10 @@ from gatebench.run.ab.job import (
 )
 from gatebench.run.ab.runner import AbRunner
 from gatebench.run.ab.settings import settings_of
-from gatebench.run.ab.sides import Side, git, resolve
+from gatebench.run.ab.sides import Side, resolve
 from gatebench.run.ab.spreads import PURPOSE
 from gatebench.run.execute import Outcome, conduct, new_run_id, terminations_interrupt
+from gatebench.run.git import git
 from gatebench.run.machine_lock import alone_on_machine
 from gatebench.run.progress import Progress
 from gatebench.run.publish import publish

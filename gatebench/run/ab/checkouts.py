@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from gatebench.errors import UserError
-from gatebench.run.ab.sides import HOOK_VARIABLES, WORKING_TREE, Side, git, repository, run_git
+from gatebench.run.ab.sides import WORKING_TREE, Side, repository
+from gatebench.run.git import environment_outside_hooks, git, run_git
 
 PREFIX = "gatebench-ab-"
 _PLACES = ("0", "1")
@@ -188,10 +189,9 @@ def build(checkouts: Checkouts, command: str, pythons: Mapping[str, str | None])
     Its environment says GATEBENCH_SIDE (base or head) and GATEBENCH_PYTHON, the interpreter that the side is measured by.
     """
     for side in ("base", "head"):
-        environment = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
-        environment |= {"GATEBENCH_SIDE": side, "GATEBENCH_PYTHON": pythons.get(side) or sys.executable}
+        own = {"GATEBENCH_SIDE": side, "GATEBENCH_PYTHON": pythons.get(side) or sys.executable}
         process = subprocess.Popen(
-            command, shell=True, cwd=checkouts.place(side), env=environment, stdin=subprocess.DEVNULL,
+            command, shell=True, cwd=checkouts.place(side), env=environment_outside_hooks() | own, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )  # fmt: skip
         try:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gatebench.errors import UserError, unknown
-from gatebench.run.ab.sides import Side, git
+from gatebench.run.ab.sides import Side
+from gatebench.run.git import git
 
 _WHERE = "pyproject.toml: tool.gatebench"
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}

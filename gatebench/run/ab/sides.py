@@ -1,16 +1,13 @@
 """The two sides of an A/B as the user names them: a git revision, the working tree, or a folder."""
 
-import os
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gatebench.errors import UserError
+from gatebench.run.git import git, run_git
 
 WORKING_TREE = "working tree"
-# What git sets for its hooks: it names another repository, or another index, than that of the folder at hand.
-HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 _REVISIONS = "a git revision (branch, tag, commit) or a folder is accepted"
 
 
@@ -120,21 +117,3 @@ def default_branch(root: Path) -> str:
             return name
     raise UserError("base", f"no default branch ({', '.join(candidates)}) is here", _REVISIONS,
                     "name the base, or fetch it (fetch-depth: 0 in CI)")  # fmt: skip
-
-
-def git(directory: Path, *arguments: str) -> str | None:
-    """Return what git prints, None where it refuses or is not installed."""
-    asked = run_git(directory, *arguments)
-    return asked.stdout if asked is not None and asked.returncode == 0 else None
-
-
-def run_git(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """Run git on a folder's own repository, whatever a hook has set; None where it is not installed."""
-    command = ["git", "-C", str(directory), "-c", "core.hooksPath=/dev/null", *arguments]
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, errors="surrogateescape",
-            env={name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES},
-        )  # fmt: skip
-    except OSError:
-        return None
