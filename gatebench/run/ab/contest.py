@@ -93,9 +93,9 @@ def make_contest(
         for side, refusal in refusals.items():
             if refusal is not None:
                 refused[side][case.case_id] = refusal
-    if not any(kinds[case.case_id] == "both" for case in cases):
-        known_here = "a suite with cases that both sides can measure is needed"
-        raise SuiteError(suite.file, "leaves no case that both sides can measure", known_here, "see `gatebench list`")
+    if all(kinds[case.case_id] == "gone" for case in cases):
+        known_here = "a suite with cases that the head can measure is needed"
+        raise SuiteError(suite.file, "leaves no case that the head can measure", known_here, "see `gatebench list`")
     extra = control_cases()
     first: dict[Key, int] = {}  # workers are started for one implementation after the other
     for number, case in enumerate(cases):

@@ -5,6 +5,7 @@ import pytest
 from jobs import ab, narrowed
 from repositories import PLUGIN, SUITE, commit, git
 
+from gatebench.errors import SuiteError
 from gatebench.report.ab_run import ab_document, recompute
 from gatebench.store.read import Results
 
@@ -74,9 +75,16 @@ def test_what_only_one_version_has_is_new_or_gone(repo, temporary):
     assert found.loc[("toy:second", "time"), "verdict"] == "new"
     assert found.loc[("toy:second", "coverage"), "verdict"] == "new"
     assert pd.isna(found.loc[("toy:second", "time"), "change"])
+    # Nothing else, as in a first pull request. Two blocks are too few for the controls, so they are not asked.
+    asked = {"narrowing": narrowed("*", glob="glu/toy:second*"), "fail_on": ("slower", "wrong", "undecided")}
+    run, found, _ = ab(repo, "main~1", "main", **asked)
+    assert set(found["verdict"]) == {"new"}
+    assert ab_document(run)["exit_code"] == 0
     commit(repo, "third", my_glu__py=PLUGIN)
     _, found, _ = ab(repo, "main~1", "main", narrowing=narrowed("*", glob="glu/toy*"))
     assert found.loc[("toy:second", "time"), "verdict"] == "gone"
+    with pytest.raises(SuiteError, match="leaves no case that the head can measure"):
+        ab(repo, "main~1", "main", narrowing=narrowed("*", glob="glu/toy:second*"))
 
 
 @pytest.mark.slow
