@@ -83,7 +83,7 @@ def test_what_only_one_version_has_is_new_or_gone(repo, temporary):
     commit(repo, "third", my_glu__py=PLUGIN)
     _, found, _ = ab(repo, "main~1", "main", narrowing=narrowed("*", glob="glu/toy*"))
     assert found.loc[("toy:second", "time"), "verdict"] == "gone"
-    with pytest.raises(SuiteError, match="speed.toml: leaves no cases"):
+    with pytest.raises(SuiteError, match=r"speed\.toml: leaves no cases"):
         ab(repo, "main~1", "main", narrowing=narrowed("*", glob="glu/toy:second*"))
 
 
