@@ -96,10 +96,14 @@ def confirm_blocks(spread: float, plan: Mapping[str, Any], quantity: str = "time
 
     spread: of the screening, whatever effect it saw. Never fewer blocks than can reach alpha_confirm.
     """
-    limits = plan["confirm_blocks"]["least"], plan["confirm_blocks"]["most"]
-    least = max(limits[0], least_blocks(plan["alpha_confirm"]))
+    limits = least_to_confirm(plan), plan["confirm_blocks"]["most"]
     effect = math.log1p(CONFIRM_SHARE * plan["margins"][quantity])
-    return _blocks_for(effect, _DOUBT * spread, plan["alpha_confirm"] / 2, CONFIRM_POWER, (least, limits[1]))
+    return _blocks_for(effect, _DOUBT * spread, plan["alpha_confirm"] / 2, CONFIRM_POWER, limits)
+
+
+def least_to_confirm(plan: Mapping[str, Any]) -> int:
+    """Return the fewest blocks that a suspect is confirmed with."""
+    return max(plan["confirm_blocks"]["least"], least_blocks(plan["alpha_confirm"]))
 
 
 def _blocks_for(effect: float, spread: float, alpha: float, wanted: float, limits: tuple[int, int]) -> int:

@@ -60,7 +60,7 @@ def judge(
     """Return the verdict on paired blocks and its numbers, as columns of the table `verdicts`.
 
     A suspect of the screening is judged by the fresh blocks of its confirmation alone, any other case by the screening.
-    planned: blocks of either stage. cut: why blocks were not measured, where the plan says so.
+    planned: blocks of either stage, as many as the case asks for. cut: why blocks were not measured, where the plan says so.
     """
     suspect = is_suspect(quantity, screen, plan)
     stage, pairs = ("confirm", confirm) if suspect and (len(confirm) or confirm.disturbed) else ("screen", screen)
@@ -80,7 +80,10 @@ def judge(
     elif _inside(pairs, margin):
         verdict, reason = "same", None
     else:
-        verdict, reason = "inconclusive", _too_little(pairs, margin, planned[stage], cut)
+        verdict, reason = (
+            "inconclusive",
+            _too_little(pairs, margin, planned[stage], cut or _no_room(stage, planned, plan)),
+        )
     return {
         "verdict": verdict, "stage": stage, "change": change, "ci_low": low, "ci_high": high,
         "p_value": evidence.p_value, "alpha": evidence.alpha, "margin": margin, "blocks": len(pairs), "reason": reason,
@@ -92,6 +95,14 @@ def _inside(pairs: Pairs, margin: float) -> bool:
     """Say whether the one-sided 95 % bounds on both sides lie within the margin; without bounds they do not."""
     _, low, high = np.expm1(shift_interval(pairs.differences, _BOUNDS))
     return bool(-margin <= low and high <= margin)
+
+
+def _no_room(stage: str, planned: Mapping[str, int], plan: Mapping[str, Any]) -> str | None:
+    """Say that a time limit left room for fewer blocks of confirmation than the case asks for; None where it did not."""
+    room = plan["confirm_blocks"].get("room")
+    if stage == "screen" or room is None or room >= planned["confirm"]:
+        return None
+    return f"the time limit leaves room for {room}"
 
 
 def _too_little(pairs: Pairs, margin: float, planned: int, cut: str | None) -> str:
@@ -111,13 +122,15 @@ def _detectable(
 ) -> float:
     """Return the smallest change that would have been reported with the plan's power; NaN for fewer than two blocks.
 
-    Infinite where a cut left no time to confirm anything. A case that was not confirmed would have had as many blocks for that as its spread asks for. A change of compile time
-    is reported only where the estimate exceeds the margin, whose standard error is √(π/3) · spread / √blocks.
+    Infinite where a cut left no time to confirm anything. A case that was not confirmed would have had as many blocks for
+    that as its spread asks for, or as the time limit left room for. A change of compile time is reported only where the
+    estimate exceeds the margin, whose standard error is √(π/3) · spread / √blocks.
     """
     size = spread(pairs.differences)
     if stage == "screen" and cut and not math.isnan(size):
         return math.inf
-    blocks = len(pairs) if stage == "confirm" else confirm_blocks(size, plan, quantity)
+    room = plan["confirm_blocks"].get("room", plan["confirm_blocks"]["most"])
+    blocks = len(pairs) if stage == "confirm" else min(confirm_blocks(size, plan, quantity), room)
     found = minimum_detectable_effect(size, screened, blocks, plan)
     if quantity == "time" or math.isnan(found):
         return found

@@ -54,6 +54,7 @@ _SHAPE = {
     "screen_blocks.default": _COUNT,
     "confirm_blocks.least": _COUNT,
     "confirm_blocks.most": _COUNT,
+    "confirm_blocks": _object_of("whole numbers above 0", _is_count),  # `room` too, where a time limit left less
     "decided": _AMOUNT,
     "fail_on": _list_of("texts", _is_text),
     "interrupted": _FLAG,

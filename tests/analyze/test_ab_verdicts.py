@@ -82,6 +82,19 @@ def test_a_suspect_with_too_few_fresh_blocks_is_inconclusive():
     assert (found["verdict"], found["reason"]) == ("inconclusive", f"only 4 of {wanted} blocks")
 
 
+def test_what_a_time_limit_leaves_room_for_is_said_and_bounds_what_could_be_detected():
+    of = ONE | {"confirm_blocks": {"least": 16, "most": 64, "room": 18}}
+    wanted = confirm_blocks(spread(8 * NOISE), of)
+    rows = confirmed("a", 8 * NOISE + 0.2, 8 * noise(18) + 0.02)
+    found = judged(rows, of)
+    assert found["reason"] == f"only 18 of {wanted} blocks: the time limit leaves room for 18"
+    assert judged(rows, of | {"confirm_blocks": {"least": 16, "most": 64, "room": 64}})["reason"].startswith("the 90 %")
+    assert judged(confirmed("a", noise(12, 0.1), noise(18, 0.1)), of)["verdict"] == "slower"
+    unsuspected = judged(samples("a", 4 * NOISE), of)
+    expected = minimum_detectable_effect(spread(4 * NOISE), 12, 18, of)
+    assert unsuspected["minimum_detectable_effect"] == pytest.approx(expected)
+
+
 def test_a_p_value_of_the_level_rejects_and_one_above_it_does_not():
     fresh = np.array([*noise(15, 0.05), -0.001])  # of 16 blocks the one with the smallest size is faster: p = 2 / 2^16
     rows = confirmed("a", noise(12, 0.05), fresh)

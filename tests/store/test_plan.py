@@ -58,6 +58,7 @@ def test_every_key_that_verdicts_need_is_missed(key):
         ("power", True, "power is not a number above 0 and at most 1"),
         ("screen_blocks", {"default": 12, SAME: "24"}, "screen_blocks is not an object of whole numbers above 0"),
         ("confirm_blocks.most", 64.5, "confirm_blocks.most is not a whole number above 0"),
+        ("confirm_blocks.room", 0, "confirm_blocks is not an object of whole numbers above 0"),
         ("fail_on", "slower", "fail_on is not a list of texts"),
         ("interrupted", None, "interrupted is not true or false"),
         ("sides.head", None, "sides.head.given is missing"),

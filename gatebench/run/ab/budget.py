@@ -10,6 +10,7 @@ from gatebench.cases import Case
 # Shares of the limit: the first block may take so much before what it has not reached is cut, the screening so much.
 _FIRST_BLOCK = 0.3
 _SCREENING = 0.75
+_CONFIRMING = 0.95  # what sizes the confirmation: an estimate that proves too low by a little then cuts nothing
 _WORKERS_S = 2.5  # starting and ending the two workers of one origin in a block
 EXPECTED_S = 0.6  # a case in a block before one was timed: two warm-ups, two preparations, samples
 
@@ -62,6 +63,16 @@ class Budget:
     ) -> list[Case]:
         """Return the suspects at the end of the order whose confirmation would not end in time."""
         return self._beyond(1.0, cases, blocks, key)
+
+    def room_to_confirm(
+        self, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any], least: int
+    ) -> int:
+        """Return the most blocks up to which all suspects can be confirmed in time; `least` where not even those can."""
+        most = max(blocks.values(), default=least)
+        for room in range(most, least, -1):
+            if not self._beyond(_CONFIRMING, cases, {name: min(wanted, room) for name, wanted in blocks.items()}, key):
+                return room
+        return least
 
     def _beyond(
         self, share: float, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]

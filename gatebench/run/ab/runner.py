@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from gatebench.analyze.detection import least_to_confirm
 from gatebench.analyze.verdicts import suspects
 from gatebench.cases import Case
 from gatebench.contract import Failure
@@ -101,6 +102,12 @@ class AbRunner:
         found = suspects(self.plan, as_table("samples", sample_rows(self.journal.run_id, entries)).to_pandas())
         blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
         suspected = [case for case in self.contest.cases if case.case_id in blocks]
+        room = self.budget.room_to_confirm(
+            self._open(suspected), blocks, self.contest.worker_of, least_to_confirm(self.plan)
+        )
+        if any(wanted > room for wanted in blocks.values()):  # fewer blocks for all tell more than none for the last
+            self.plan["confirm_blocks"]["room"] = room
+            blocks = {case_id: min(wanted, room) for case_id, wanted in blocks.items()}
         self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, self.contest.worker_of))
         first = self._started_blocks
         self.progress.start(EXPECTED_S * sum(blocks.values()))
@@ -156,7 +163,7 @@ class AbRunner:
 
     def _group(self, block: int, stage: str, key: Key, cases: list[Case], title: str) -> None:
         """Measure the cases that share a worker: two workers, one for each side."""
-        self.progress.say(f"{title}: {len(cases)} cases")
+        self.progress.say(f"{title}: {len(cases)} case{'' if len(cases) == 1 else 's'}")
         fleets = {side: self._fleet(side, block, key, cases) for side in SIDES}
         try:
             asked = {side: next((case for case in cases if self._asked(case, side)), None) for side in SIDES}

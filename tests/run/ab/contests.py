@@ -61,14 +61,17 @@ def side_of(worker: Any) -> str:
     return dict(worker.settings.launch.environment)["GATEBENCH_SIDE"]
 
 
-def times(head_ns: float, slow: str = "") -> Callable[..., dict[str, Any] | None]:
-    """Return a script: the base's calls take 100 ns, the head's `head_ns` (of one implementation, where it is named)."""
+def times(head_ns: float, slow: str = "", spread: float = 0.006) -> Callable[..., dict[str, Any] | None]:
+    """Return a script: the base's calls take 100 ns, the head's `head_ns` (of one implementation, where it is named).
+
+    spread: range of the noise, as a share; some, so that no two blocks are equal.
+    """
 
     def script(worker: Any, verb: str, args: Mapping[str, Any]) -> dict[str, Any] | None:
         changed = side_of(worker) == "head" and slow in ("", worker.case.get("implementation"))
         if verb != "sample":
             return None
-        noise = 0.006 * random.Random(len(worker.lab.log)).random()  # so that no two blocks are equal
+        noise = spread * random.Random(len(worker.lab.log)).random()
         return {"loops": 8, "wall_ns": (head_ns if changed else 100.0) * (1 + noise), "steal_ratio": 0.0}
 
     return script

@@ -293,6 +293,21 @@ def test_suspects_that_time_does_not_allow_are_named(tmp_path):
     assert {entry["stage"] for entry in only(entries, ids(wanted)[0], "head")} == {"screen", "confirm"}
 
 
+def test_a_limit_that_is_short_of_all_blocks_confirms_every_suspect_with_fewer(tmp_path):
+    clock, script = Clock(0.1), times(140.0, spread=0.6)
+    wanted = contest("first", "second")
+    _, _, free, _ = run(tmp_path / "free", wanted, script)
+    assert "room" not in free["confirm_blocks"]
+    _, entries, plan, _ = run(tmp_path / "short", wanted, ticking(clock, script), Budget(170.0, clock))
+    room = plan["confirm_blocks"]["room"]
+    assert plan["confirm_blocks"]["least"] < room < plan["confirm_blocks"]["most"]
+    for case_id in ids(wanted):
+        confirmed = [entry["block"] for entry in only(entries, case_id, "head") if entry["stage"] == "confirm"]
+        assert len(confirmed) == room
+    assert plan["not_measured"] == {}
+    assert clock.now < 170.0
+
+
 def test_no_limit_cuts_nothing(tmp_path):
     clock = Clock(1000.0)
     wanted = contest("first")
