@@ -75,7 +75,9 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
     """Say in words what of a case's noise deserves a look."""
     found = []
     if row["slow_share"]:
-        found.append(f"{percent(row['slow_share'])} of processes are {percent(row['slow_by'])} slower")
+        slow, by = row["slow_share"], row["slow_by"]
+        rare, change, word = (slow, by, "slower") if slow <= 0.5 else (1 - slow, by / (1 + by), "faster")
+        found.append(f"{percent(rare)} of processes are {percent(change)} {word}")
     if row["autocorrelation"] > _AUTOCORRELATED:
         found.append(f"samples of a process are alike (autocorrelation {row['autocorrelation']:.1f})")
     if row["place_low"] > 0 or row["place_high"] < 0:

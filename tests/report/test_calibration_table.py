@@ -35,6 +35,11 @@ def test_a_case_is_one_line_and_its_troubles_stand_below(capsys):
     )
 
 
+def test_a_slow_mode_that_most_processes_are_in_is_called_a_fast_one(capsys):
+    print_block(noise_block(pd.DataFrame([NOISY | {"slow_share": 11 / 12, "slow_by": 0.6}])))
+    assert "8.3 % of processes are 37.5 % faster" in " ".join(capsys.readouterr().out.split())
+
+
 def calibrated(store, number, **manifest):
     """Return a stored calibration of two cases whose blocks differ by about 2 %."""
     rows = [row | {"stage": "calibrate"} for case in ("a", "b") for row in samples(case, 2 * NOISE)]

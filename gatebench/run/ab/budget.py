@@ -11,7 +11,7 @@ from gatebench.cases import Case
 _FIRST_BLOCK = 0.3
 _SCREENING = 0.75
 _CONFIRMING = 0.95  # what sizes the confirmation: an estimate that proves too low by a little then cuts nothing
-_WORKERS_S = 2.5  # starting and ending the two workers of one origin in a block
+_WORKERS_S = 2.5  # starting and ending the two workers of one origin in a block, before that was timed
 EXPECTED_S = 0.6  # a case in a block before one was timed: two warm-ups, two preparations, samples
 
 
@@ -23,6 +23,10 @@ class Budget:
         self._now = clock
         self._started = clock()
         self._latest: dict[str, float] = {}  # seconds that a case took in its latest block
+        self._cases_s = 0.0  # seconds that all cases took in all blocks
+        self._workers: dict[
+            Any, float
+        ] = {}  # seconds that an origin's workers took in their latest block, beside cases
 
     @property
     def reason(self) -> str:
@@ -40,6 +44,14 @@ class Budget:
         started = self._now()
         yield
         self._latest[case.case_id] = self._now() - started
+        self._cases_s += self._latest[case.case_id]
+
+    @contextmanager
+    def clock_workers(self, key: Any) -> Iterator[None]:
+        """Note how long the workers of one origin take in a block, beside the cases that are timed meanwhile."""
+        started, cases_s = self._now(), self._cases_s
+        yield
+        self._workers[key] = self._now() - started - (self._cases_s - cases_s)
 
     def cost(self, case: Case) -> float:
         """Return the seconds that a case took in its latest block."""
@@ -84,7 +96,7 @@ class Budget:
         for number, case in enumerate(cases):
             wanted = blocks[case.case_id]
             more = max(0, wanted - started.get(key(case), 0))
-            left -= wanted * self.cost(case) + more * _WORKERS_S
+            left -= wanted * self.cost(case) + more * self._workers.get(key(case), _WORKERS_S)
             started[key(case)] = max(wanted, started.get(key(case), 0))
             if left < 0:
                 return list(cases[number:])

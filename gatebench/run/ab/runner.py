@@ -114,11 +114,9 @@ class AbRunner:
         for number in range(max(blocks.values(), default=0)):
             block, todo = first + number, [case for case in suspected if blocks[case.case_id] > number]
             self._block(block, "confirm", todo, f"confirming {number + 1}/{max(blocks.values())}")
-            if self.budget.spent("confirm", block):
-                last = number + 1
-                self._cut(
-                    case for case in self._open(todo) if blocks[case.case_id] > last or not self._ended(case, block)
-                )
+            if self.budget.spent("confirm", block):  # what there is, is judged
+                self.plan["confirm_blocks"]["room"] = number + 1
+                break
 
     def _screen_blocks(self, case: Case) -> int:
         if self.contest.kinds[case.case_id] == "gone":
@@ -158,7 +156,8 @@ class AbRunner:
             groups.setdefault(self.contest.worker_of(case), []).append(case)
         for key, group in groups.items():
             if not self.budget.spent(stage, block):
-                self._group(block, stage, key, group, title)
+                with self.budget.clock_workers(key):
+                    self._group(block, stage, key, group, title)
         self._places.swap()
 
     def _group(self, block: int, stage: str, key: Key, cases: list[Case], title: str) -> None:
