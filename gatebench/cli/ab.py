@@ -10,6 +10,7 @@ from gatebench.cli import options
 from gatebench.cli.options import store_path
 
 _MOST_NAMES = 3
+_FAIL_ON = ["slower,wrong,unfit,undecided"]
 
 
 def command(
@@ -17,11 +18,11 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[BASE [HEAD]] [SUITE]", help="Git revisions or folders, and a suite of the head."),
     ] = None,
-    gate: options.Gates = "",
-    implementation: options.Implementations = "",
-    mode: options.Modes = "",
+    gate: options.Gates = None,
+    implementation: options.Implementations = None,
+    mode: options.Modes = None,
     glob: options.Glob = "",
-    dtype: options.Dtypes = "",
+    dtype: options.Dtypes = None,
     option: options.Options = None,
     margin: Annotated[str, typer.Option(help="Up to which a change of time counts as the same. (default: 3%)")] = "",
     time_limit: Annotated[
@@ -32,8 +33,8 @@ def command(
     python_base: Annotated[str | None, typer.Option(help="Interpreter of the base.")] = None,
     python_head: Annotated[str | None, typer.Option(help="Interpreter of the head.")] = None,
     fail_on: Annotated[
-        str, typer.Option(help="What fails the job: slower, wrong, unfit, undecided, or none.")
-    ] = "slower,wrong,unfit,undecided",
+        list[str], typer.Option(help="What fails the job, comma-separated: slower, wrong, unfit, undecided; or none.")
+    ] = _FAIL_ON,
     decided: Annotated[str, typer.Option(help="Share of the cases that need a verdict.")] = "80%",
     no_wait: options.NoWait = False,
     markdown: options.Markdown = None,
@@ -74,7 +75,7 @@ def command(
         pythons={"base": python_base, "head": python_head},
         margin=percent("--margin", margin) if margin else None,
         time_limit_s=seconds("--time-limit", time_limit) if time_limit else None,
-        fail_on=options.names("" if fail_on == "none" else fail_on),
+        fail_on=() if options.names(fail_on) == ("none",) else options.names(fail_on),
         decided=percent("--decided", decided), wait=not no_wait, command=as_typed(sys.argv[1:]),
     )  # fmt: skip
     outcome = run_ab(request, store_path(store), for_terminal(), lambda text: print(text, file=sys.stderr))

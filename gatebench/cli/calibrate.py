@@ -10,11 +10,11 @@ from gatebench.cli import options
 
 def command(
     suite: Annotated[str | None, typer.Argument(help="A suite file, or the name of a shipped suite.")] = None,
-    gate: options.Gates = "",
-    implementation: options.Implementations = "",
-    mode: options.Modes = "",
+    gate: options.Gates = None,
+    implementation: options.Implementations = None,
+    mode: options.Modes = None,
     glob: options.Glob = "",
-    dtype: options.Dtypes = "",
+    dtype: options.Dtypes = None,
     plugin: options.Plugins = None,
     build: options.Build = None,
     blocks: Annotated[int, typer.Option(min=2, help="Blocks of fresh processes; more tell the spread better.")] = 12,

@@ -10,11 +10,13 @@ from gatebench.cli import options
 
 def command(
     target: Annotated[str, typer.Argument(help="A plugin file, or the name of an implementation.")],
-    gate: Annotated[str, typer.Option("--gate", "-g", help="Gates, comma-separated; all it does unless given.")] = "",
+    gate: Annotated[
+        list[str] | None, typer.Option("--gate", "-g", help="Gates, comma-separated; all it does unless given.")
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="The most telling checks only; stops at the first failure.")
     ] = False,
-    only: Annotated[str, typer.Option(help="Ids of checks, comma-separated.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help="Ids of checks, comma-separated.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     plugin: options.Plugins = None,

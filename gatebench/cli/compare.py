@@ -15,14 +15,16 @@ def command(
         str | None, typer.Argument(metavar="[RUN_B]", help="A second run: its change against the first.")
     ] = None,
     baseline: options.Baseline = None,
-    gate: options.Gates = "",
-    implementation: options.Implementations = "",
-    mode: options.Modes = "",
+    gate: options.Gates = None,
+    implementation: options.Implementations = None,
+    mode: options.Modes = None,
     glob: options.Glob = "",
     store: options.Store = None,
     long: options.Long = False,
-    metrics: options.Metrics = "",
-    by: Annotated[str, typer.Option("--by", help="Group geometric means, e.g. gate or family,mode.")] = "",
+    metrics: options.Metrics = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Group geometric means, e.g. gate or family,mode.")
+    ] = None,
     across_machines: Annotated[
         bool,
         typer.Option("--across-machines", help="Show two runs of two environment classes, as speeds of two machines."),

@@ -15,9 +15,9 @@ def command(
             "--baseline", help="What times are divided by. (default: native or eager, whichever most runs timed)"
         ),
     ] = None,
-    gate: options.Gates = "",
-    implementation: options.Implementations = "",
-    mode: options.Modes = "",
+    gate: options.Gates = None,
+    implementation: options.Implementations = None,
+    mode: options.Modes = None,
     glob: options.Glob = "",
     store: options.Store = None,
     as_json: options.Json = False,

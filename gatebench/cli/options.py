@@ -12,17 +12,22 @@ from gatebench.errors import UserError, unknown
 if TYPE_CHECKING:
     from gatebench.run.plan import Plan
 
-Gates = Annotated[str, typer.Option("--gate", "-g", help="Gates, comma-separated, or family:<name>.")]
-Implementations = Annotated[str, typer.Option("--implementation", "-i", help="Implementations, comma-separated.")]
-Modes = Annotated[str, typer.Option("--mode", "-m", help="forward, backward, forward_backward.")]
+# Lists are comma-separated, and may be given several times: `-g gru -g lstm` means what `-g gru,lstm` does.
+Gates = Annotated[list[str] | None, typer.Option("--gate", "-g", help="Gates, comma-separated, or family:<name>.")]
+Implementations = Annotated[
+    list[str] | None, typer.Option("--implementation", "-i", help="Implementations, comma-separated.")
+]
+Modes = Annotated[list[str] | None, typer.Option("--mode", "-m", help="forward, backward, forward_backward.")]
 Glob = Annotated[str, typer.Option("-k", help="Glob on case ids, e.g. 'lstm/*T128*'.")]
-Dtypes = Annotated[str, typer.Option("--dtype", help="float32, bfloat16, float64.")]
-Batch = Annotated[str, typer.Option("--batch", help="Batch sizes, comma-separated.")]
-SeqLen = Annotated[str, typer.Option("--seq-len", help="Sequence lengths, comma-separated.")]
-HiddenSize = Annotated[str, typer.Option("--hidden-size", help="Hidden sizes, comma-separated.")]
-InputSize = Annotated[str, typer.Option("--input-size", help="Input sizes; the hidden size unless given.")]
+Dtypes = Annotated[list[str] | None, typer.Option("--dtype", help="float32, bfloat16, float64.")]
+Batch = Annotated[list[str] | None, typer.Option("--batch", help="Batch sizes, comma-separated.")]
+SeqLen = Annotated[list[str] | None, typer.Option("--seq-len", help="Sequence lengths, comma-separated.")]
+HiddenSize = Annotated[list[str] | None, typer.Option("--hidden-size", help="Hidden sizes, comma-separated.")]
+InputSize = Annotated[list[str] | None, typer.Option("--input-size", help="Input sizes; the hidden size unless given.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; without a suite only.")]
-Threads = Annotated[str, typer.Option("--threads", help="CPU threads, comma-separated; all cores unless given.")]
+Threads = Annotated[
+    list[str] | None, typer.Option("--threads", help="CPU threads, comma-separated; all cores unless given.")
+]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A plugin file; may be given several times.")]
 Store = Annotated[
     Path | None, typer.Option("--store", help="Where runs are kept. (default: results, or GATEBENCH_STORE)")
@@ -43,7 +48,8 @@ Baseline = Annotated[
 ]
 Long = Annotated[bool, typer.Option("--long", help="One row per case.")]
 Metrics = Annotated[
-    str, typer.Option("--metrics", help="Columns of the long table, e.g. time,error,tokens_per_s,gb_per_s,compile.")
+    list[str] | None,
+    typer.Option("--metrics", help="Columns of the long table, e.g. time,error,tokens_per_s,gb_per_s,compile."),
 ]
 
 
@@ -58,18 +64,20 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and not source.name.startswith("DEFAULT")
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list of names."""
+def names(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Split a comma-separated list of names, or several of them; empty where none is given."""
+    text = given if isinstance(given, str) else ",".join(given or ())
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def known_names(flag: str, kind: str, text: str, choices: Iterable[str]) -> tuple[str, ...]:
+def known_names(flag: str, kind: str, given: str | Iterable[str] | None, choices: Iterable[str]) -> tuple[str, ...]:
     """Split a comma-separated list of names; raises UserError for one that is not among `choices`."""
     choices = tuple(choices)
-    for name in names(text):
+    found = names(given)
+    for name in found:
         if name not in choices:
             raise unknown(flag, kind, name, choices)
-    return names(text)
+    return found
 
 
 def check_baseline(baseline: str | None, plan: "Plan") -> None:
@@ -89,10 +97,12 @@ def goes_alone(flag: str, others: Mapping[str, Any]) -> None:
             )  # fmt: skip
 
 
-def sizes(flag: str, text: str, least: int = 1, what: str = "size", example: str = "128,512") -> tuple[int, ...]:
+def sizes(
+    flag: str, given: str | Iterable[str] | None, least: int = 1, what: str = "size", example: str = "128,512"
+) -> tuple[int, ...]:
     """Split a comma-separated list of integers; raises UserError for anything but integers from `least`."""
     found = []
-    for part in names(text):
+    for part in names(given):
         if not (part.isascii() and part.isdigit()) or int(part) < least:
             raise UserError(
                 flag,

@@ -13,41 +13,43 @@ from gatebench.errors import UserError
 from gatebench.forms import DEFAULT_METRICS, METRICS, TASKS
 
 _TRAINING = "Training"
+_SEQ_LEN, _HIDDEN_SIZE, _BATCH = ["128"], ["64"], ["4"]
+_INIT, _INPUTS, _DTYPE, _METRICS = ["torch"], ["normal"], ["float64"], [",".join(DEFAULT_METRICS)]
 _COSTLY = [name for name in METRICS if name not in DEFAULT_METRICS]
 
 
 def command(
     context: typer.Context,
     gates: Annotated[list[str], typer.Argument(help="Gates, e.g. lstm gru, or lstm,gru.")],
-    seq_len: options.SeqLen = "128",
-    hidden_size: options.HiddenSize = "64",
-    batch: options.Batch = "4",
+    seq_len: options.SeqLen = _SEQ_LEN,
+    hidden_size: options.HiddenSize = _HIDDEN_SIZE,
+    batch: options.Batch = _BATCH,
     init: Annotated[
-        str,
+        list[str],
         typer.Option(
             help="torch, keras, xavier, irnn, orthogonal=<g>, gaussian=<g>, forget_bias=<number>, chrono, chrono=<T_max>; comma-separated."
         ),
-    ] = "torch",
+    ] = _INIT,
     inputs: Annotated[
-        str,
+        list[str],
         typer.Option(
             help="normal, zero, white=<s2>, correlated=<rho>; comma-separated. Or what the gate sees: a .npy file, (T, B, I) or (T, I) floats."
         ),
-    ] = "normal",
-    dtype: Annotated[str, typer.Option(help="float64, float32, bfloat16, float16; comma-separated.")] = "float64",
+    ] = _INPUTS,
+    dtype: Annotated[list[str], typer.Option(help="float64, float32, bfloat16, float16; comma-separated.")] = _DTYPE,
     seeds: Annotated[int, typer.Option(min=1, help="Random models per combination.")] = 4,
     metric: Annotated[
-        str,
+        list[str],
         typer.Option(
             show_default=False,
             help=f"Groups of metrics, comma-separated: {', '.join(METRICS)}; or * for all. (default: all but {', '.join(_COSTLY)})",
         ),
-    ] = ",".join(DEFAULT_METRICS),
+    ] = _METRICS,
     probes: Annotated[
         int, typer.Option(min=0, help="Gaussian cotangents that the profile is taken of, too, beside ones on h.")
     ] = 0,
     task: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             rich_help_panel=_TRAINING, help=f"What to learn: {', '.join(TASKS)}; comma-separated. (default: adding)"
         ),
@@ -107,7 +109,7 @@ def command(
 
     group = {
         "why": "asked for on the command line",
-        "gates": [name for text in gates for name in options.names(text)],
+        "gates": list(options.names(gates)),
         "init": list(options.names(init)),
         "dtypes": list(options.names(dtype)),
         "seq_len": list(options.sizes("--seq-len", seq_len)),
@@ -117,7 +119,7 @@ def command(
         "metrics": list(options.names(metric)),
         "probes": probes,
     }
-    kinds, inputs_file = own_files.kinds_or_file(inputs)
+    kinds, inputs_file = own_files.kinds_or_file(",".join(inputs))
     if inputs_file is None and options.is_given(context, "inputs"):
         group["inputs"] = kinds
     group = own_files.with_files(

@@ -12,6 +12,7 @@ FLAG_ERRORS = {
     "unknown mode": ((*FLAGS, "-m", "forwrd"), ["unknown mode 'forwrd'", "'forward'?"]),
     "unknown dtype": ((*FLAGS, "--dtype", "float23"), ["unknown dtype 'float23'", "'float32'?"]),
     "unknown device": ((*FLAGS, "--device", "tpu"), ["unknown device 'tpu'"]),
+    "unknown gate beside a known one": ((*FLAGS, "-g", "lstn"), ["unknown gate 'lstn'", "'lstm'?"]),
     "zero size": ((*FLAGS, "--batch", "0"), ["--batch: '0' is no size"]),
     "negative size": ((*FLAGS, "--seq-len=-3",), ["--seq-len: '-3' is no size"]),
     "options of nothing": ((*FLAGS, "-o", "lstn.num_layers=2"), ["-o: ", "'lstn'"]),

@@ -147,3 +147,11 @@ def test_stability_takes_the_options_of_a_gate_too(catalogue, tmp_path):
 def test_a_star_stands_for_every_gate(monkeypatch, capsys, catalogue):
     found = case_ids(monkeypatch, capsys, catalogue, "catalogue", "-i", "eager", "-m", "forward", "--dtype", "float32")
     assert {case.split("/")[0] for case in found} == set(catalogue.gates)
+
+
+@pytest.mark.parametrize("sizes", [("--seq-len", "2,4"), ("--seq-len", "2", "--seq-len", "4")])
+@pytest.mark.parametrize("gates", [("-g", "glu,gru"), ("-g", "glu", "--gate", "gru")])
+def test_a_list_may_be_given_in_parts(monkeypatch, capsys, catalogue, gates, sizes):
+    rest = ("-i", "eager", "--batch", "1", "--hidden-size", "4", "--threads", "1")
+    found = case_ids(monkeypatch, capsys, catalogue, *gates, *sizes, *rest)
+    assert found == [f"{gate}/eager/T{length}-B1-I4-H4/float32/cpu-1/forward" for gate in ("glu", "gru") for length in (2, 4)]  # fmt: skip
