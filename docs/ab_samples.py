@@ -1,6 +1,6 @@
 """Write the samples of docs/ab.md and docs/ci.md again: a real A/B and a calibration of examples/kernel-author.
 
-Ten minutes, on a quiet machine: python docs/ab_samples.py. Each sample stands between two comments of its page.
+Twenty minutes, on a quiet machine: python docs/ab_samples.py. Each sample stands between two comments of its page.
 """
 
 import os
