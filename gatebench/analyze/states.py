@@ -10,7 +10,7 @@ import pandas as pd
 from gatebench.store.schema import FAILURES
 
 COUNTS = ("peak_bytes", "saved_bytes", "error_ratio")
-_STATUS_WORDS = {
+STATUS_WORDS = {
     "wrong": "is wrong",
     "failed": "failed",
     "timeout": "timed out",
@@ -35,7 +35,7 @@ def without_times(presence: str, base: Row | None, head: Row | None, cut: str | 
     A head that is wrong or fails is said first, whatever the base did. cut: why it was not measured, where the plan says so.
     """
     if head is not None and head["status"] in FAILURES:
-        beside = "" if base is None or is_ok(base) else f"; the base {_STATUS_WORDS[base['status']]} too"
+        beside = "" if base is None or is_ok(base) else f"; the base {STATUS_WORDS[base['status']]} too"
         return ("wrong" if head["status"] == "wrong" else "failed"), _reason("head", head) + beside
     if presence != "both":
         side, row = ("head", head) if presence == "new" else ("base", base)
@@ -49,7 +49,7 @@ def without_times(presence: str, base: Row | None, head: Row | None, cut: str | 
 
 
 def _reason(side: str, row: Row) -> str:
-    return f"the {side} {_STATUS_WORDS[row['status']]}: {row['reason']}"
+    return f"the {side} {STATUS_WORDS[row['status']]}: {row['reason']}"
 
 
 def coverage(presence: str, base: Row | None, head: Row | None, cut: str | None) -> Verdict:

@@ -1,0 +1,235 @@
+"""Forest plot of two sides: a row per case, its effect with interval on a logarithmic axis, a line where nothing differs."""
+
+import html
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from gatebench.analyze.sides import CHANGE, TOLD_APART, Sides
+from gatebench.report.ci.words import QUANTITIES
+from gatebench.report.colours import implementation_colour, implementation_marker, translucent
+from gatebench.report.figures.axes import tick_label, ticks_between
+from gatebench.report.figures.layout import LINE, MUTED, dress, empty, seat_legend
+from gatebench.report.names import competitors
+from gatebench.report.quantities import is_missing
+from gatebench.report.side_words import (
+    MEASURES,
+    amount_text,
+    blocks_text,
+    case_names,
+    effect_text,
+    group_names,
+    outcome_text,
+)
+
+MOST_ROWS = 60  # cases drawn at once; beyond, those with the smallest effects are left out
+BEYOND = 3.0  # an interval is drawn up to this factor beyond all estimates; further, the estimates would be squeezed
+ROW = 23  # pixels of height
+LONGEST_NAME = 34  # letters of a case's or a group's name
+MEAN = "geometric mean"
+_MODES = {"forward": 0, "backward": 1, "forward_backward": 2}
+
+
+def forest_rows(sides: Sides, most: int = MOST_ROWS) -> pd.DataFrame:
+    """Return what the forest draws: the `most` rows with the largest effects, group by group, largest first in each.
+
+    Columns added to those of `Sides.rows`: ratio, ratio_low, ratio_high (the effect as a ratio, 1: no difference), place
+    (of the row in Sides.rows), group and case (names). What has no finite ratio is left out.
+    """
+    rows = sides.rows.assign(place=range(len(sides.rows)))
+    for name, source in (("ratio", "value"), ("ratio_low", "low"), ("ratio_high", "high")):
+        rows[name] = rows[source].astype(float) + (1 if sides.measure == CHANGE else 0)
+    rows = rows[np.isfinite(rows["ratio"]) & (rows["ratio"] > 0)]
+    rows = rows.assign(group=group_names(rows), case=case_names(rows), effect=np.log(rows["ratio"]).abs())
+    rows = rows.nlargest(most, "effect", keep="first")
+    first = rows.groupby("gate", dropna=False)["place"].transform("min")  # gates as the run lists them
+    rows = rows.assign(first=first, order=[_MODES.get(mode, len(_MODES)) for mode in rows["mode"]])
+    return rows.sort_values(["first", "order", "group", "effect"], ascending=[True, True, True, False])
+
+
+def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -> go.Figure:
+    """Draw effects with their 95 % intervals; a filled marker is told apart (faster, slower), a hollow one is not.
+
+    A diamond is the geometric mean of a group, of all its cases, those left out too. Intervals are cut BEYOND all
+    estimates. Each case's point has customdata [hover text, its key].
+    """
+    drawn = forest_rows(sides, most)
+    if drawn.empty:
+        return empty("No case has a number on both sides; the table below says why.")
+    places, headers, means = _layout(drawn, _means(sides))
+    low, high = _ends(drawn)
+    figure = go.Figure()
+    for name, rows in drawn.assign(competitor=competitors(drawn)).groupby("competitor", sort=False):
+        _add_cases(figure, str(name), rows.assign(y=rows["key"].map(places)), sides, quantity, (low, high))
+    _add_means(figure, means, sides.measure, (low, high))
+    for y, text in headers:
+        figure.add_annotation(
+            x=0, y=y, xref="paper", text=f"<b>{_short(text)}</b>", showarrow=False, xanchor="left", font={"size": 12}
+        )
+    height = ROW * (len(drawn) + len(headers) + len(means)) + 165
+    dress(figure, height)
+    _set_axes(figure, drawn, places, means, (low, high), sides.measure, quantity)
+    _add_ground(figure, drawn, headers, sides)
+    seat_legend(figure, titled=False)
+    total = int(sides.rows["value"].notna().sum())
+    if len(drawn) < total:
+        text = f"{len(drawn)} of {total} cases, those with the largest effects; the table has all"
+        figure.update_layout(
+            title={
+                "text": text,
+                "font": {"size": 13},
+                "y": 0.0,
+                "yanchor": "bottom",
+                "yref": "container",
+                "pad": {"b": 4},
+            }
+        )
+        figure.update_layout(margin_b=36)
+    return figure
+
+
+def _means(sides: Sides) -> pd.DataFrame:
+    means = sides.means.assign(group=group_names(sides.means)) if len(sides.means) else sides.means.assign(group=[])
+    means = means[(means["cases"] > 1) & means["value"].notna()]
+    shift = 1 if sides.measure == CHANGE else 0
+    names = (("ratio", "value"), ("ratio_low", "low"), ("ratio_high", "high"))
+    return means.assign(**{name: means[source].astype(float) + shift for name, source in names})
+
+
+def _layout(drawn: pd.DataFrame, means: pd.DataFrame) -> tuple[dict[str, float], list[tuple[float, str]], list[dict]]:
+    """Return heights of the cases by key, of the groups' headers, and the groups' means with theirs; downwards from 0."""
+    places: dict[str, float] = {}
+    headers, found, y = [], [], 0.0
+    by_group = {row["group"]: row for row in means.to_dict("records")}
+    for group, rows in drawn.groupby("group", sort=False):
+        headers.append((y, str(group)))
+        y += 1
+        if group in by_group:
+            found.append(by_group[group] | {"y": y})
+            y += 1
+        for key in rows["key"]:
+            places[key] = y
+            y += 1
+    return places, headers, found
+
+
+def _ends(drawn: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of the axis: all estimates, 1, and intervals as far as they do not squeeze them."""
+    smallest, largest = min(1.0, float(drawn["ratio"].min())), max(1.0, float(drawn["ratio"].max()))
+    spread = max(largest / smallest, 1.02) if largest / smallest < BEYOND else BEYOND
+    lows, highs = drawn["ratio_low"].fillna(drawn["ratio"]), drawn["ratio_high"].fillna(drawn["ratio"])
+    low = max(min(float(lows.min()), smallest), smallest / spread)
+    high = min(max(float(highs.max()), largest), largest * spread)
+    room = max((high / low) ** 0.04, 1.001)
+    return low / room, high * room
+
+
+def _add_cases(
+    figure: go.Figure, name: str, rows: pd.DataFrame, sides: Sides, quantity: str, ends: tuple[float, float]
+) -> None:
+    implementation = str(rows["implementation"].iloc[0])
+    colour, symbol = implementation_colour(implementation), implementation_marker(implementation)
+    figure.add_scatter(
+        x=rows["ratio"], y=rows["y"], mode="markers", name=_short(name), error_x=_bars(rows, colour, ends),
+        marker={
+            "symbol": [symbol if outcome in TOLD_APART else f"{symbol}-open" for outcome in rows["outcome"]],
+            "size": 10, "color": colour, "line": {"width": 1.5, "color": colour},
+        },
+        customdata=[[_hover(row, sides, quantity), row.key] for row in rows.itertuples()],
+        hovertemplate="%{customdata[0]}<extra></extra>",
+    )  # fmt: skip
+
+
+def _bars(rows: pd.DataFrame, colour: str, ends: tuple[float, float]) -> dict:
+    """Return the intervals as error bars, cut at the ends of the axis; none where there is none."""
+    lows, highs = (rows[name].clip(*ends) for name in ("ratio_low", "ratio_high"))
+    return {
+        "type": "data", "symmetric": False, "array": (highs - rows["ratio"]).fillna(0), "arrayminus": (rows["ratio"] - lows).fillna(0),
+        "color": colour, "thickness": 1.5, "width": 3,
+    }  # fmt: skip
+
+
+def _hover(row: Any, sides: Sides, quantity: str) -> str:
+    lines = [
+        f"<b>{_short(row.group)}</b>", _short(row.case, 60), f"{MEASURES[sides.measure]}: {effect_text(row.value, row.low, row.high, sides.measure)}",
+        f"n = {blocks_text(row)}",
+        f"{'verdict: ' if sides.judged else ''}{outcome_text(row.outcome, quantity)}",
+        "" if is_missing(row.reason) else _short(row.reason, 90),
+        *(f"{side}: {amount_text(*values, quantity)}" for side, values in (("A", (row.amount_a, row.low_a, row.high_a)), ("B", (row.amount_b, row.low_b, row.high_b)))),
+    ]  # fmt: skip
+    return "<br>".join(line for line in lines if line)
+
+
+def _add_means(figure: go.Figure, means: list[dict], measure: str, ends: tuple[float, float]) -> None:
+    if not means:
+        return
+    rows = pd.DataFrame(means)
+    figure.add_scatter(
+        x=rows["ratio"].clip(*ends), y=rows["y"], mode="markers", name=f"{MEAN} of a group", error_x=_bars(rows, MUTED, ends),
+        marker={"symbol": "diamond-wide", "size": 13, "color": MUTED},
+        customdata=[
+            f"<b>{_short(row.group)}</b><br>{MEAN} of {row.cases} cases: {effect_text(row.value, row.low, row.high, measure)}"
+            for row in rows.itertuples()
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
+def _set_axes(
+    figure: go.Figure, drawn: pd.DataFrame, places: dict[str, float], means: list[dict], ends: tuple[float, float], measure: str,
+    quantity: str,
+) -> None:  # fmt: skip
+    ticks = sorted({1.0, *ticks_between(*ends)})
+    labels = [_change_label(tick) if measure == CHANGE else f"{tick_label(tick)}×" for tick in ticks]
+    figure.update_xaxes(
+        type="log",
+        range=[math.log10(end) for end in ends],
+        tickvals=ticks,
+        ticktext=labels,
+        title_text=_title(measure, quantity),
+    )
+    names = dict(zip(drawn["key"], drawn["case"], strict=True))
+    labelled = [
+        *((y, _short(names[key])) for key, y in places.items()),
+        *((mean["y"], f"{MEAN} of {mean['cases']}") for mean in means),
+    ]
+    last = max(y for y, _ in labelled)
+    figure.update_yaxes(
+        tickvals=[y for y, _ in labelled], ticktext=[text for _, text in labelled], range=[last + 0.7, -0.7], showgrid=False
+    )  # fmt: skip
+
+
+def _title(measure: str, quantity: str) -> str:
+    if measure == CHANGE:
+        worse = "slower" if quantity in ("time", "compile") else "more"
+        return f"change from A to B of<br>{QUANTITIES.get(quantity, quantity)} (right: {worse})"
+    return f"{MEASURES[measure]}<br>(right: faster)"
+
+
+def _change_label(ratio: float) -> str:
+    """Return a ratio's tick as a change: `+5 %`."""
+    share = round(100 * (ratio - 1), 6)
+    return f"{'+' if share > 0 else ''}{share:g} %"
+
+
+def _add_ground(figure: go.Figure, drawn: pd.DataFrame, headers: list[tuple[float, str]], sides: Sides) -> None:
+    """Draw the line where nothing differs, beside each group, and of versions the margin that counts as same."""
+    margins = drawn["margin"].dropna().unique()
+    if sides.judged and len(margins) == 1 and 0 < margins[0] < 1:
+        figure.add_vrect(
+            x0=1 - margins[0], x1=1 + margins[0], fillcolor=translucent(MUTED, 0.15), line_width=0, layer="below"
+        )
+    ends = [y - 0.5 for y, _ in headers[1:]] + [float(figure.layout.yaxis.range[0])]
+    for (y, _), end in zip(headers, ends, strict=True):
+        figure.add_shape(
+            type="line", x0=1, x1=1, y0=y + 0.5, y1=end, line={"color": LINE, "width": 1.5, "dash": "dash"}, layer="below"
+        )  # fmt: skip
+
+
+def _short(text: str, most: int = LONGEST_NAME) -> str:
+    """Return text that plotly shows as it is, on one line, cut where it is too long."""
+    clean = " ".join(str(text).split())
+    return html.escape(clean if len(clean) <= most else clean[: most - 1] + "…", quote=False)

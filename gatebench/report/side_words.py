@@ -1,0 +1,135 @@
+"""Two sides as people read them: names of cases and groups, effects with interval and n, outcomes, tables."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from gatebench.analyze.sides import CHANGE, Sides
+from gatebench.report.ci.words import change_text, size_text, verdict_word
+from gatebench.report.names import competitors, devices, options_label
+from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
+from gatebench.report.table import shape_label
+
+MEASURES = {"speedup": "speed-up of B over A", "change": "change from A to B"}
+TIMES = ("time", "compile")  # quantities in ns
+_UNUSUAL = (("cache", "hot"), ("launch", "eager"), ("harness", "worker"), ("about_side", "run"), ("seed", None))
+
+
+def effect_text(value: Any, low: Any, high: Any, measure: str) -> str:
+    """Return `1.42× (1.38 to 1.46)` or `+3.2 % [2.6, 3.9]`; a dash where there is no value."""
+    if measure == CHANGE:
+        return change_text(value, low, high)
+    return times_text(value, low, high)
+
+
+def blocks_text(row: Any) -> str:
+    """Return what n is: `5 pairs of blocks`, or `3 and 5 blocks` of A and B; a dash where nothing was timed."""
+    if not is_missing(row.pairs):
+        return _many(row.pairs, "pair") + " of blocks"
+    counts = [None if is_missing(count) else int(count) for count in (row.blocks_a, row.blocks_b)]
+    if is_missing(row.value) or None in counts:
+        return "–"
+    return f"{counts[0]} and {counts[1]} blocks"
+
+
+def _many(count: float, noun: str) -> str:
+    return f"{int(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def amount_text(amount: Any, low: Any, high: Any, quantity: str) -> str:
+    """Return what one side measured of a quantity with its interval; a dash where it measured nothing."""
+    if is_missing(amount):
+        return "–"
+    if quantity == "time":
+        return estimate_text(amount, low, high)
+    if quantity == "compile":
+        return estimate_text(amount, None, None).removesuffix(" (no interval)")
+    return size_text(amount) if quantity.endswith("_bytes") else significant(amount, 2)
+
+
+def outcome_text(outcome: str, quantity: str = "time") -> str:
+    """Return an outcome in words."""
+    return verdict_word(quantity, outcome).replace("_", " ")
+
+
+def group_names(rows: pd.DataFrame) -> pd.Series:
+    """Name the group of each row: gate with options and mode, and dtype, device and what is unusual where rows differ.
+
+    Columns: ABOUT of gatebench.analyze.sides (`about_side`, or `side` in its means).
+    """
+    rows = rows.rename(columns={"side": "about_side"})
+    rows = rows.assign(device_text=devices(rows))
+    differing = [name for name in ("dtype", "device_text") if rows[name].nunique(dropna=False) > 1]
+    several = [(name, usual) for name, usual in _UNUSUAL if name in rows and rows[name].nunique(dropna=False) > 1]
+    names = []
+    for row in rows.itertuples():
+        options = "" if is_missing(row.gate) else options_label(row.gate_options)
+        words = [
+            "not measured" if is_missing(row.gate) else f"{row.gate}{f' ({options})' if options else ''}",
+            _plus(row.mode),
+            *(getattr(row, name) for name in differing),
+            *(f"{name.removeprefix('about_')} {getattr(row, name)}" for name, usual in several if getattr(row, name) != usual and name != "seed"),
+        ]  # fmt: skip
+        names.append(", ".join(str(word) for word in words if not is_missing(word) and word))
+    return pd.Series(names, index=rows.index, dtype=object)
+
+
+def _plus(mode: Any) -> Any:
+    return mode.replace("_", " + ") if isinstance(mode, str) else mode
+
+
+def case_names(rows: pd.DataFrame, who: bool | None = None) -> pd.Series:
+    """Name each row within its group: competitor where there are several (or `who`), and shape; the key where nothing is known."""
+    names = competitors(rows)
+    who = names[rows["gate"].notna()].nunique() > 1 if who is None else who
+    seeds = rows["seed"].nunique() > 1
+    found = []
+    for name, row in zip(names, rows.itertuples(), strict=True):
+        if is_missing(row.gate):
+            found.append(str(row.key))
+            continue
+        words = [
+            name if who else "",
+            _shape(row),
+            f"seed {int(row.seed)}" if seeds and not is_missing(row.seed) else "",
+        ]
+        found.append(" ".join(word for word in words if word))
+    return pd.Series(found, index=rows.index, dtype=object)
+
+
+def _shape(row: Any) -> str:
+    known = not any(is_missing(getattr(row, name)) for name in ("batch", "input_size", "hidden_size"))
+    return shape_label(row) if known else "unknown shape"
+
+
+def shown_rows(sides: Sides, quantity: str = "time") -> pd.DataFrame:
+    """Return the rows that have a number as a table of text: case, effect with interval, n, outcome, both sides, why."""
+    rows = sides.rows[sides.rows["value"].notna()]
+    columns: dict[str, Callable[[Any], str]] = {
+        f"{MEASURES[sides.measure]} (95 %)": lambda row: effect_text(row.value, row.low, row.high, sides.measure),
+        "n": blocks_text,
+        "verdict" if sides.judged else "outcome": lambda row: outcome_text(row.outcome, quantity),
+        "A": lambda row: amount_text(row.amount_a, row.low_a, row.high_a, quantity),
+        "B": lambda row: amount_text(row.amount_b, row.low_b, row.high_b, quantity),
+    }
+    if sides.judged:
+        columns["detectable"] = lambda row: change_text(row.detectable, None, None).removeprefix("+")
+    columns["why"] = lambda row: "" if is_missing(row.reason) else str(row.reason)
+    cells = {name: [text(row) for row in rows.itertuples()] for name, text in columns.items()}
+    return pd.DataFrame({"gate, mode": group_names(rows), "case": case_names(rows), **cells}).reset_index(drop=True)
+
+
+def without_number(sides: Sides, quantity: str = "time") -> pd.DataFrame:
+    """Return the cases without a number, one row per group, competitor and reason: outcome, why, cases (their shapes)."""
+    rows = sides.rows[sides.rows["value"].isna()]
+    table = pd.DataFrame(
+        {
+            "gate, mode": group_names(rows), "implementation": competitors(rows).where(rows["gate"].notna(), "–"),
+            "outcome": [outcome_text(str(word), quantity) for word in rows["outcome"]],
+            "why": rows["reason"].fillna(""), "at": case_names(rows, who=False),
+        }
+    )  # fmt: skip
+    keys = ["gate, mode", "implementation", "outcome", "why"]
+    found = table.groupby(keys, sort=False)["at"].agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
+    return found[["gate, mode", "implementation", "at", "outcome", "why"]]

@@ -1,0 +1,240 @@
+"""The forest plot of two sides, and its words: by data and layout, against hand-made rows."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gatebench.analyze.sides import CHANGE, COLUMNS, MEANS, SPEEDUP, Sides
+from gatebench.report.colours import implementation_colour
+from gatebench.report.figures.forest import BEYOND, forest_figure, forest_rows
+from gatebench.report.figures.layout import MOST_MARKS
+from gatebench.report.side_words import blocks_text, case_names, group_names, shown_rows, without_number
+
+ABOUT = {
+    "gate": "lstm", "gate_options": "{}", "implementation": "numba", "implementation_options": "{}", "mode": "forward", "dtype": "float32",
+    "device": "cpu", "threads": 2, "batch": 4, "input_size": 16, "hidden_size": 16, "seq_len": 8, "cache": "hot", "launch": "eager",
+    "seed": 0, "harness": "worker", "about_side": "run",
+}  # fmt: skip
+
+
+def row(value=2.0, low=None, high=None, outcome="faster", seq_len=8, **more):
+    key = more.pop(
+        "key", f"{more.get('gate', 'lstm')}/{more.get('implementation', 'numba')}/T{seq_len}/{more.get('mode', '')}"
+    )
+    known = (
+        dict.fromkeys(COLUMNS)
+        | ABOUT
+        | {"seq_len": seq_len, "key": key, "case_id_a": key, "case_id_b": key, "outcome": outcome}
+    )
+    low, high = (value * 0.9 if low is None else low), (value * 1.1 if high is None else high)
+    return (
+        known
+        | {
+            "value": value,
+            "low": low,
+            "high": high,
+            "pairs": 5,
+            "blocks_a": 5,
+            "blocks_b": 5,
+            "amount_a": 2e6,
+            "amount_b": 1e6,
+        }
+        | more
+    )
+
+
+def sides(*rows, means=(), measure=SPEEDUP, judged=False):
+    return Sides(pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(list(means), columns=MEANS), measure, judged)
+
+
+def mean(value, cases, **more):
+    return {name: ABOUT.get(name) for name in MEANS} | {"side": "run", "value": value, "low": value * 0.9, "high": value * 1.1, "cases": cases} | more  # fmt: skip
+
+
+def trace(figure, name="numba"):
+    return next(each for each in figure.data if each.name == name)
+
+
+def ticks(axis):
+    return dict(zip(axis.tickvals, axis.ticktext, strict=True))
+
+
+def test_a_row_is_a_point_at_its_value_with_its_interval_on_a_logarithmic_axis():
+    figure = forest_figure(sides(row(2.0, 1.8, 2.5)))
+    points = trace(figure)
+    assert list(points.x) == [2.0]
+    assert (points.error_x.array[0], points.error_x.arrayminus[0]) == (pytest.approx(0.5), pytest.approx(0.2))
+    assert figure.layout.xaxis.type == "log"
+    assert ticks(figure.layout.xaxis)[1.0] == "1×"
+    assert "speed-up of B over A" in figure.layout.xaxis.title.text
+
+
+def test_changes_are_drawn_as_ratios_and_labelled_in_percent():
+    figure = forest_figure(sides(row(0.5, 0.4, 0.7, "slower"), row(-0.5, -0.6, -0.4, seq_len=16), measure=CHANGE))
+    assert sorted(trace(figure).x) == [0.5, 1.5]
+    labels = ticks(figure.layout.xaxis)
+    assert (labels[1.0], labels[0.5]) == ("0 %", "-50 %")
+    assert "right: slower" in figure.layout.xaxis.title.text
+
+
+def test_a_filled_marker_is_told_apart_and_a_hollow_one_is_not():
+    rows = [row(4.0), row(3.0, outcome="not told apart", seq_len=16), row(0.5, outcome="slower", seq_len=32), row(1.1, outcome="inconclusive", seq_len=64)]  # fmt: skip
+    points = trace(forest_figure(sides(*rows)))
+    assert list(points.x) == [4.0, 3.0, 0.5, 1.1], "largest effect first"
+    assert [symbol.endswith("-open") for symbol in points.marker.symbol] == [False, True, False, True]
+    assert points.marker.color == implementation_colour("numba")
+
+
+def test_rows_stand_below_the_name_of_their_group_and_its_geometric_mean():
+    means = [mean(1.7, 2), mean(1.2, 1, mode="backward")]
+    figure = forest_figure(sides(row(2.0), row(1.5, seq_len=16), row(1.2, mode="backward"), means=means))
+    labels = ticks(figure.layout.yaxis)
+    assert {place: text for place, text in labels.items() if place < 4} == {
+        1: "geometric mean of 2",
+        2: "T8 B4 H16",
+        3: "T16 B4 H16",
+    }
+    assert [(note.text, note.y) for note in figure.layout.annotations] == [
+        ("<b>lstm, forward</b>", 0),
+        ("<b>lstm, backward</b>", 4),
+    ]
+    assert list(trace(figure, "geometric mean of a group").x) == [1.7], "of one case there is no mean"
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
+
+
+def test_groups_stand_as_the_run_lists_gates_and_then_by_mode():
+    rows = [row(1.2, gate="gru", mode="forward"), row(9.0, gate="lstm", mode="forward_backward"), row(1.2, gate="gru", mode="forward_backward"), row(3.0, gate="gru", mode="backward")]  # fmt: skip
+    drawn = forest_rows(sides(*rows))
+    assert list(dict.fromkeys(drawn["group"])) == [
+        "gru, forward",
+        "gru, backward",
+        "gru, forward + backward",
+        "lstm, forward + backward",
+    ]
+
+
+def test_beyond_the_most_rows_the_smallest_effects_are_left_out_and_counted():
+    many = [row(1 + 0.01 * number, seq_len=number) for number in range(1, 101)]
+    figure = forest_figure(sides(row(0.25, outcome="slower", seq_len=999), *many), most=10)
+    assert sorted(trace(figure).x) == pytest.approx([0.25, *(1 + 0.01 * number for number in range(92, 101))])
+    assert figure.layout.title.text == "10 of 101 cases, those with the largest effects; the table has all"
+    assert forest_figure(sides(*many), most=100).layout.title.text is None
+
+
+def test_a_wide_interval_is_cut_and_does_not_squeeze_the_estimates():
+    figure = forest_figure(sides(row(2.0, 1e-6, 1e6)))
+    low, high = (10**end for end in figure.layout.xaxis.range)
+    assert (low, high) == (pytest.approx(1 / 2, rel=0.2), pytest.approx(4.0, rel=0.2))
+    points = trace(figure)
+    assert points.x[0] + points.error_x.array[0] == pytest.approx(high)
+    assert points.x[0] - points.error_x.arrayminus[0] == pytest.approx(low)
+    assert "1000000" not in points.customdata[0][0].split("n = ")[1]
+    assert BEYOND == 3.0
+
+
+def test_a_row_without_an_interval_has_no_bar():
+    points = trace(forest_figure(sides(row(2.0, math.nan, math.nan, "inconclusive"))))
+    assert (points.error_x.array[0], points.error_x.arrayminus[0]) == (0, 0)
+
+
+def test_a_point_says_value_interval_n_both_sides_and_why_and_names_its_row():
+    rows = [row(2.0, 1.8, 2.5, "not told apart", reason="too wide", low_a=1.9e6, high_a=2.1e6)]
+    text, key = trace(forest_figure(sides(*rows))).customdata[0]
+    for part in (
+        "2.00× (1.80 to 2.50)",
+        "5 pairs of blocks",
+        "not told apart",
+        "too wide",
+        "A: 2.00 ms (1.90 to 2.10)",
+        "B: 1.00 ms",
+    ):
+        assert part in text
+    assert key == rows[0]["key"]
+
+
+def test_verdicts_have_their_margin_as_a_band():
+    rows = [row(0.05, 0.04, 0.06, "slower", margin=0.03), row(0.01, 0.0, 0.02, "same", margin=0.03, seq_len=16)]
+    judged = forest_figure(sides(*rows, measure=CHANGE, judged=True))
+    assert [(shape.x0, shape.x1) for shape in judged.layout.shapes if shape.type == "rect"] == [(0.97, 1.03)]
+    assert not [shape for shape in forest_figure(sides(*rows, measure=CHANGE)).layout.shapes if shape.type == "rect"]
+
+
+def test_without_a_number_the_figure_says_so():
+    for found in (
+        sides(),
+        sides(row(math.nan, math.nan, math.nan, "failed")),
+        sides(row(-1.0, -1.0, -1.0), measure=CHANGE),
+    ):
+        assert "No case has a number on both sides" in forest_figure(found).layout.annotations[0].text
+
+
+def test_competitors_have_a_colour_each_and_stand_in_the_names_of_cases():
+    figure = forest_figure(sides(row(2.0), row(3.0, implementation="native")))
+    assert trace(figure, "native").marker.color == implementation_colour("native")
+    assert set(ticks(figure.layout.yaxis).values()) == {"numba T8 B4 H16", "native T8 B4 H16"}
+
+
+def test_names_of_strangers_are_shown_as_they_are_and_cut():
+    evil = "<b onmouseover=x>" + 10_000 * "y"
+    figure = forest_figure(sides(row(2.0, gate=evil, implementation=evil, reason=evil), row(2.5, gate=evil)))
+    texts = [*ticks(figure.layout.yaxis).values(), *(note.text for note in figure.layout.annotations), *(each.name for each in figure.data), *(each.customdata[0][0] for each in figure.data)]  # fmt: skip
+    assert not any("<b onmouse" in text for text in texts)
+    assert any("&lt;b onmouse" in text for text in texts)
+    assert max(map(len, texts)) < 600
+
+
+def test_a_large_comparison_stays_small():
+    rows = [row(1 + 0.001 * number, seq_len=number) for number in range(1, 2001)]
+    figure = forest_figure(sides(*rows))
+    assert sum(len(each.x) for each in figure.data) <= MOST_MARKS
+    assert len(figure.to_json()) < 200_000
+
+
+def test_n_is_pairs_or_the_blocks_of_both_sides():
+    rows = pd.DataFrame(
+        [row(), row(pairs=1), row(pairs=np.nan, blocks_b=3), row(math.nan, pairs=np.nan)], columns=COLUMNS
+    )
+    assert [blocks_text(each) for each in rows.itertuples()] == [
+        "5 pairs of blocks",
+        "1 pair of blocks",
+        "5 and 3 blocks",
+        "–",
+    ]
+
+
+def test_groups_and_cases_tell_what_differs():
+    rows = pd.DataFrame([row(), row(dtype="bfloat16"), row(cache="cold", gate_options='{"beta": 1.0}', seed=3), row(gate=None, key="lstm/x/T1")], columns=COLUMNS)  # fmt: skip
+    assert group_names(rows).tolist()[:3] == [
+        "lstm, forward, float32",
+        "lstm, forward, bfloat16",
+        "lstm (beta=1.0), forward, float32, cache cold",
+    ]
+    assert case_names(rows).tolist() == ["T8 B4 H16 seed 0", "T8 B4 H16 seed 0", "T8 B4 H16 seed 3", "lstm/x/T1"]
+
+
+def test_the_table_has_every_number_with_interval_n_and_outcome():
+    found = shown_rows(sides(row(2.0, 1.8, 2.5, low_b=9e5, high_b=1.1e6), row(math.nan, outcome="failed")))
+    assert found.to_dict("records") == [{
+        "gate, mode": "lstm, forward", "case": "T8 B4 H16", "speed-up of B over A (95 %)": "2.00× (1.80 to 2.50)",
+        "n": "5 pairs of blocks", "outcome": "faster", "A": "2.00 ms (no interval)", "B": "1.00 ms (0.900 to 1.10)", "why": "",
+    }]  # fmt: skip
+
+
+def test_verdicts_are_named_by_their_quantity_and_show_what_could_have_been_seen():
+    stored = row(0.25, math.nan, math.nan, "slower", amount_a=1024, amount_b=1280, detectable=0.02)
+    found = shown_rows(sides(stored, measure=CHANGE, judged=True), "peak_bytes").iloc[0]
+    assert found[["verdict", "A", "B", "detectable"]].tolist() == ["more memory", "1 KiB", "1.25 KiB", "2.0 %"]
+    assert found["change from A to B (95 %)"] == "+25.0 %"
+
+
+def test_cases_without_a_number_are_gathered_by_reason():
+    missing = [
+        row(math.nan, math.nan, math.nan, "out_of_memory", seq_len=t, reason="B ran out of memory: 8 GB")
+        for t in (8, 16)
+    ]
+    found = without_number(sides(*missing, row()))
+    assert found.to_dict("records") == [
+        {"gate, mode": "lstm, forward", "implementation": "numba", "at": "T8 B4 H16, T16 B4 H16", "outcome": "out of memory", "why": "B ran out of memory: 8 GB"}
+    ]  # fmt: skip
