@@ -27,7 +27,10 @@ from gatebench.report.side_words import (
 
 MOST_ROWS = 60  # cases drawn at once; beyond, those with the smallest effects are left out
 BEYOND = 3.0  # an interval is drawn up to this factor beyond all estimates; further, the estimates would be squeezed
+_OUT_OF_SIGHT = 1.5  # an interval that goes on ends this factor beyond the axis: no cap says that it ended
 ROW = 23  # pixels of height
+_MOST_ARMS = 0.9  # share of the intervals' halves that are drawn whole, unless BEYOND cuts them
+_LETTER = 5.5  # pixels of width that a letter of a name has at least, on average
 LONGEST_NAME = 34  # letters of a case's or a group's name
 MEAN = "geometric mean"
 _MODES = {"forward": 0, "backward": 1, "forward_backward": 2}
@@ -66,9 +69,7 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
         _add_cases(figure, str(name), rows.assign(y=rows["key"].map(places)), sides, quantity, (low, high))
     _add_means(figure, means, sides.measure, (low, high))
     for y, text in headers:
-        figure.add_annotation(
-            x=0, y=y, xref="paper", text=f"<b>{_short(text)}</b>", showarrow=False, xanchor="left", font={"size": 12}
-        )
+        _write(figure, y, f"<b>{_short(text, 2 * LONGEST_NAME)}</b>", drawn, {"size": 12})
     height = ROW * (len(drawn) + len(headers) + len(means)) + 165
     dress(figure, height)
     _set_axes(figure, drawn, places, means, (low, high), sides.measure, quantity)
@@ -76,19 +77,19 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     seat_legend(figure, titled=False)
     total = int(sides.rows["value"].notna().sum())
     if len(drawn) < total:
-        text = f"{len(drawn)} of {total} cases, those with the largest effects; the table has all"
-        figure.update_layout(
-            title={
-                "text": text,
-                "font": {"size": 13},
-                "y": 0.0,
-                "yanchor": "bottom",
-                "yref": "container",
-                "pad": {"b": 4},
-            }
-        )
-        figure.update_layout(margin_b=36)
+        text = f"{len(drawn)} of {total} cases, the largest effects; the table has all"
+        _write(figure, -1, text, drawn, {"size": 11, "color": MUTED})
+        figure.update_yaxes(range=[figure.layout.yaxis.range[0], -1.7])
+        figure.update_layout(height=figure.layout.height + ROW)
     return figure
+
+
+def _write(figure: go.Figure, y: float, text: str, drawn: pd.DataFrame, font: dict) -> None:
+    """Write a line across the figure, from below the names of cases on: it has room at every width."""
+    longest = min(max(map(len, [*drawn["case"], f"{MEAN} of 2"])), LONGEST_NAME)
+    figure.add_annotation(
+        x=0, y=y, xref="paper", text=text, showarrow=False, xanchor="left", xshift=-_LETTER * longest, font=font
+    )
 
 
 def _means(sides: Sides) -> pd.DataFrame:
@@ -117,12 +118,13 @@ def _layout(drawn: pd.DataFrame, means: pd.DataFrame) -> tuple[dict[str, float],
 
 
 def _ends(drawn: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of the axis: all estimates, 1, and intervals as far as they do not squeeze them."""
+    """Return the ends of the axis: all estimates, 1, and most intervals, as far as they do not squeeze the estimates."""
     smallest, largest = min(1.0, float(drawn["ratio"].min())), max(1.0, float(drawn["ratio"].max()))
-    spread = max(largest / smallest, 1.02) if largest / smallest < BEYOND else BEYOND
     lows, highs = drawn["ratio_low"].fillna(drawn["ratio"]), drawn["ratio_high"].fillna(drawn["ratio"])
-    low = max(min(float(lows.min()), smallest), smallest / spread)
-    high = min(max(float(highs.max()), largest), largest * spread)
+    arms = pd.concat([highs / drawn["ratio"], drawn["ratio"] / lows.clip(lower=1e-300)])
+    beyond = min(max(largest / smallest, float(arms.quantile(_MOST_ARMS))), BEYOND)
+    low, high = max(float(lows.min()), smallest / beyond), min(float(highs.max()), largest * beyond)
+    low, high = min(low, smallest), max(high, largest)
     room = max((high / low) ** 0.04, 1.001)
     return low / room, high * room
 
@@ -144,10 +146,12 @@ def _add_cases(
 
 
 def _bars(rows: pd.DataFrame, colour: str, ends: tuple[float, float]) -> dict:
-    """Return the intervals as error bars, cut at the ends of the axis; none where there is none."""
-    lows, highs = (rows[name].clip(*ends) for name in ("ratio_low", "ratio_high"))
+    """Return the intervals as error bars, cut out of sight beyond the ends of the axis; none where there is none."""
+    lows, highs = (
+        rows[name].clip(ends[0] / _OUT_OF_SIGHT, ends[1] * _OUT_OF_SIGHT) for name in ("ratio_low", "ratio_high")
+    )
     return {
-        "type": "data", "symmetric": False, "array": (highs - rows["ratio"]).fillna(0), "arrayminus": (rows["ratio"] - lows).fillna(0),
+        "type": "data", "symmetric": False, "array": highs - rows["ratio"], "arrayminus": rows["ratio"] - lows,
         "color": colour, "thickness": 1.5, "width": 3,
     }  # fmt: skip
 
@@ -198,7 +202,7 @@ def _set_axes(
     ]
     last = max(y for y, _ in labelled)
     figure.update_yaxes(
-        tickvals=[y for y, _ in labelled], ticktext=[text for _, text in labelled], range=[last + 0.7, -0.7], showgrid=False
+        tickvals=[y for y, _ in labelled], ticktext=[text for _, text in labelled], range=[last + 0.7, -0.7], showgrid=False, showline=False
     )  # fmt: skip
 
 
@@ -225,7 +229,7 @@ def _add_ground(figure: go.Figure, drawn: pd.DataFrame, headers: list[tuple[floa
     ends = [y - 0.5 for y, _ in headers[1:]] + [float(figure.layout.yaxis.range[0])]
     for (y, _), end in zip(headers, ends, strict=True):
         figure.add_shape(
-            type="line", x0=1, x1=1, y0=y + 0.5, y1=end, line={"color": LINE, "width": 1.5, "dash": "dash"}, layer="below"
+            type="line", x0=1, x1=1, y0=y + 0.5, y1=end, line={"color": LINE, "width": 1.5}, layer="below"
         )  # fmt: skip
 
 
