@@ -11,11 +11,17 @@ if (parent := str(Path(__file__).resolve().parent.parent)) not in sys.path:
 
 from dashboard import elements, loading
 from dashboard.filters import Filters
-from dashboard.views import overview, scaling, stability, winner_map
+from dashboard.views import compare, overview, scaling, stability, winner_map
 from gatebench.errors import StoreError
 
-VIEWS = {"Overview": overview, "Scaling": scaling, "Winner map": winner_map, "Stability": stability}
-ICONS = {"Overview": "home", "Scaling": "show_chart", "Winner map": "grid_on", "Stability": "trending_down"}
+VIEWS = {"Overview": overview, "Compare": compare, "Scaling": scaling, "Winner map": winner_map, "Stability": stability}
+ICONS = {
+    "Overview": "home",
+    "Compare": "balance",
+    "Scaling": "show_chart",
+    "Winner map": "grid_on",
+    "Stability": "trending_down",
+}
 
 # A file of our own: for a named icon the browser would ask another host.
 icon = str(Path(__file__).with_name("icon.svg"))

@@ -36,6 +36,7 @@ class Plan:
     seq_lens: Sequence[int] = (64, 128, 256, 512)
     hidden_sizes: Sequence[int] = (64, 128, 256, 512)
     modes: Sequence[str] = ("forward", "forward_backward")
+    dtypes: Sequence[str] = ("float32",)
     batch: int = 16
     blocks: int = 3
     rounds: int = 4
@@ -100,13 +101,13 @@ def _tables(run_id: str, plan: Plan, random: np.random.Generator, number: int) -
 
 
 def _cases(plan: Plan) -> list[Case]:
-    axes = product(plan.gates, plan.modes, plan.seq_lens, plan.hidden_sizes, plan.implementations)
+    axes = product(plan.gates, plan.modes, plan.dtypes, plan.seq_lens, plan.hidden_sizes, plan.implementations)
     cases = [
         Case(
-            gate=gate, implementation=name, mode=mode, threads=2, seed=plan.seed,
+            gate=gate, implementation=name, mode=mode, dtype=dtype, threads=2, seed=plan.seed,
             shape=Shape(batch=plan.batch, seq_len=seq_len, input_size=hidden, hidden_size=hidden),
         )
-        for gate, mode, seq_len, hidden, name in axes
+        for gate, mode, dtype, seq_len, hidden, name in axes
     ]  # fmt: skip
     return cases if not plan.failures else [case for case in cases if not _left_out(case, plan)]
 

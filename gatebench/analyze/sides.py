@@ -12,6 +12,7 @@ import pandas as pd
 from gatebench.analyze.compare import SHARED_COLUMNS, block_logs, compare, geometric_means
 from gatebench.analyze.states import STATUS_WORDS
 from gatebench.analyze.two_runs import Frames, changes, mean_changes
+from gatebench.store.schema import FAILURES
 
 SPEEDUP, CHANGE = "speedup", "change"  # time of A / time of B, above 1 is faster; B / A - 1, above 0 is slower
 NO_EFFECT = {SPEEDUP: 1.0, CHANGE: 0.0}
@@ -219,7 +220,10 @@ def _outcome(row: dict, no_effect: float, more_is_slower: bool) -> tuple[str, st
     bad = [side for side in "ab" if side not in absent and row[f"status_{side}"] != "ok"]
     if bad:
         told = [f"{side.upper()} {_said(row, side)}" for side in bad]
-        return str(row[f"status_{bad[-1]}"]), "; ".join(
+        if len(bad) == 2 and _said(row, "a") == _said(row, "b"):
+            told = [f"either side {_said(row, 'a')}"]
+        worst = [side for side in bad if row[f"status_{side}"] in FAILURES] or bad  # a failure is more than a refusal
+        return str(row[f"status_{worst[-1]}"]), "; ".join(
             [*told, *(f"{side.upper()} has no such case" for side in absent)]
         )
     if absent:

@@ -10,9 +10,11 @@ from gatebench.report.ci.words import change_text, size_text, verdict_word
 from gatebench.report.names import competitors, devices, options_label
 from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
 from gatebench.report.table import shape_label
+from gatebench.store.schema import FAILURES
 
 MEASURES = {"speedup": "speed-up of B over A", "change": "change from A to B"}
-TIMES = ("time", "compile")  # quantities in ns
+SIZES = ("batch", "seq_len", "input_size", "hidden_size")
+_MANY = 6  # names in a cell
 _UNUSUAL = (("cache", "hot"), ("launch", "eager"), ("harness", "worker"), ("about_side", "run"), ("seed", None))
 
 
@@ -80,27 +82,18 @@ def _plus(mode: Any) -> Any:
 
 
 def case_names(rows: pd.DataFrame, who: bool | None = None) -> pd.Series:
-    """Name each row within its group: competitor where there are several (or `who`), and shape; the key where nothing is known."""
+    """Name each row within its group: competitor where there are several (or `who`), and shape; its key where its sizes are not known."""
     names = competitors(rows)
     who = names[rows["gate"].notna()].nunique() > 1 if who is None else who
     seeds = rows["seed"].nunique() > 1
     found = []
     for name, row in zip(names, rows.itertuples(), strict=True):
-        if is_missing(row.gate):
+        if any(is_missing(getattr(row, column)) for column in ("gate", *SIZES)):
             found.append(str(row.key))
             continue
-        words = [
-            name if who else "",
-            _shape(row),
-            f"seed {int(row.seed)}" if seeds and not is_missing(row.seed) else "",
-        ]
-        found.append(" ".join(word for word in words if word))
+        seed = f"seed {int(row.seed)}" if seeds and not is_missing(row.seed) else ""
+        found.append(" ".join(word for word in (name if who else "", shape_label(row), seed) if word))
     return pd.Series(found, index=rows.index, dtype=object)
-
-
-def _shape(row: Any) -> str:
-    known = not any(is_missing(getattr(row, name)) for name in ("batch", "input_size", "hidden_size"))
-    return shape_label(row) if known else "unknown shape"
 
 
 def shown_rows(sides: Sides, quantity: str = "time") -> pd.DataFrame:
@@ -108,8 +101,8 @@ def shown_rows(sides: Sides, quantity: str = "time") -> pd.DataFrame:
     rows = sides.rows[sides.rows["value"].notna()]
     columns: dict[str, Callable[[Any], str]] = {
         f"{MEASURES[sides.measure]} (95 %)": lambda row: effect_text(row.value, row.low, row.high, sides.measure),
-        "n": blocks_text,
         "verdict" if sides.judged else "outcome": lambda row: outcome_text(row.outcome, quantity),
+        "n": blocks_text,
         "A": lambda row: amount_text(row.amount_a, row.low_a, row.high_a, quantity),
         "B": lambda row: amount_text(row.amount_b, row.low_b, row.high_b, quantity),
     }
@@ -121,15 +114,24 @@ def shown_rows(sides: Sides, quantity: str = "time") -> pd.DataFrame:
 
 
 def without_number(sides: Sides, quantity: str = "time") -> pd.DataFrame:
-    """Return the cases without a number, one row per group, competitor and reason: outcome, why, cases (their shapes)."""
+    """Return the cases without a number, one row per implementation, outcome and reason: how many, where; failures first."""
     rows = sides.rows[sides.rows["value"].isna()]
+    order = rows["outcome"].map({name: place for place, name in enumerate(FAILURES)}).fillna(len(FAILURES))
+    groups, cases = group_names(rows), case_names(rows, who=False)
     table = pd.DataFrame(
         {
-            "gate, mode": group_names(rows), "implementation": competitors(rows).where(rows["gate"].notna(), "–"),
+            "implementation": competitors(rows).where(rows["gate"].notna(), "–"),
             "outcome": [outcome_text(str(word), quantity) for word in rows["outcome"]],
-            "why": rows["reason"].fillna(""), "at": case_names(rows, who=False),
+            "why": rows["reason"].fillna(""), "where": groups.mask(order < len(FAILURES), groups + ": " + cases), "order": order,
         }
-    )  # fmt: skip
-    keys = ["gate, mode", "implementation", "outcome", "why"]
-    found = table.groupby(keys, sort=False)["at"].agg(lambda names: ", ".join(dict.fromkeys(names))).reset_index()
-    return found[["gate, mode", "implementation", "at", "outcome", "why"]]
+    ).sort_values("order", kind="stable")  # fmt: skip
+    gathered = table.groupby(["implementation", "outcome", "why"], sort=False)["where"]
+    found = gathered.agg(cases="size", where=_listed).reset_index()
+    return found[["implementation", "outcome", "cases", "where", "why"]]
+
+
+def _listed(names: pd.Series) -> str:
+    """Return names once each, as many as a cell can hold."""
+    distinct = list(dict.fromkeys(names))
+    more = f"; … and {len(distinct) - _MANY} more" if len(distinct) > _MANY else ""
+    return "; ".join(distinct[:_MANY]) + more

@@ -108,6 +108,16 @@ def test_wrong_on_both_sides_is_said_of_both():
     assert (found["outcome"], found["reason"]) == ("wrong", "A ran out of memory: it broke; B is wrong: it broke")
 
 
+def test_a_failure_of_either_side_is_more_than_a_refusal():
+    found = implementations(failed("native", "timeout"), failed("numba", "unavailable")).rows.iloc[0]
+    assert (found["outcome"], found["reason"]) == ("timeout", "A timed out: it broke; B is unavailable: it broke")
+
+
+def test_what_is_alike_on_both_sides_is_said_once():
+    found = implementations(failed("native", "unavailable"), failed("numba", "unavailable")).rows.iloc[0]
+    assert found["reason"] == "either side is unavailable: it broke"
+
+
 def test_a_right_result_that_nobody_timed_is_no_failure():
     found = implementations(row(), row("numba", None)).rows.iloc[0]
     assert (found["outcome"], found["reason"]) == ("no time", "no time of B")

@@ -12,7 +12,13 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from playwright.sync_api import sync_playwright  # noqa: E402 (needs the path above)
 from test_browser import ARGUMENTS, BROWSERS, server  # noqa: E402
 
-PAGES = {"overview": "/", "scaling": "/scaling", "winner_map": "/winner_map", "stability": "/stability"}
+PAGES = {
+    "overview": "/",
+    "compare": "/compare",
+    "scaling": "/scaling",
+    "winner_map": "/winner_map",
+    "stability": "/stability",
+}
 SIZES = {"stability": {"width": 1400, "height": 1300}}  # down to its curves
 SIZE = {"width": 1400, "height": 1000}
 

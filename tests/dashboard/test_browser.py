@@ -25,7 +25,13 @@ ARGUMENTS = (
     "--no-first-run",
 )  # fmt: skip
 START_S, WAIT_MS = 40, 20_000
-PAGES = {"/": "Overview", "/scaling": "Scaling", "/winner_map": "Winner map", "/stability": "Stability"}
+PAGES = {
+    "/": "Overview",
+    "/compare": "Compare",
+    "/scaling": "Scaling",
+    "/winner_map": "Winner map",
+    "/stability": "Stability",
+}
 
 
 @contextmanager

@@ -11,9 +11,16 @@ from streamlit.testing.v1 import AppTest
 from tests.synthetic import Plan, write_store
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-PAGES = {"overview": "Overview", "scaling": "Scaling", "winner_map": "Winner map", "stability": "Stability"}
+PAGES = {
+    "overview": "Overview",
+    "compare": "Compare",
+    "scaling": "Scaling",
+    "winner_map": "Winner map",
+    "stability": "Stability",
+}
 QUESTIONS = {
     "overview": "Is anything wrong or new?",
+    "compare": "Is B different from A, by how much, how sure?",
     "scaling": "How does cost grow with T or H?",
     "winner_map": "What should I use at (T, H)?",
     "stability": "Does this gate lose or blow up gradients?",

@@ -238,12 +238,24 @@ def test_verdicts_are_named_by_their_quantity_and_show_what_could_have_been_seen
     assert found["change from A to B (95 %)"] == "+25.0 %"
 
 
-def test_cases_without_a_number_are_gathered_by_reason():
-    missing = [
-        row(math.nan, math.nan, math.nan, "out_of_memory", seq_len=t, reason="B ran out of memory: 8 GB")
-        for t in (8, 16)
+def test_cases_without_a_number_are_gathered_by_reason_failures_first():
+    refused = [
+        row(math.nan, outcome="unavailable", seq_len=t, reason="no CUDA device", implementation="cudnn")
+        for t in range(20)
     ]
-    found = without_number(sides(*missing, row()))
+    refused += [
+        row(math.nan, outcome="unavailable", gate=f"gate{n}", reason="no CUDA device", implementation="cudnn")
+        for n in range(8)
+    ]
+    missing = [row(math.nan, outcome="out_of_memory", seq_len=t, reason="B ran out of memory: 8 GB") for t in (8, 16)]
+    found = without_number(sides(*refused, *missing, row()))
     assert found.to_dict("records") == [
-        {"gate, mode": "lstm, forward", "implementation": "numba", "at": "T8 B4 H16, T16 B4 H16", "outcome": "out of memory", "why": "B ran out of memory: 8 GB"}
+        {
+            "implementation": "numba", "outcome": "out of memory", "cases": 2, "why": "B ran out of memory: 8 GB",
+            "where": "lstm, forward: T8 B4 H16; lstm, forward: T16 B4 H16",
+        },
+        {
+            "implementation": "cudnn", "outcome": "unavailable", "cases": 28, "why": "no CUDA device",
+            "where": "lstm, forward; " + "; ".join(f"gate{n}, forward" for n in range(5)) + "; … and 3 more",
+        },
     ]  # fmt: skip

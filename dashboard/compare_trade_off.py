@@ -1,0 +1,141 @@
+"""The trade-off below the page Compare: speed against error, memory or half-life, at one shape of one run."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import compare_rows, elements
+from dashboard.compare_sides import Comparison
+from dashboard.filters import Filters, ordered
+from dashboard.loading import Store
+from dashboard.slices import DTYPES, MODES
+from gatebench.analyze.compare import choose_baseline, compare
+from gatebench.report.figures.trade_off import (
+    AGAINST,
+    SPEEDS,
+    against_text,
+    speed_text,
+    trade_off_figure,
+    trade_off_points,
+)
+from gatebench.report.names import DTYPES as FINEST_FIRST
+from gatebench.report.names import devices
+from gatebench.report.quantities import is_missing
+from gatebench.report.stability import case_summary
+from gatebench.report.table import shape_label
+
+_UNUSUAL = (("device_text", "device", "Device"), ("cache", "cache", "Cache"), ("launch", "launch", "Launch"), ("side", "side", "Side"), ("seed", "seed", "Seed"))  # fmt: skip
+_STABILITY = ["init", "dtype", "seq_len", "hidden_size", "inputs"]  # what a half-life belongs to, beside its gate
+
+
+def show(store: Store, filters: Filters, comparison: Comparison) -> None:
+    """Let the sidebar choose what is traded and where; show figure, numbers, and what has no point."""
+    st.subheader("What does speed cost?", anchor=False)
+    run = comparison.runs[1]
+    rows = compare_rows.measurements(store, run["run_id"])
+    rows = rows[rows["seq_len"].notna()]
+    if rows.empty:
+        st.info("The cases of this run have no sizes: nothing can be told of one shape.", icon=":material/info:")
+        return
+    against = filters.one("trade", "Trade-off: against", list(AGAINST), words=_words(AGAINST))
+    speed = (
+        filters.one("trade_speed", "Trade-off: speed", list(SPEEDS), words=SPEEDS) if against != "half_life" else "time"
+    )
+    rows, words = _choose_shape(filters, rows, every_gate=against == "half_life")
+    half_lives, of = _choose_half_lives(filters, run) if against == "half_life" else (None, "")
+    baseline = comparison.names[0] if comparison.names[0] in set(rows["implementation"]) else choose_baseline(rows)
+    compared = compare(rows, compare_rows.blocks(run), baseline)
+    points = trade_off_points(compared, against, speed, half_lives)
+    over = f"speed-up over {baseline}" if speed == "speedup" else ""
+    st.caption(elements.plain(" · ".join(word for word in (*words, over, run["label"], run["machine"]) if word)))
+    if of:
+        st.caption(elements.plain(of))
+    elements.figure(
+        trade_off_figure(points, against, speed), "trade_off", f"{AGAINST[against]} against {SPEEDS[speed]}"
+    )
+    st.caption(_legend(against))
+    shown = points[points["missing"] == ""].sort_values("x", ascending=speed == "time")
+    if len(shown):
+        elements.table(_numbers(shown, against, speed))
+    _show_missing(points)
+
+
+def _words(names: dict[str, str]) -> dict[str, str]:
+    return {key: name.split(" (")[0] for key, name in names.items()}
+
+
+def _choose_shape(filters: Filters, rows: pd.DataFrame, every_gate: bool) -> tuple[pd.DataFrame, list[str]]:
+    """Let the sidebar choose gate, mode, dtype, shape and what else differs; returns its rows, and words for a caption."""
+    rows = rows.assign(device_text=devices(rows), shape=[shape_label(row) for row in rows.itertuples()])
+    appearance = ordered(*dict.fromkeys(rows["gate_name"]))
+    if not every_gate:
+        rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=appearance)
+    rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)
+    rows = filters.slice(rows, "dtype", "Dtype", "dtype", order=DTYPES)
+    # The shape that most cases have a time for, which is where gates meet.
+    order = rows[rows["time_ns"].notna()].groupby("shape").size().sort_values(ascending=False, kind="stable")
+    rows = filters.slice(rows, "shape", "Shape", "shape", always=True, order=ordered(*order.index))
+    for column, key, label in _UNUSUAL:
+        rows = filters.slice(rows, key, label, column, order=ordered("run", "head", "hot", "eager"))
+    first = rows.iloc[0]
+    words = ["all gates" if every_gate else first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["shape"], first["device_text"]]  # fmt: skip
+    return rows, words
+
+
+def _choose_half_lives(filters: Filters, run: pd.Series) -> tuple[pd.DataFrame | None, str]:
+    """Let the sidebar choose which half-lives: at one init, dtype, T and H, alike for all gates; says so in words."""
+    stability = compare_rows.stability(run)
+    summary = case_summary(stability[stability["task"].isna()]) if len(stability) else pd.DataFrame()
+    summary = summary[summary["half_life"].notna() & (summary["probe"] == "ones")] if len(summary) else summary
+    if summary.empty:
+        return None, "This run has looked at no gradients: `gatebench stability` finds half-lives."
+    names = [_condition(row) for row in summary.itertuples()]
+    # Most gates first, then torch's init, then the finest dtype: what all gates share can be compared.
+    table = summary.assign(condition=names).drop_duplicates(["condition", "gate", "options"])
+    counts = table.groupby("condition", sort=False).agg(
+        gates=("gate", "size"), init=("init", "first"), dtype=("dtype", "first")
+    )
+    counts["init"] = counts["init"] != "torch"
+    counts["dtype"] = [
+        FINEST_FIRST.index(name) if name in FINEST_FIRST else len(FINEST_FIRST) for name in counts["dtype"]
+    ]
+    order = counts.sort_values(["gates", "init", "dtype"], ascending=[False, True, True], kind="stable").index
+    chosen = filters.one("half_life_of", "Half-lives with", list(order))
+    return table[
+        table["condition"] == chosen
+    ], f"Half-lives are the gates' own, whatever computes them: {chosen}; not at the shape that is timed."
+
+
+def _condition(row) -> str:
+    words = [f"{row.init} init", row.dtype, f"T = {int(row.seq_len)}", f"H = {int(row.hidden_size)}"]
+    return ", ".join([*words, *([] if row.inputs == "normal" else [f"{row.inputs} inputs"])])
+
+
+def _legend(against: str) -> str:
+    of_y = {"half_life": "bars upright: lower to upper decile over seeds and batch rows; "}.get(against, "")
+    return (
+        "Filled: on the frontier, for no other is as good in both and better in one, by the estimates; hollow: beaten. "
+        f"Bars along: 95 % intervals over blocks; {of_y}dotted: what can be had at each speed."
+    )
+
+
+def _numbers(shown: pd.DataFrame, against: str, speed: str) -> pd.DataFrame:
+    rows = list(shown.itertuples())
+    interval = " (deciles)" if against == "half_life" else ""
+    return pd.DataFrame(
+        {
+            "implementation": shown["name"],
+            f"{SPEEDS[speed]} (95 %)": [speed_text(row, speed) for row in rows],
+            "blocks": ["–" if is_missing(row.blocks) else str(int(row.blocks)) for row in rows],
+            f"{_words(AGAINST)[against]}{interval}": [against_text(row, against) for row in rows],
+            "frontier": ["yes" if row.frontier else "no" for row in rows],
+        }
+    )
+
+
+def _show_missing(points: pd.DataFrame) -> None:
+    missing = points[points["missing"] != ""]
+    if missing.empty:
+        return
+    st.markdown("Without a point:")
+    gathered = missing.groupby("missing", sort=False)["name"].agg(lambda names: ", ".join(dict.fromkeys(names)))
+    elements.wrapped(pd.DataFrame({"implementation": gathered.to_numpy(), "why": gathered.index}))

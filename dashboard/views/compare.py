@@ -1,0 +1,87 @@
+"""Compare: two sides of anything, case by case: forest plot, verdicts, raw samples, and what speed costs."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import compare_trade_off, elements
+from dashboard.compare_sides import Comparison, Nothing, choose
+from dashboard.filters import Filters
+from dashboard.loading import Store
+from gatebench.analyze.sides import CHANGE, INCONCLUSIVE, NOT_TOLD_APART, TOLD_APART
+from gatebench.report.figures.forest import forest_figure
+from gatebench.report.side_words import MEASURES, outcome_text, shown_rows, without_number
+
+
+def page(store: Store, filters: Filters) -> None:
+    """Ask the sidebar, then show both sides' names, figure, numbers, samples, trade-off, and the command."""
+    comparison = choose(store, filters)
+    elements.header("Compare", filters.notes)
+    if isinstance(comparison, Nothing):
+        elements.nothing(comparison.what, comparison.remedy + elements.store_option())
+        return
+    show_sides(comparison)
+    show_effects(comparison)
+    compare_trade_off.show(store, filters, comparison)
+    elements.same_query(comparison.command + elements.store_option())
+
+
+def show_sides(comparison: Comparison) -> None:
+    """Say what A and B are, how many cases came out how, and what that is worth."""
+    a, b = (elements.plain(name) for name in comparison.names)
+    st.markdown(f"**A** {a}  \n**B** {b}")
+    st.markdown(counts(comparison))
+    if not comparison.sides.judged and comparison.runs[0]["run_id"] != comparison.runs[1]["run_id"]:
+        st.info(comparison.worth, icon=":material/balance:")
+    else:
+        st.caption(elements.plain(comparison.worth))
+    if comparison.problems:
+        st.warning(elements.plain("\n".join(comparison.problems)), icon=":material/rule:")
+
+
+def counts(comparison: Comparison) -> str:
+    """Return how many cases have which outcome, B against A, the clear ones first."""
+    outcomes = comparison.sides.rows["outcome"].value_counts(sort=False)
+    first = [*TOLD_APART, "same", NOT_TOLD_APART, INCONCLUSIVE]
+    order = [name for name in first if name in outcomes] + [name for name in outcomes.index if name not in first]
+    total = int(outcomes.sum())
+    words = [f"**{outcomes[name]}** {outcome_text(str(name), comparison.quantity)}" for name in order]
+    what = "verdicts" if comparison.sides.judged else "B against A"
+    return f"{total} case{'' if total == 1 else 's'}, {what}: " + ", ".join(words) if words else "No case is left."
+
+
+def show_effects(comparison: Comparison) -> None:
+    """Show the forest plot, its numbers, and the cases without one."""
+    sides, quantity = comparison.sides, comparison.quantity
+    elements.figure(forest_figure(sides, quantity), "forest", f"{MEASURES[sides.measure]} of each case, with intervals")
+    st.caption(legend(comparison))
+    if sides.rows["value"].notna().any():
+        elements.table(shown_rows(sides, quantity))
+    without = without_number(sides, quantity)
+    if len(without):
+        st.markdown("Without a number:")
+        elements.wrapped(without)
+
+
+def legend(comparison: Comparison) -> str:
+    """Return what marks and bars mean."""
+    sides = comparison.sides
+    if sides.judged:
+        return (
+            "Filled: judged faster or slower; hollow: same or inconclusive. Bars: intervals as the A/B stored them; what is "
+            "counted exactly has none. Grey: the margin that counts as same."
+        )
+    none = "0 %" if sides.measure == CHANGE else "1×"
+    method = (
+        "Welch's t over the blocks of both runs"
+        if sides.rows["pairs"].isna().all()
+        else "Student's t over paired blocks"
+    )
+    return (
+        f"Filled: told apart, for {none} lies outside the interval; hollow: not told apart, or inconclusive. "
+        f"Bars: 95 % intervals, {method}; cut where they leave the figure. No correction for how many cases there are."
+    )
+
+
+def picked_row(frame: pd.DataFrame, key: str) -> pd.Series:
+    """Return the row with this key."""
+    return frame[frame["key"] == key].iloc[0]

@@ -1,0 +1,226 @@
+"""The page Compare: any two sides, their numbers and outcomes, what has none and why, and what speed costs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.report.stored_ab import write_ab
+from tests.synthetic import Plan, write_store
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+SMALL = Plan(
+    runs=4, machines=("EPYC", "M3"), suites=("quick",), seq_lens=(64, 128), hidden_sizes=(64, 128), steps={"numba": (2, 1.5)}
+)  # fmt: skip
+KINDS = ("implementations", "runs", "commits", "dtypes", "machines")
+
+
+@pytest.fixture(scope="module")
+def four_runs(tmp_path_factory):
+    """A store with two runs on each of two machines, of four commits; numba is half as fast again in the later two."""
+    store = tmp_path_factory.mktemp("four") / "results"
+    write_store(store, SMALL)
+    return store
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return a function that opens the page over a store, with query parameters."""
+
+    def open_page(store: Path, **query: str | list[str]) -> AppTest:
+        monkeypatch.setenv("GATEBENCH_STORE", str(store))
+        app = AppTest.from_file(str(APP), default_timeout=60).run()
+        app.switch_page("views/compare.py")
+        app.query_params.update(query)
+        app.run()
+        assert not app.exception
+        assert app.title[0].value == "Compare"
+        return app
+
+    return open_page
+
+
+def texts(app: AppTest) -> str:
+    kinds = (app.markdown, app.info, app.warning, app.caption, app.code)
+    return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+
+
+def effects(app: AppTest):
+    """Return the table of cases that have a number."""
+    return app.dataframe[0].value
+
+
+def charts(app: AppTest) -> int:
+    return len(app.get("plotly_chart"))
+
+
+def test_implementations_of_a_run_are_compared_over_the_usual_baseline(opened, four_runs):
+    app = opened(four_runs)
+    found, table = texts(app), effects(app)
+    assert "**A** native" in found
+    assert "Student's t over paired blocks" in found
+    effect = table["speed-up of B over A (95 %)"]
+    assert effect.str.fullmatch(r"[\d.]+× \([\d.]+ to [\d.]+\)").all()
+    assert set(table["n"]) == {"3 pairs of blocks"}
+    assert table["A"].str.fullmatch(r"[\d.]+ (µs|ms) \([\d.]+ to [\d.]+\)").all()
+    assert charts(app) == 2
+    assert f"--baseline native -i native -i {app.selectbox(key='competitor').value}" in found
+
+
+def test_both_sides_are_chosen_by_the_url(opened, four_runs):
+    app = opened(four_runs, baseline="eager", competitor="numba", gates="gru", modes="forward")
+    assert not app.warning
+    assert "**A** eager  \n**B** numba" in texts(app)
+    assert set(effects(app)["gate, mode"]) == {"gru, forward"}
+    assert set(effects(app)["outcome"]) == {"faster"}
+    assert "gatebench compare" in app.code[-1].value
+    assert "--baseline eager -i eager -i numba -g gru -m forward" in app.code[-1].value
+
+
+def test_an_implementation_that_never_ran_is_offered_with_its_reason(opened, four_runs):
+    app = opened(four_runs, competitor="cudnn")
+    assert "No case has a number" in str(app.get("plotly_chart")[0].proto)
+    without = app.table[0].value
+    assert without[["implementation", "outcome"]].to_numpy().tolist()[0] == ["cudnn", "out of memory"]
+    assert without["why"].str.contains("no CUDA device").any()
+    assert "unavailable" in set(without["outcome"])
+
+
+def test_runs_of_one_machine_are_changes_and_no_verdict(opened, four_runs):
+    app = opened(four_runs, sides="runs", implementation="numba")
+    found, table = texts(app), effects(app)
+    assert "Stored runs cannot gate" in found
+    assert "change seen here is no verdict" in found
+    assert set(table["n"]) == {"3 and 3 blocks"}
+    assert table["change from A to B (95 %)"].str.match(r"\+[3-7]\d\.\d % \[").all(), "numba takes half as much again"
+    assert set(table["outcome"]) == {"slower"}
+    a, b = app.selectbox(key="run_a").value, app.selectbox(key="run").value
+    assert a < b
+    assert f"gatebench compare {a} {b} -i numba" in app.code[-1].value
+
+
+def test_runs_of_another_machine_are_never_offered_as_a_change(opened, four_runs):
+    app = opened(four_runs, sides="runs")
+    assert len(app.selectbox(key="run").options) == 4
+    assert len(app.selectbox(key="run_a").options) == 1
+
+
+def test_machines_are_speeds_and_no_change_of_the_code(opened, four_runs):
+    app = opened(four_runs, sides="machines")
+    found = texts(app)
+    assert "speeds of two machines" in found
+    assert " on M3" in found
+    assert " on EPYC" in found
+    assert "speed-up of B over A (95 %)" in effects(app)
+    assert "--across-machines" in app.code[-1].value
+
+
+def test_commits_without_an_ab_are_two_runs_of_one_machine(opened, four_runs):
+    app = opened(four_runs, sides="commits")
+    found = texts(app)
+    assert "cannot gate" in found
+    assert "**A** 0000000000, 2026" in found
+    assert len(app.selectbox(key="commit_a").options) == 1
+
+
+def test_the_verdicts_of_an_ab_are_shown_as_stored(opened, four_runs, tmp_path):
+    store = tmp_path / "results"
+    shutil.copytree(four_runs, store)
+    folder = write_ab(store)
+    app = opened(store, sides="commits")
+    found, table = texts(app), effects(app)
+    assert "**A** main bbbbbbbbbb  \n**B** working tree cccccccccc with uncommitted changes" in found
+    assert table["verdict"].tolist() == ["same", "inconclusive"], "the control is none of them"
+    assert table["why"].tolist()[1].startswith("seems slower, but was not confirmed")
+    assert table["detectable"].str.endswith(" %").all()
+    assert "cannot gate" not in found
+    assert f"gatebench compare {folder.name} --long" in app.code[-1].value
+    app = opened(store, sides="commits", ab="two runs of two commits")
+    assert "cannot gate" in texts(app)
+
+
+def test_an_ab_whose_plan_is_gone_says_so(opened, tmp_path):
+    folder = write_ab(tmp_path / "results")
+    (folder / "plan.json").unlink()
+    found = texts(opened(tmp_path / "results", sides="commits"))
+    assert "plan.json" in found
+
+
+def test_dtypes_of_one_run_are_compared_case_by_case(opened, tmp_path):
+    plan = Plan(seq_lens=(64,), hidden_sizes=(64, 128), dtypes=("float32", "bfloat16"), failures=False)
+    write_store(tmp_path / "results", plan)
+    app = opened(tmp_path / "results", sides="dtypes")
+    assert "**A** float32  \n**B** bfloat16" in texts(app)
+    assert {"native T64 B16 H64", "numba T64 B16 H128"} <= set(effects(app)["case"])
+    assert set(effects(app)["n"]) == {"3 pairs of blocks"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("runs", "no two runs of one machine"), ("commits", "no A/B run, and no two commits"), ("dtypes", "two dtypes"),
+        ("machines", "runs of one machine only"),
+    ],
+)  # fmt: skip
+def test_sides_that_a_store_does_not_hold_are_explained_with_a_command(opened, one_run, kind, what):
+    app = opened(one_run, sides=kind)
+    assert what in texts(app)
+    assert app.code[-1].value.startswith("gatebench ")
+    assert charts(app) == 0
+
+
+def test_a_run_of_one_implementation_says_what_is_needed(opened, tmp_path):
+    write_store(
+        tmp_path / "results", Plan(implementations=("native",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    )
+    assert "has one implementation, native" in texts(opened(tmp_path / "results"))
+
+
+def test_a_run_without_a_time_says_so(opened, tmp_path):
+    write_store(
+        tmp_path / "results", Plan(implementations=("cudnn",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    )
+    assert "Nothing in this run has a time." in texts(opened(tmp_path / "results"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_whose_samples_cannot_be_read_are_said_and_nothing_breaks(opened, four_runs, tmp_path, kind):
+    store = tmp_path / "results"
+    shutil.copytree(four_runs, store)
+    for folder in (store / "runs").iterdir():
+        (folder / "samples.parquet").write_bytes(b"PAR1")
+    assert "samples.parquet cannot be read" in texts(opened(store, sides=kind)) or kind == "dtypes"
+
+
+def test_speed_is_traded_against_error_with_what_has_no_point_in_words(opened, four_runs):
+    app = opened(four_runs, gate="gru", shape="T64 B16 H64")
+    table = app.dataframe[1].value
+    assert {"implementation", "time of one call (95 %)", "blocks", "error ratio", "frontier"} == set(table.columns)
+    assert "yes" in set(table["frontier"])
+    assert "gru · forward · float32 · T64 B16 H64" in texts(app)
+    assert app.table[-1].value["why"].tolist() == [
+        "unavailable\\: cudnn\\: no CUDA device; a machine with an NVIDIA GPU is needed"
+    ]
+
+
+def test_speed_is_traded_against_the_half_life_of_every_gate(opened, four_runs):
+    app = opened(four_runs, trade="half-life of gradients, steps", shape="T64 B16 H64")
+    found, table = texts(app), app.dataframe[1].value
+    assert "Half-lives are the gates' own" in found
+    assert "torch init, float32, T = 64, H = 64" in found
+    assert {"lstm by native", "gru by numba"} <= set(table["implementation"])
+    halves = table.set_index("implementation")["half-life of gradients, steps (deciles)"]
+    assert halves["lstm by native"] == halves["lstm by numba"]
+
+
+def test_a_quantity_that_nobody_measured_is_said(opened, four_runs):
+    app = opened(four_runs, trade="peak memory of one call", shape="T64 B16 H64")
+    assert "No case here has both numbers" in str(app.get("plotly_chart")[-1].proto)
+    assert "peak memory of one call\\: not measured" in set(app.table[-1].value["why"])
+
+
+def test_a_run_without_gradients_has_no_half_lives_and_says_which_command_finds_them(opened, tmp_path):
+    write_store(tmp_path / "results", Plan(seq_lens=(64,), hidden_sizes=(64,), stability=False, failures=False))
+    app = opened(tmp_path / "results", trade="half-life of gradients, steps")
+    assert "gatebench stability" in texts(app)
