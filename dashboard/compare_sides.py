@@ -105,7 +105,7 @@ def _runs(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | No
     if paired.empty:
         what = "This store has no two runs of one machine. Measure once more, then compare:"
         return Nothing(what, "gatebench run quick")
-    b = choose_run(filters, paired)
+    b = _choose_run(filters, "run", "B: run", paired)
     a = _choose_run(filters, "run_a", "A: run before", _nearest_first(paired[_alike(paired, b, _ALIKE)], b))
     return _two_runs(store, filters, a, b, across=False)
 
@@ -116,7 +116,7 @@ def _machines(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison 
     if paired.empty:
         what = "This store has runs of one machine only. Measure on another one, and bring its run here:"
         return Nothing(what, "gatebench import FILE")
-    b = choose_run(filters, paired)
+    b = _choose_run(filters, "run", "B: run", paired)
     others = paired[_alike(paired, b, ["harness", "purpose"]) & ~_alike(paired, b, ["environment_class"])]
     others = others[others["run_id"] != b["run_id"]]
     a = _choose_run(filters, "machine_a", "A: run of another machine", _nearest_first(others, b))

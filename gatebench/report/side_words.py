@@ -15,7 +15,7 @@ from gatebench.store.schema import FAILURES
 MEASURES = {"speedup": "speed-up of B over A", "change": "change from A to B"}
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 _MANY = 6  # names in a cell
-_UNUSUAL = (("cache", "hot"), ("launch", "eager"), ("harness", "worker"), ("about_side", "run"), ("seed", None))
+_UNUSUAL = (("cache", "hot"), ("launch", "eager"), ("harness", "worker"), ("about_side", "run"))
 
 
 def effect_text(value: Any, low: Any, high: Any, measure: str) -> str:
@@ -64,14 +64,15 @@ def group_names(rows: pd.DataFrame) -> pd.Series:
     rows = rows.assign(device_text=devices(rows))
     differing = [name for name in ("dtype", "device_text") if rows[name].nunique(dropna=False) > 1]
     several = [(name, usual) for name, usual in _UNUSUAL if name in rows and rows[name].nunique(dropna=False) > 1]
+    columns = ["gate", "gate_options", "mode", *differing, *(name for name, _ in several)]
     names = []
-    for row in rows.itertuples():
+    for row in rows[columns].astype(object).itertuples():
         options = "" if is_missing(row.gate) else options_label(row.gate_options)
         words = [
             "not measured" if is_missing(row.gate) else f"{row.gate}{f' ({options})' if options else ''}",
             _plus(row.mode),
             *(getattr(row, name) for name in differing),
-            *(f"{name.removeprefix('about_')} {getattr(row, name)}" for name, usual in several if getattr(row, name) != usual and name != "seed"),
+            *(f"{name.removeprefix('about_')} {getattr(row, name)}" for name, usual in several if getattr(row, name) != usual),
         ]  # fmt: skip
         names.append(", ".join(str(word) for word in words if not is_missing(word) and word))
     return pd.Series(names, index=rows.index, dtype=object)
@@ -87,7 +88,7 @@ def case_names(rows: pd.DataFrame, who: bool | None = None) -> pd.Series:
     who = names[rows["gate"].notna()].nunique() > 1 if who is None else who
     seeds = rows["seed"].nunique() > 1
     found = []
-    for name, row in zip(names, rows.itertuples(), strict=True):
+    for name, row in zip(names, rows[["key", "gate", "seed", *SIZES]].astype(object).itertuples(), strict=True):
         if any(is_missing(getattr(row, column)) for column in ("gate", *SIZES)):
             found.append(str(row.key))
             continue
@@ -109,29 +110,36 @@ def shown_rows(sides: Sides, quantity: str = "time") -> pd.DataFrame:
     if sides.judged:
         columns["detectable"] = lambda row: change_text(row.detectable, None, None).removeprefix("+")
     columns["why"] = lambda row: "" if is_missing(row.reason) else str(row.reason)
-    cells = {name: [text(row) for row in rows.itertuples()] for name, text in columns.items()}
+    told = list(
+        rows.astype(object).itertuples()
+    )  # once, and of plain objects: of the arrays behind, each cell takes long
+    cells = {name: [text(row) for row in told] for name, text in columns.items()}
     return pd.DataFrame({"gate, mode": group_names(rows), "case": case_names(rows), **cells}).reset_index(drop=True)
 
 
 def without_number(sides: Sides, quantity: str = "time") -> pd.DataFrame:
-    """Return the cases without a number, one row per implementation, outcome and reason: how many, where; failures first."""
+    """Return the cases without a number, one row per implementation, outcome and reason: how many, why, where; failures first.
+
+    where: all their gates, modes and shapes.
+    """
     rows = sides.rows[sides.rows["value"].isna()]
     order = rows["outcome"].map({name: place for place, name in enumerate(FAILURES)}).fillna(len(FAILURES))
-    groups, cases = group_names(rows), case_names(rows, who=False)
     table = pd.DataFrame(
         {
             "implementation": competitors(rows).where(rows["gate"].notna(), "–"),
             "outcome": [outcome_text(str(word), quantity) for word in rows["outcome"]],
-            "why": rows["reason"].fillna(""), "where": groups.mask(order < len(FAILURES), groups + ": " + cases), "order": order,
+            "why": rows["reason"].fillna(""), "order": order, "cases": 1, "gate": rows["gate"], "mode": rows["mode"].map(_plus),
+            "shape": case_names(rows, who=False),
         }
     ).sort_values("order", kind="stable")  # fmt: skip
-    gathered = table.groupby(["implementation", "outcome", "why"], sort=False)["where"]
-    found = gathered.agg(cases="size", where=_listed).reset_index()
-    return found[["implementation", "outcome", "cases", "where", "why"]]
+    gathered = table.groupby(["implementation", "outcome", "why"], sort=False)
+    found = gathered.agg({"cases": "size", "gate": _listed, "mode": _listed, "shape": _listed}).reset_index()
+    found["where"] = [" · ".join(word for word in words if word) for words in zip(found["gate"], found["mode"], found["shape"], strict=True)]  # fmt: skip
+    return found[["implementation", "outcome", "cases", "why", "where"]]
 
 
 def _listed(names: pd.Series) -> str:
     """Return names once each, as many as a cell can hold."""
-    distinct = list(dict.fromkeys(names))
-    more = f"; … and {len(distinct) - _MANY} more" if len(distinct) > _MANY else ""
-    return "; ".join(distinct[:_MANY]) + more
+    distinct = [str(name) for name in dict.fromkeys(names.dropna())]
+    more = f", … and {len(distinct) - _MANY} more" if len(distinct) > _MANY else ""
+    return ", ".join(distinct[:_MANY]) + more

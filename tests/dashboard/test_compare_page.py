@@ -83,6 +83,7 @@ def test_an_implementation_that_never_ran_is_offered_with_its_reason(opened, fou
     assert "No case has a number" in str(app.get("plotly_chart")[0].proto)
     without = app.table[0].value
     assert without[["implementation", "outcome"]].to_numpy().tolist()[0] == ["cudnn", "out of memory"]
+    assert "native" not in set(without["implementation"])
     assert without["why"].str.contains("no CUDA device").any()
     assert "unavailable" in set(without["outcome"])
 

@@ -170,6 +170,13 @@ def test_verdicts_have_their_margin_as_a_band():
     assert not [shape for shape in forest_figure(sides(*rows, measure=CHANGE)).layout.shapes if shape.type == "rect"]
 
 
+def test_the_axis_shows_all_of_the_margin():
+    rows = [row(0.001, 0.0005, 0.0015, "same", margin=0.03)]
+    low, high = (10**end for end in forest_figure(sides(*rows, measure=CHANGE, judged=True)).layout.xaxis.range)
+    assert low < 0.97
+    assert high > 1.03
+
+
 def test_without_a_number_the_figure_says_so():
     for found in (
         sides(),
@@ -252,10 +259,11 @@ def test_cases_without_a_number_are_gathered_by_reason_failures_first():
     assert found.to_dict("records") == [
         {
             "implementation": "numba", "outcome": "out of memory", "cases": 2, "why": "B ran out of memory: 8 GB",
-            "where": "lstm, forward: T8 B4 H16; lstm, forward: T16 B4 H16",
+            "where": "lstm · forward · T8 B4 H16, T16 B4 H16",
         },
         {
             "implementation": "cudnn", "outcome": "unavailable", "cases": 28, "why": "no CUDA device",
-            "where": "lstm, forward; " + "; ".join(f"gate{n}, forward" for n in range(5)) + "; … and 3 more",
+            "where": "lstm, " + ", ".join(f"gate{n}" for n in range(5)) + ", … and 3 more · forward · "
+            + ", ".join(f"T{t} B4 H16" for t in range(6)) + ", … and 14 more",
         },
     ]  # fmt: skip

@@ -63,13 +63,13 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     if drawn.empty:
         return empty("No case has a number on both sides; the table below says why.")
     places, headers, means = _layout(drawn, _means(sides))
-    low, high = _ends(drawn)
+    low, high = _ends(drawn, _margin(drawn, sides))
+    names = [*drawn["case"], *(_mean_name(mean) for mean in means)]
     figure = go.Figure()
     for name, rows in drawn.assign(competitor=competitors(drawn)).groupby("competitor", sort=False):
         _add_cases(figure, str(name), rows.assign(y=rows["key"].map(places)), sides, quantity, (low, high))
     _add_means(figure, means, sides.measure, (low, high))
-    for y, text in headers:
-        _write(figure, y, f"<b>{_short(text, 2 * LONGEST_NAME)}</b>", drawn, {"size": 12})
+    written = [(y, f"<b>{_short(text, 2 * LONGEST_NAME)}</b>", {"size": 12}) for y, text in headers]
     height = ROW * (len(drawn) + len(headers) + len(means)) + 165
     dress(figure, height)
     _set_axes(figure, drawn, places, means, (low, high), sides.measure, quantity)
@@ -78,18 +78,30 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     total = int(sides.rows["value"].notna().sum())
     if len(drawn) < total:
         text = f"{len(drawn)} of {total} cases, the largest effects; the table has all"
-        _write(figure, -1, text, drawn, {"size": 11, "color": MUTED})
+        written.append((-1, text, {"size": 11, "color": MUTED}))
         figure.update_yaxes(range=[figure.layout.yaxis.range[0], -1.7])
         figure.update_layout(height=figure.layout.height + ROW)
+    _write(figure, written, names)
     return figure
 
 
-def _write(figure: go.Figure, y: float, text: str, drawn: pd.DataFrame, font: dict) -> None:
-    """Write a line across the figure, from below the names of cases on: it has room at every width."""
-    longest = min(max(map(len, [*drawn["case"], f"{MEAN} of 2"])), LONGEST_NAME)
-    figure.add_annotation(
-        x=0, y=y, xref="paper", text=text, showarrow=False, xanchor="left", xshift=-_LETTER * longest, font=font
-    )
+def _write(figure: go.Figure, lines: list[tuple[float, str, dict]], names: list[str]) -> None:
+    """Write lines (height, text, font) across the figure, from below the names of rows on: they have room at every width."""
+    shift = -_LETTER * min(max(map(len, names)), LONGEST_NAME)
+    figure.layout.annotations = [
+        {
+            "x": 0,
+            "y": y,
+            "xref": "paper",
+            "yref": "y",
+            "text": text,
+            "showarrow": False,
+            "xanchor": "left",
+            "xshift": shift,
+            "font": font,
+        }
+        for y, text, font in lines
+    ]  # all at once: each one added checks all before it
 
 
 def _means(sides: Sides) -> pd.DataFrame:
@@ -117,9 +129,19 @@ def _layout(drawn: pd.DataFrame, means: pd.DataFrame) -> tuple[dict[str, float],
     return places, headers, found
 
 
-def _ends(drawn: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of the axis: all estimates, 1, and most intervals, as far as they do not squeeze the estimates."""
-    smallest, largest = min(1.0, float(drawn["ratio"].min())), max(1.0, float(drawn["ratio"].max()))
+def _mean_name(mean: dict) -> str:
+    return f"{MEAN} of {mean['cases']}"
+
+
+def _margin(drawn: pd.DataFrame, sides: Sides) -> float:
+    """Return the change that counts as the same, where verdicts share one; else 0."""
+    margins = drawn["margin"].dropna().unique()
+    return float(margins[0]) if sides.judged and len(margins) == 1 and 0 < margins[0] < 1 else 0.0
+
+
+def _ends(drawn: pd.DataFrame, margin: float) -> tuple[float, float]:
+    """Return the ends of the axis: all estimates, 1 and its margin, and most intervals, as far as they do not squeeze the estimates."""
+    smallest, largest = min(1 - margin, float(drawn["ratio"].min())), max(1 + margin, float(drawn["ratio"].max()))
     lows, highs = drawn["ratio_low"].fillna(drawn["ratio"]), drawn["ratio_high"].fillna(drawn["ratio"])
     arms = pd.concat([highs / drawn["ratio"], drawn["ratio"] / lows.clip(lower=1e-300)])
     beyond = min(max(largest / smallest, float(arms.quantile(_MOST_ARMS))), BEYOND)
@@ -198,7 +220,7 @@ def _set_axes(
     names = dict(zip(drawn["key"], drawn["case"], strict=True))
     labelled = [
         *((y, _short(names[key])) for key, y in places.items()),
-        *((mean["y"], f"{MEAN} of {mean['cases']}") for mean in means),
+        *((mean["y"], _mean_name(mean)) for mean in means),
     ]
     last = max(y for y, _ in labelled)
     figure.update_yaxes(
@@ -221,16 +243,21 @@ def _change_label(ratio: float) -> str:
 
 def _add_ground(figure: go.Figure, drawn: pd.DataFrame, headers: list[tuple[float, str]], sides: Sides) -> None:
     """Draw the line where nothing differs, beside each group, and of versions the margin that counts as same."""
-    margins = drawn["margin"].dropna().unique()
-    if sides.judged and len(margins) == 1 and 0 < margins[0] < 1:
-        figure.add_vrect(
-            x0=1 - margins[0], x1=1 + margins[0], fillcolor=translucent(MUTED, 0.15), line_width=0, layer="below"
-        )
+    line = {"type": "line", "x0": 1, "x1": 1, "line": {"color": LINE, "width": 1.5}, "layer": "below"}
     ends = [y - 0.5 for y, _ in headers[1:]] + [float(figure.layout.yaxis.range[0])]
-    for (y, _), end in zip(headers, ends, strict=True):
-        figure.add_shape(
-            type="line", x0=1, x1=1, y0=y + 0.5, y1=end, line={"color": LINE, "width": 1.5}, layer="below"
-        )  # fmt: skip
+    shapes = [line | {"y0": y + 0.5, "y1": end} for (y, _), end in zip(headers, ends, strict=True)]
+    if margin := _margin(drawn, sides):
+        band = {
+            "type": "rect",
+            "x0": 1 - margin,
+            "x1": 1 + margin,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "line": {"width": 0},
+        }
+        shapes.append(band | {"fillcolor": translucent(MUTED, 0.15), "layer": "below"})
+    figure.layout.shapes = shapes
 
 
 def _short(text: str, most: int = LONGEST_NAME) -> str:
