@@ -62,17 +62,21 @@ def stability(run: pd.Series) -> pd.DataFrame:
 
 
 def measured_runs(store: Store) -> pd.DataFrame:
-    """Return the runs that measured a case, newest first, those with a time before those without; with their purpose."""
-    timed = set(store.measurements.loc[store.measurements["time_ns"].notna(), "run_id"])
-    runs = store.runs[store.runs["cases"] > 0]
+    """Return the runs that measured a case, newest first, those with a time before those without.
+
+    Columns added: purpose; implementations and dtypes, how many it has a time of.
+    """
+    timed = store.measurements[store.measurements["time_ns"].notna()]
+    counts = timed.groupby("run_id")[["implementation", "dtype"]].nunique()
+    counts = counts.rename(columns={"implementation": "implementations", "dtype": "dtypes"})
+    runs = store.runs[store.runs["cases"] > 0].join(counts, on="run_id").fillna({"implementations": 0, "dtypes": 0})
     runs = runs.assign(purpose=[read_run(Path(path)).purpose for path in runs["path"]])
-    return runs.iloc[(~runs["run_id"].isin(timed)).to_numpy().argsort(kind="stable")]
+    return last(runs, runs["implementations"] == 0)
 
 
-def runs_of_several_dtypes(store: Store) -> set[str]:
-    """Return the ids of runs that measured in more than one dtype."""
-    counts = store.measurements.groupby("run_id")["dtype"].nunique()
-    return set(counts.index[counts > 1])
+def last(runs: pd.DataFrame, behind: pd.Series) -> pd.DataFrame:
+    """Return runs in their order, those for which `behind` holds behind the others."""
+    return runs.iloc[behind.to_numpy().argsort(kind="stable")]
 
 
 def narrow(filters: Filters, frames: list[Frames], without: tuple[str, ...] = ()) -> Narrowed:

@@ -58,7 +58,7 @@ def choose(store: Store, filters: Filters) -> Comparison | Nothing:
 
 
 def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
-    run = choose_run(filters, runs)
+    run = choose_run(filters, compare_rows.last(runs, runs["implementations"] < 2))
     rows = compare_rows.measurements(store, run["run_id"])
     rows = filters.slice(rows, "side", "Side", "side", order=ordered("run", "head", "base"))
     timed = rows[rows["time_ns"].notna()]
@@ -71,7 +71,7 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
     others = [str(name) for name in counts.sort_values(ascending=False, kind="stable").index if name != a]
     if not others:
         what = f"This run has one implementation, {a}; a second one is needed."
-        return Nothing(elements.plain(what), f"gatebench run -g {rows['gate'].iloc[0]} -i '*'")
+        return Nothing(elements.plain(what), "gatebench run quick")
     b = filters.one("competitor", "B", others)
     narrowed = narrow(filters, [(rows, compare_rows.blocks(run))], without=("implementation",))
     ((kept, blocks),) = narrowed.frames
@@ -83,14 +83,14 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
 
 
 def _dtypes(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
-    several = runs[runs["run_id"].isin(compare_rows.runs_of_several_dtypes(store))]
+    several = runs[runs["dtypes"] > 1]
     if several.empty:
         return Nothing(
             "No run in this store was measured in two dtypes.", "gatebench run -g gru --dtype float32,bfloat16"
         )
     run = choose_run(filters, several)
     rows = compare_rows.measurements(store, run["run_id"])
-    dtypes = sorted(set(rows["dtype"].dropna()), key=DTYPES)
+    dtypes = sorted(set(rows.loc[rows["time_ns"].notna(), "dtype"]), key=DTYPES)
     a = filters.one("dtype_a", "A: dtype", dtypes)
     b = filters.one("dtype_b", "B: dtype", [name for name in dtypes if name != a])
     narrowed = narrow(filters, [(rows, compare_rows.blocks(run))], without=("dtype",))

@@ -13,16 +13,20 @@ from gatebench.report.table import shape_label
 from gatebench.store.schema import FAILURES
 
 MEASURES = {"speedup": "speed-up of B over A", "change": "change from A to B"}
+TIMES = ("time", "compile")  # quantities in ns
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 _MANY = 6  # names in a cell
 _UNUSUAL = (("cache", "hot"), ("launch", "eager"), ("harness", "worker"), ("about_side", "run"))
 
 
-def effect_text(value: Any, low: Any, high: Any, measure: str) -> str:
-    """Return `1.42× (1.38 to 1.46)` or `+3.2 % [2.6, 3.9]`; a dash where there is no value."""
-    if measure == CHANGE:
-        return change_text(value, low, high)
-    return times_text(value, low, high)
+def effect_text(value: Any, low: Any, high: Any, measure: str, quantity: str = "time") -> str:
+    """Return `1.42× (1.38 to 1.46)` or `+3.2 % [2.6, 3.9]`; a dash where there is no value.
+
+    A time without an interval says so; what was counted exactly needs none.
+    """
+    text = change_text(value, low, high) if measure == CHANGE else times_text(value, low, high)
+    unsure = quantity in TIMES and not is_missing(value) and (is_missing(low) or is_missing(high))
+    return f"{text} (no interval)" if unsure else text
 
 
 def blocks_text(row: Any) -> str:
@@ -101,7 +105,9 @@ def shown_rows(sides: Sides, quantity: str = "time") -> pd.DataFrame:
     """Return the rows that have a number as a table of text: case, effect with interval, n, outcome, both sides, why."""
     rows = sides.rows[sides.rows["value"].notna()]
     columns: dict[str, Callable[[Any], str]] = {
-        f"{MEASURES[sides.measure]} (95 %)": lambda row: effect_text(row.value, row.low, row.high, sides.measure),
+        f"{MEASURES[sides.measure]} (95 %)": lambda row: effect_text(
+            row.value, row.low, row.high, sides.measure, quantity
+        ),
         "verdict" if sides.judged else "outcome": lambda row: outcome_text(row.outcome, quantity),
         "n": blocks_text,
         "A": lambda row: amount_text(row.amount_a, row.low_a, row.high_a, quantity),

@@ -28,6 +28,12 @@ def test_pages_of_sizes_show_the_other_runs_with_whole_numbers(opened, with_impo
     assert "B = 16.0" not in found
 
 
+def test_compare_shows_a_run_of_several_implementations_first(opened, with_imported):  # noqa: F811
+    app = opened(with_imported, "compare")
+    assert "**A** native" in well(app, "compare")
+    assert "imported" in "".join(app.selectbox(key="run").options)
+
+
 def test_the_overview_names_the_harness(opened, with_imported):  # noqa: F811
     app = opened(with_imported, "overview")
     assert "b imported" in well(app, "overview")

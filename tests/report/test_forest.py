@@ -238,6 +238,12 @@ def test_the_table_has_every_number_with_interval_n_and_outcome():
     }]  # fmt: skip
 
 
+def test_a_time_without_an_interval_says_so():
+    without = row(0.25, math.nan, math.nan, "inconclusive", pairs=math.nan, blocks_a=1, blocks_b=1)
+    assert shown_rows(sides(without)).iloc[0]["speed-up of B over A (95 %)"] == "0.250× (no interval)"
+    assert shown_rows(sides(without, measure=CHANGE)).iloc[0]["change from A to B (95 %)"] == "+25.0 % (no interval)"
+
+
 def test_verdicts_are_named_by_their_quantity_and_show_what_could_have_been_seen():
     stored = row(0.25, math.nan, math.nan, "slower", amount_a=1024, amount_b=1280, detectable=0.02)
     found = shown_rows(sides(stored, measure=CHANGE, judged=True), "peak_bytes").iloc[0]

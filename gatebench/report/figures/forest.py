@@ -17,6 +17,7 @@ from gatebench.report.names import competitors
 from gatebench.report.quantities import is_missing
 from gatebench.report.side_words import (
     MEASURES,
+    TIMES,
     amount_text,
     blocks_text,
     case_names,
@@ -180,7 +181,7 @@ def _bars(rows: pd.DataFrame, colour: str, ends: tuple[float, float]) -> dict:
 
 def _hover(row: Any, sides: Sides, quantity: str) -> str:
     lines = [
-        f"<b>{_short(row.group)}</b>", _short(row.case, 60), f"{MEASURES[sides.measure]}: {effect_text(row.value, row.low, row.high, sides.measure)}",
+        f"<b>{_short(row.group)}</b>", _short(row.case, 60), f"{MEASURES[sides.measure]}: {effect_text(row.value, row.low, row.high, sides.measure, quantity)}",
         f"n = {blocks_text(row)}",
         f"{'verdict: ' if sides.judged else ''}{outcome_text(row.outcome, quantity)}",
         "" if is_missing(row.reason) else _short(row.reason, 90),
@@ -230,7 +231,7 @@ def _set_axes(
 
 def _title(measure: str, quantity: str) -> str:
     if measure == CHANGE:
-        worse = "slower" if quantity in ("time", "compile") else "more"
+        worse = "slower" if quantity in TIMES else "more"
         return f"change from A to B of<br>{QUANTITIES.get(quantity, quantity)} (right: {worse})"
     return f"{MEASURES[measure]}<br>(right: faster)"
 
