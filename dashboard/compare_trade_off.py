@@ -23,7 +23,7 @@ from gatebench.report.quantities import is_missing
 from gatebench.report.stability import case_summary
 from gatebench.report.table import shape_label
 
-_UNUSUAL = (("device_text", "device", "Device"), ("cache", "cache", "Cache"), ("launch", "launch", "Launch"), ("side", "side", "Side"), ("seed", "seed", "Seed"))  # fmt: skip
+_UNUSUAL = (("device_text", "device", "Device"), ("cache", "cache", "Cache"), ("launch", "launch", "Launch"), ("side", "trade_side", "Side"), ("seed", "seed", "Seed"))  # fmt: skip
 _STABILITY = ["init", "dtype", "seq_len", "hidden_size", "inputs"]  # what a half-life belongs to, beside its gate
 
 

@@ -18,7 +18,7 @@ KEYS = (
     "implementation", "baseline", "axis", "per", "fixed_h", "fixed_t", "gates", "init", "chain_dtype", "seq_len",
     "hidden_size", "inputs", "probe", "task", "train_step", "stability_batch", "against",
     "sides", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
-    "trade", "trade_speed", "shape", "half_life_of",
+    "trade", "trade_speed", "trade_side", "shape", "half_life_of",
 )  # fmt: skip
 NAMES = {
     "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",

@@ -1,6 +1,5 @@
 """Compare: two sides of anything, case by case: forest plot, verdicts, raw samples, and what speed costs."""
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import compare_trade_off, elements
@@ -52,13 +51,16 @@ def counts(comparison: Comparison) -> str:
 def show_effects(comparison: Comparison) -> None:
     """Show the forest plot, its numbers, and the cases without one."""
     sides, quantity = comparison.sides, comparison.quantity
-    elements.figure(forest_figure(sides, quantity), "forest", f"{MEASURES[sides.measure]} of each case, with intervals")
-    st.caption(legend(comparison))
+    numbers = quantity != "coverage"  # of which there are verdicts, and nothing to measure
+    if numbers:
+        alt = f"{MEASURES[sides.measure]} of each case, with intervals"
+        elements.figure(forest_figure(sides, quantity), "forest", alt)
+        st.caption(legend(comparison))
     if sides.rows["value"].notna().any():
         elements.table(shown_rows(sides, quantity))
     without = without_number(sides, quantity)
     if len(without):
-        st.markdown("Without a number:")
+        st.markdown("Without a number:" if numbers else "Does the head still compute what the base did?")
         elements.wrapped(without)
 
 
@@ -80,8 +82,3 @@ def legend(comparison: Comparison) -> str:
         f"Filled: told apart, for {none} lies outside the interval; hollow: not told apart, or inconclusive. "
         f"Bars: 95 % intervals, {method}; cut where they leave the figure. No correction for how many cases there are."
     )
-
-
-def picked_row(frame: pd.DataFrame, key: str) -> pd.Series:
-    """Return the row with this key."""
-    return frame[frame["key"] == key].iloc[0]

@@ -19,6 +19,7 @@ from gatebench.analyze.sides import (
 )
 from gatebench.analyze.two_runs import changes
 from gatebench.store.schema import arrow_schema
+from tests.report.ab_reports import EVERY, report
 
 ONE = [0.0, 0.01, -0.01]
 NUMBERS = ["value", "low", "high"]
@@ -224,6 +225,16 @@ def test_versions_show_the_stored_verdicts_as_they_are():
     gone = found.rows.iloc[1]
     assert (gone["outcome"], gone["gate"], gone["side_a"], len(found.rows)) == ("gone", "lstm", "base", 2)
     assert pd.isna(gone["amount_b"])
+
+
+def test_every_kind_of_verdict_comes_through():
+    run = report(*EVERY)
+    found = of_versions(run.verdicts, run.measurements, controls=run.plan["controls"]).rows
+    expected = ["slower", "faster", "same", "inconclusive", "new", "gone", "wrong", "failed", "same"]
+    assert found["outcome"].tolist() == expected
+    assert found["reason"].iloc[6] == "grad:x has error_ratio 31.2; at most 10 is accepted"
+    assert found["status_b"].iloc[7] == "timeout"
+    assert found["gate"].tolist()[4:6] == ["glu", "glu"], "what one side alone has is named, too"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_a_row_is_a_point_at_its_value_with_its_interval_on_a_logarithmic_axis()
     assert figure.layout.xaxis.type == "log"
     assert ticks(figure.layout.xaxis)[1.0] == "1×"
     assert "speed-up of B over A" in figure.layout.xaxis.title.text
+    assert figure.layout.showlegend, "of one competitor, too"
 
 
 def test_changes_are_drawn_as_ratios_and_labelled_in_percent():

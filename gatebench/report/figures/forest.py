@@ -72,7 +72,7 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     _add_means(figure, means, sides.measure, (low, high))
     written = [(y, f"<b>{_short(text, 2 * LONGEST_NAME)}</b>", {"size": 12}) for y, text in headers]
     height = ROW * (len(drawn) + len(headers) + len(means)) + 165
-    dress(figure, height)
+    dress(figure, height).update_layout(showlegend=True)  # one competitor is named, too
     _set_axes(figure, drawn, places, means, (low, high), sides.measure, quantity)
     _add_ground(figure, drawn, headers, sides)
     seat_legend(figure, titled=False)
