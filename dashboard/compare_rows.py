@@ -29,13 +29,14 @@ class Narrowed:
     chosen: dict[str, list[str]] = field(default_factory=dict)
 
     def words(self) -> list[str]:
-        """Return -g, -i and -m of a command that shows these rows."""
+        """Return -g, -i, -m and -k of a command that shows these rows; of several dtypes it shows the others, too."""
         found = []
         for flag, column in (("-g", "gate_name"), ("-i", "implementation"), ("-m", "mode")):
             values = self.chosen.get(column, [])
             # A gate's options have no flag: the gate is shown with all of them.
             found += [word for value in dict.fromkeys(name.split(" (")[0] for name in values) for word in (flag, value)]
-        return found
+        dtypes = self.chosen.get("dtype", [])
+        return [*found, "-k", f"*/{dtypes[0]}/*"] if len(dtypes) == 1 else found
 
 
 def measurements(store: Store, run_id: str) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The two sides of the page Compare: what the sidebar asks for each kind of them, and what comes of it."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,9 +78,9 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
     ((kept, blocks),) = narrowed.frames
     other = rows.loc[rows["competitor"] == b, ["implementation", "implementation_options"]].fillna("{}").iloc[0]
     sides = of_implementations(kept, blocks, a, (other.iloc[0], other.iloc[1]))
-    words = ["gatebench", "compare", run["run_id"], "--baseline", a, "-i", a, "-i", other.iloc[0], *narrowed.words()]
+    command = _inside(run, "--baseline", a, "-i", a, "-i", other.iloc[0], *narrowed.words())
     worth = "Speed-ups are over paired blocks: both sides were measured in the same rounds of the same run."
-    return Comparison(sides, (a, b), (run, run), shlex.join(words), worth)
+    return Comparison(sides, (a, b), (run, run), command, worth)
 
 
 def _dtypes(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
@@ -95,9 +96,9 @@ def _dtypes(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | 
     b = filters.one("dtype_b", "B: dtype", [name for name in dtypes if name != a])
     narrowed = narrow(filters, [(rows, compare_rows.blocks(run))], without=("dtype",))
     ((kept, blocks),) = narrowed.frames
-    words = ["gatebench", "compare", run["run_id"], "--metrics", "time", *narrowed.words()]
+    command = _inside(run, "--metrics", "time", *narrowed.words())
     worth = "Speed-ups are over blocks of the same processes; within a block the two dtypes were measured one after the other."
-    return Comparison(of_dtypes(kept, blocks, a, b), (a, b), (run, run), shlex.join(words), worth)
+    return Comparison(of_dtypes(kept, blocks, a, b), (a, b), (run, run), command, worth)
 
 
 def _runs(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
@@ -145,13 +146,13 @@ def _commits(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison |
 
 
 def _versions(store: Store, filters: Filters, run: pd.Series) -> Comparison | Nothing:
-    command = shlex.join(["gatebench", "compare", run["run_id"], "--long"])
+    command = _inside(run)
     try:
         plan = read_run(Path(run["path"])).plan()
     except StoreError as error:
         return Nothing(elements.plain(str(error)), "gatebench list runs")
     judged = compare_rows.verdicts(run)
-    quantities = [name for name in QUANTITIES if name in set(judged["quantity"])]
+    quantities = [name for name in QUANTITIES if len(judged) and name in set(judged["quantity"])]
     if not quantities:
         return Nothing("This A/B run has no verdicts.", command)
     quantity = filters.one("quantity", "Quantity", quantities, words=QUANTITIES)
@@ -164,6 +165,11 @@ def _versions(store: Store, filters: Filters, run: pd.Series) -> Comparison | No
     return Comparison(sides, names, (run, run), command, _VERDICTS, quantity, tuple(controls(plan, judged)))
 
 
+def _inside(run: pd.Series, *words: str) -> str:
+    """Return the command that shows one run; of an A/B all of it, for such a run takes no choice."""
+    return shlex.join(["gatebench", "compare", run["run_id"], *(words if run["purpose"] == "run" else ["--long"])])
+
+
 def _version(side: dict) -> str:
     commit = f" {side['sha'][:10]}" if side["sha"] else ""
     return f"{side['given']}{commit}{' with uncommitted changes' if side['dirty'] else ''}"
@@ -174,39 +180,33 @@ def _two_runs(
 ) -> Comparison:
     frames = [(compare_rows.measurements(store, run["run_id"]), compare_rows.blocks(run)) for run in (a, b)]
     narrowed = narrow(filters, frames)
-    words = [
-        "gatebench",
-        "compare",
-        a["run_id"],
-        b["run_id"],
-        *(["--across-machines"] if across else []),
-        *narrowed.words(),
-    ]
-    names = tuple(_commit_name(run) if commits else run["label"] + _where(run, across) for run in (a, b))
+    across_machines = ["--across-machines"] if across else []
+    words = ["gatebench", "compare", a["run_id"], b["run_id"], *across_machines, *narrowed.words()]
+    names = tuple(_commit_name(dict(run)) if commits else run["label"] + _where(dict(run), across) for run in (a, b))
     return Comparison(
         of_runs(*narrowed.frames, across), names, (a, b), shlex.join(words), ACROSS if across else WARNING
     )
 
 
-def _where(run: pd.Series, across: bool) -> str:
+def _where(run: Mapping, across: bool) -> str:
     return f" on {run['machine']}" if across else _commit(run)
 
 
-def _commit(run: pd.Series) -> str:
+def _commit(run: Mapping) -> str:
     sha = run["git_sha"]
     return f", commit {_short_sha(run)}" if isinstance(sha, str) else ""
 
 
-def _short_sha(run: pd.Series) -> str:
+def _short_sha(run: Mapping) -> str:
     return f"{str(run['git_sha'])[:10]}{'+' if run['git_dirty'] is True or run['git_dirty'] == 1 else ''}"
 
 
-def _commit_name(run: pd.Series) -> str:
+def _commit_name(run: Mapping) -> str:
     return f"{_short_sha(run)}, {run['label']}, {run['machine']}"
 
 
 def _alike(runs: pd.DataFrame, run: pd.Series, columns: list[str]) -> pd.Series:
-    """Return which other runs have the same in these columns; nothing is alike to nothing."""
+    """Return which other runs have the same in these columns; what is not known is alike to what is not known."""
     found = runs["run_id"] != run["run_id"]
     for column in columns:
         found &= runs[column].fillna("") == (run[column] if isinstance(run[column], str) else "")
@@ -222,10 +222,8 @@ def _nearest_first(runs: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
 
 
 def _choose_run(filters: Filters, key: str, label: str, runs: pd.DataFrame, commits: bool = False) -> pd.Series:
-    names = [
-        _commit_name(run) if commits else f"{run['label']}{_where(run, key == 'machine_a')}"
-        for _, run in runs.iterrows()
-    ]
+    named = runs[["label", "machine", "git_sha", "git_dirty"]].to_dict("records")  # by far faster than rows as Series
+    names = [_commit_name(run) if commits else run["label"] + _where(run, key == "machine_a") for run in named]
     run_id = filters.one(key, label, list(runs["run_id"]), words=dict(zip(runs["run_id"], names, strict=True)))
     return runs[runs["run_id"] == run_id].iloc[0]
 

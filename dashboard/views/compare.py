@@ -1,5 +1,7 @@
 """Compare: two sides of anything, case by case: forest plot, verdicts, raw samples, and what speed costs."""
 
+import textwrap
+
 import streamlit as st
 
 from dashboard import compare_trade_off, elements
@@ -9,6 +11,8 @@ from dashboard.loading import Store
 from gatebench.analyze.sides import CHANGE, INCONCLUSIVE, NOT_TOLD_APART, TOLD_APART
 from gatebench.report.figures.forest import forest_figure
 from gatebench.report.side_words import MEASURES, outcome_text, shown_rows, without_number
+
+LONGEST_NAME = 120  # letters of a side's name
 
 
 def page(store: Store, filters: Filters) -> None:
@@ -26,7 +30,7 @@ def page(store: Store, filters: Filters) -> None:
 
 def show_sides(comparison: Comparison) -> None:
     """Say what A and B are, how many cases came out how, and what that is worth."""
-    a, b = (elements.plain(name) for name in comparison.names)
+    a, b = (elements.plain(textwrap.shorten(name, LONGEST_NAME, placeholder=" …")) for name in comparison.names)
     st.markdown(f"**A** {a}  \n**B** {b}")
     st.markdown(counts(comparison))
     if not comparison.sides.judged and comparison.runs[0]["run_id"] != comparison.runs[1]["run_id"]:

@@ -152,6 +152,7 @@ def test_both_versions_of_an_ab_are_there_by_implementation(opened, tmp_path):
     app = opened(tmp_path / "results", side="base", trade_side="base")
     assert (app.selectbox(key="side").value, app.selectbox(key="trade_side").value) == ("base", "base")
     assert effects(app)["case"].tolist() == ["T8 B8 H8"]
+    assert "--long" in app.code[-1].value, "the command takes no baseline for an A/B"
     assert charts(app) == 2
 
 
@@ -170,6 +171,14 @@ def test_an_ab_whose_plan_is_gone_says_so(opened, tmp_path):
     assert "plan.json" in found
 
 
+def test_an_ab_whose_verdicts_cannot_be_read_says_so(opened, tmp_path):
+    folder = write_ab(tmp_path / "results")
+    (folder / "verdicts.parquet").write_bytes(b"PAR1")
+    found = texts(opened(tmp_path / "results", sides="commits"))
+    assert "verdicts.parquet cannot be read" in found
+    assert "has no verdicts" in found
+
+
 def test_dtypes_of_one_run_are_compared_case_by_case(opened, tmp_path):
     plan = Plan(seq_lens=(64,), hidden_sizes=(64, 128), dtypes=("float32", "bfloat16"), failures=False)
     write_store(tmp_path / "results", plan)
@@ -177,6 +186,8 @@ def test_dtypes_of_one_run_are_compared_case_by_case(opened, tmp_path):
     assert "**A** float32  \n**B** bfloat16" in texts(app)
     assert {"native T64 B16 H64", "numba T64 B16 H128"} <= set(effects(app)["case"])
     assert set(effects(app)["n"]) == {"3 pairs of blocks"}
+    app = opened(tmp_path / "results", dtypes="bfloat16")
+    assert app.code[-1].value.split(" --store")[0].endswith("-k '*/bfloat16/*'")
 
 
 @pytest.mark.parametrize(
