@@ -41,7 +41,7 @@ def show(store: Store, filters: Filters, comparison: Comparison) -> None:
         filters.one("trade_speed", "Trade-off: speed", list(SPEEDS), words=SPEEDS) if against != "half_life" else "time"
     )
     rows, words = _choose_shape(filters, rows, every_gate=against == "half_life")
-    half_lives, of = _choose_half_lives(filters, run) if against == "half_life" else (None, "")
+    half_lives, of = _choose_half_lives(filters, run, rows) if against == "half_life" else (None, "")
     baseline = comparison.names[0] if comparison.names[0] in set(rows["implementation"]) else choose_baseline(rows)
     compared = compare(rows, compare_rows.blocks(run), baseline)
     points = trade_off_points(compared, against, speed, half_lives)
@@ -81,28 +81,33 @@ def _choose_shape(filters: Filters, rows: pd.DataFrame, every_gate: bool) -> tup
     return rows, words
 
 
-def _choose_half_lives(filters: Filters, run: pd.Series) -> tuple[pd.DataFrame | None, str]:
-    """Let the sidebar choose which half-lives: at one init, dtype, T and H, alike for all gates; says so in words."""
+def _choose_half_lives(filters: Filters, run: pd.Series, timed: pd.DataFrame) -> tuple[pd.DataFrame | None, str]:
+    """Let the sidebar choose which half-lives: at one init, dtype, T and H, alike for all gates; says so in words.
+
+    timed: the measurements of the chosen shape.
+    """
     stability = compare_rows.stability(run)
     summary = case_summary(stability[stability["task"].isna()]) if len(stability) else pd.DataFrame()
     summary = summary[summary["half_life"].notna() & (summary["probe"] == "ones")] if len(summary) else summary
     if summary.empty:
         return None, "This run has looked at no gradients: `gatebench stability` finds half-lives."
-    names = [_condition(row) for row in summary.itertuples()]
-    # Most gates first, then torch's init, then the finest dtype: what all gates share can be compared.
-    table = summary.assign(condition=names).drop_duplicates(["condition", "gate", "options"])
-    counts = table.groupby("condition", sort=False).agg(
-        gates=("gate", "size"), init=("init", "first"), dtype=("dtype", "first")
+    sizes = timed[["seq_len", "hidden_size"]].iloc[0]
+    table = summary.assign(
+        condition=[_condition(row) for row in summary.itertuples()],
+        other_size=(summary[["seq_len", "hidden_size"]] != sizes).sum(axis=1), other_init=summary["init"] != "torch",
+        coarseness=[FINEST_FIRST.index(name) if name in FINEST_FIRST else len(FINEST_FIRST) for name in summary["dtype"]],
+    ).drop_duplicates(["condition", "gate", "options"])  # fmt: skip
+    # What most gates share comes first, for there they can be compared; then the shape that is timed.
+    order = table.assign(gates=-table.groupby("condition")["gate"].transform("size"))
+    order = order.sort_values(["gates", "other_size", "other_init", "coarseness"], kind="stable")["condition"]
+    chosen = filters.one("half_life_of", "Half-lives with", list(dict.fromkeys(order)))
+    kept = table[table["condition"] == chosen]
+    beside = (
+        ""
+        if kept["other_size"].eq(0).all()
+        else f"; timed are T = {sizes['seq_len']:.0f}, H = {sizes['hidden_size']:.0f}"
     )
-    counts["init"] = counts["init"] != "torch"
-    counts["dtype"] = [
-        FINEST_FIRST.index(name) if name in FINEST_FIRST else len(FINEST_FIRST) for name in counts["dtype"]
-    ]
-    order = counts.sort_values(["gates", "init", "dtype"], ascending=[False, True, True], kind="stable").index
-    chosen = filters.one("half_life_of", "Half-lives with", list(order))
-    return table[
-        table["condition"] == chosen
-    ], f"Half-lives are the gates' own, whatever computes them: {chosen}; not at the shape that is timed."
+    return kept, f"Half-lives are the gates' own, whatever computes them: {chosen}{beside}."
 
 
 def _condition(row) -> str:

@@ -242,10 +242,12 @@ def test_speed_is_traded_against_the_half_life_of_every_gate(opened, four_runs):
     app = opened(four_runs, trade="half-life of gradients, steps", shape="T64 B16 H64")
     found, table = texts(app), app.dataframe[1].value
     assert "Half-lives are the gates' own" in found
-    assert "torch init, float32, T = 64, H = 64" in found
+    assert "torch init, float32, T = 64, H = 64." in found, "the shape that is timed"
     assert {"lstm by native", "gru by numba"} <= set(table["implementation"])
     halves = table.set_index("implementation")["half-life of gradients, steps (deciles)"]
     assert halves["lstm by native"] == halves["lstm by numba"]
+    other = opened(four_runs, trade="half-life of gradients, steps", shape="T64 B16 H128")
+    assert "T = 64, H = 64; timed are T = 64, H = 128." in texts(other)
 
 
 def test_a_quantity_that_nobody_measured_is_said(opened, four_runs):
