@@ -5,6 +5,7 @@ from typing import Any
 
 _COMPARABLE = ("device_name", "machine", "cores", "memory_gib", "caches", "capability", "torch_build", "cuda")
 _VERSIONS = ("torch", "numba", "numpy", "triton")
+MEASURED = ("ceilings", "peaks", "cuda_ceilings")  # of an environment: they differ a little between any two runs
 _OPTIONAL_VERSIONS = ("onnxruntime",)  # where it is not installed, the facts are as if nobody had heard of it
 
 

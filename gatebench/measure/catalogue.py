@@ -15,6 +15,7 @@ from gatebench.contract import Implementation, Unavailable
 from gatebench.gates import Gate
 from gatebench.measure.caches import cache_bytes, measure_ceilings
 from gatebench.measure.failures import classify
+from gatebench.measure.peaks import measure_cuda_ceilings, measure_peaks
 from gatebench.options import Option
 from gatebench.registry import BUILTIN_IMPLEMENTATIONS, Registry, check_available
 from gatebench.shape import Shape
@@ -150,7 +151,7 @@ def environment(ceilings: bool) -> dict[str, Any]:
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
     }
     if ceilings:
-        found["ceilings"] = measure_ceilings()
+        found |= {"ceilings": measure_ceilings(), "peaks": measure_peaks(), "cuda_ceilings": measure_cuda_ceilings()}
     return found
 
 

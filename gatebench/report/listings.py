@@ -179,8 +179,13 @@ def print_environment(environment: Mapping[str, Any], fitness: Sequence[Mapping[
         print_json({**environment, "fitness": fitness})
         return
     ceilings = [
-        f"{_capacity(level['bytes'])}: {float(level['bytes_per_s']) / 1e9:.0f} GB/s"
-        for level in environment.get("ceilings", [])
+        f"{where}{_capacity(level['bytes'])}: {float(level['bytes_per_s']) / 1e9:.0f} GB/s"
+        for name, where in (("ceilings", ""), ("cuda_ceilings", "CUDA "))
+        for level in environment.get(name, [])
+    ]
+    peaks = [
+        f"{peak['dtype']} {float(peak['flops_per_s']) / 1e9:.0f} GFLOP/s {'a core' if peak['device'] == 'cpu' else 'on CUDA'}"
+        for peak in environment.get("peaks", [])
     ]
     rows = (
         ("environment class", environment["environment_class"]),
@@ -188,6 +193,7 @@ def print_environment(environment: Mapping[str, Any], fitness: Sequence[Mapping[
         ("memory", f"{environment['memory_gib']} GiB"),
         ("caches", ", ".join(f"{name} {size >> 10} KiB" for name, size in environment["caches"].items())),
         ("memory ceilings", "; ".join(ceilings) or "not measured"),
+        ("matrix products", "; ".join(peaks) or "not measured"),
         ("CUDA", options_label(json.dumps(environment["cuda"])) if environment.get("cuda") else "no CUDA device"),
         ("governor", environment.get("governor") or "unknown"),
         ("system", f"{environment['system']}, {environment['machine']}"),

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.analyze.two_runs import changes, mean_changes
-from gatebench.comparable import comparable_facts, differences
+from gatebench.comparable import MEASURED, comparable_facts, differences
 from gatebench.errors import UserError
 from gatebench.report.change_table import change_blocks, long_changes, means_of_changes, only_in
 from gatebench.report.choosing import Choice, choose_rows, expand_gates
@@ -78,9 +78,7 @@ def what_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tu
 
 def _circumstances(manifest: Mapping[str, Any]) -> dict[str, Any]:
     git, suite = manifest.get("git") or {}, manifest.get("suite") or {}
-    environment = {
-        name: value for name, value in (manifest.get("environment") or {}).items() if name != "ceilings"
-    }  # the ceilings are measured: they always differ a little
+    environment = {name: value for name, value in (manifest.get("environment") or {}).items() if name not in MEASURED}
     return {
         "commit": git.get("sha"), "uncommitted changes": git.get("dirty"),
         "gatebench": manifest.get("gatebench_version"), "suite": suite.get("name"), "suite's text": suite.get("sha256"),

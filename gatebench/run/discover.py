@@ -16,7 +16,7 @@ from gatebench.run.scrub import scrub
 
 
 def discover(plugins: Iterable[Path] = (), ceilings: bool = False, launch: Launch | None = None) -> Catalogue:
-    """Return what can be measured here; with `ceilings` the speed of each cache level too (about a second).
+    """Return what can be measured here; with `ceilings` the speed of each cache level and of matrix products too (about two seconds).
 
     launch: where the workers run that are asked. Raises UserError where torch cannot be imported, PluginError for a plugin that breaks the rules or is missing.
     """

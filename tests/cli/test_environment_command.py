@@ -12,6 +12,7 @@ def test_it_prints_both_and_ends_well_however_bad_the_machine(gb, monkeypatch):
     answer = gb("environment")
     assert answer.code == 0
     assert "environment class" in answer.out
+    assert "matrix products" in answer.out
     assert "steal   40 % since boot: the hypervisor takes it" in answer.out
     assert "→ dedicated cores" in answer.out
     assert max(map(len, answer.out.splitlines())) <= 100

@@ -8,6 +8,7 @@ from gatebench.contract import Failure, Implementation, Prepared
 from gatebench.measure import graphs, profiler, sampling
 from gatebench.measure import subject as subjects
 from gatebench.measure.caches import flush_buffer
+from gatebench.measure.peaks import measure_cuda_ceilings, measure_peaks
 from gatebench.measure.reference import ReferenceCache
 from gatebench.measure.verify import verify, wrong_reason
 from gatebench.registry import default_registry
@@ -116,3 +117,11 @@ def test_a_cold_series_times_calls_apart():
     row = sampling.sample(subject, 4, flush_buffer(subject.case))
     assert row["event_ns"] > 0
     assert row["wall_ns"] >= row["event_ns"] * 0.5
+
+
+def test_the_device_has_ceilings_of_products_and_of_memory():
+    speeds = {row["dtype"]: row["flops_per_s"] for row in measure_peaks() if row["device"] == "cuda"}
+    assert speeds["bfloat16"] > speeds["float32"] > 1e11
+    cached, memory = measure_cuda_ceilings()
+    assert cached["bytes"] < memory["bytes"] == float("inf")
+    assert cached["bytes_per_s"] >= memory["bytes_per_s"] > 5e10
