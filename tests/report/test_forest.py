@@ -101,7 +101,11 @@ def test_rows_stand_below_the_name_of_their_group_and_its_geometric_mean():
         ("<b>lstm, forward</b>", 0),
         ("<b>lstm, backward</b>", 4),
     ]
-    assert list(trace(figure, "geometric mean of a group").x) == [1.7], "of one case there is no mean"
+    drawn = trace(figure, "geometric mean of a group")
+    assert list(drawn.x) == [1.7], "of one case there is no mean"
+    assert [list(data) for data in drawn.customdata] == [
+        ["<b>lstm, forward</b><br>geometric mean of 2 cases: 1.70× (1.53 to 1.87)"]
+    ]
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
 
 

@@ -58,7 +58,7 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     """Draw effects with their 95 % intervals; a filled marker is told apart (faster, slower), a hollow one is not.
 
     A diamond is the geometric mean of a group, of all its cases, those left out too. Intervals are cut BEYOND all
-    estimates. Each case's point has customdata [hover text, its key].
+    estimates. Each case's point has customdata [hover text, its key]; a mean's has the text alone.
     """
     drawn = forest_rows(sides, most)
     if drawn.empty:
@@ -198,10 +198,10 @@ def _add_means(figure: go.Figure, means: list[dict], measure: str, ends: tuple[f
         x=rows["ratio"].clip(*ends), y=rows["y"], mode="markers", name=f"{MEAN} of a group", error_x=_bars(rows, MUTED, ends),
         marker={"symbol": "diamond-wide", "size": 13, "color": MUTED},
         customdata=[
-            f"<b>{_short(row.group)}</b><br>{MEAN} of {row.cases} cases: {effect_text(row.value, row.low, row.high, measure)}"
+            [f"<b>{_short(row.group)}</b><br>{MEAN} of {row.cases} cases: {effect_text(row.value, row.low, row.high, measure)}"]
             for row in rows.itertuples()
         ],
-        hovertemplate="%{customdata}<extra></extra>",
+        hovertemplate="%{customdata[0]}<extra></extra>",
     )  # fmt: skip
 
 
