@@ -45,6 +45,7 @@ STATUS = {
     "not measured": "#8C8C8C",
 }
 STATUS_SYMBOLS = {
+    "ok": "circle",
     "wrong": "x",
     "failed": "x-thin",
     "timeout": "hourglass-open",
