@@ -11,16 +11,24 @@ if (parent := str(Path(__file__).resolve().parent.parent)) not in sys.path:
 
 from dashboard import elements, loading
 from dashboard.filters import Filters
-from dashboard.views import compare, overview, scaling, stability, winner_map
+from dashboard.views import compare, coverage, overview, scaling, stability, winner_map
 from gatebench.errors import StoreError
 
-VIEWS = {"Overview": overview, "Compare": compare, "Scaling": scaling, "Winner map": winner_map, "Stability": stability}
+VIEWS = {
+    "Overview": overview,
+    "Compare": compare,
+    "Scaling": scaling,
+    "Winner map": winner_map,
+    "Stability": stability,
+    "Coverage": coverage,
+}
 ICONS = {
     "Overview": "home",
     "Compare": "balance",
     "Scaling": "show_chart",
     "Winner map": "grid_on",
     "Stability": "trending_down",
+    "Coverage": "checklist",
 }
 
 # A file of our own: for a named icon the browser would ask another host.

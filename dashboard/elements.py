@@ -17,6 +17,7 @@ QUESTIONS = {
     "Scaling": "How does cost grow with T or H?",
     "Winner map": "What should I use at (T, H)?",
     "Stability": "Does this gate lose or blow up gradients?",
+    "Coverage": "What has not been measured or is not right, and why?",
 }
 
 

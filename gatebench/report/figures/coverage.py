@@ -8,10 +8,10 @@ from gatebench.report.coverage import NOT_MEASURED, SEVERITY, counts
 from gatebench.report.figures.grid import grid_axes, hover_name, say_left_out
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty
 
-ROW = 50  # pixels of a tile's height: a symbol and two lines
+ROW = 66  # pixels of a tile's height: a symbol and two lines
 TOP = 96  # pixels above the tiles: implementations' names, slanted where they need it, below one line of legend
 HALF_WIDTH, HALF_HEIGHT = 0.47, 0.46
-SYMBOL_AT = 0.24  # height of the symbol above the middle of its tile
+SYMBOL_AT = 0.27  # height of the symbol above the middle of its tile
 
 
 def coverage_figure(cells: pd.DataFrame) -> go.Figure:

@@ -82,8 +82,8 @@ def error_figure(cells: pd.DataFrame) -> go.Figure:
         hoverongaps=False, colorbar=_colour_bar(),
     )  # fmt: skip
     _add_gaps(figure, grid, drawn, names)
-    dress(figure, ROW * len(drawn) + 150)
-    figure.update_layout(margin_t=84, showlegend=False)
+    dress(figure, ROW * len(drawn) + 112)
+    figure.update_layout(margin_t=100, showlegend=False)
     say_left_out(figure, len(drawn), len(tensors), "tensors")
     return grid_axes(figure, drawn, names)
 
@@ -137,8 +137,8 @@ def _add_gaps(figure: go.Figure, grid: list[list], tensors: list[str], names: li
 
 
 def _colour_bar() -> dict:
-    ticks = {-2: "≤ 0.01", -1: "0.1", 0: "1 = limit", 1: "≥ 10"}
+    ticks = {-2: "≤ 1 %", -1: "10 %", 0: "the limit", 1: "≥ 10×"}
     return {
-        "title": {"text": "error ratio / its limit", "side": "top"}, "orientation": "h", "thickness": 10, "x": 0, "xanchor": "left",
-        "yref": "container", "y": 1, "yanchor": "top", "len": 0.9, "tickvals": list(ticks), "ticktext": list(ticks.values()),
+        "orientation": "h", "thickness": 10, "x": 0, "xanchor": "left", "yref": "container", "y": 1, "yanchor": "top",
+        "len": 0.9, "tickvals": list(ticks), "ticktext": list(ticks.values()),
     }  # fmt: skip
