@@ -18,6 +18,7 @@ PAGES = {
     "scaling": "/scaling",
     "winner_map": "/winner_map",
     "stability": "/stability",
+    "coverage": "/coverage",
 }
 SIZES = {"stability": {"width": 1400, "height": 1300}}  # down to its curves
 SIZE = {"width": 1400, "height": 1000}

@@ -17,6 +17,7 @@ PAGES = {
     "scaling": "Scaling",
     "winner_map": "Winner map",
     "stability": "Stability",
+    "coverage": "Coverage",
 }
 QUESTIONS = {
     "overview": "Is anything wrong or new?",
@@ -24,6 +25,7 @@ QUESTIONS = {
     "scaling": "How does cost grow with T or H?",
     "winner_map": "What should I use at (T, H)?",
     "stability": "Does this gate lose or blow up gradients?",
+    "coverage": "What has not been measured or is not right, and why?",
 }
 every_page = pytest.mark.parametrize("page", PAGES)
 
