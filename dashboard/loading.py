@@ -49,6 +49,15 @@ def table(run_path: str, name: str) -> pd.DataFrame:
     return frame
 
 
+def gates(run_path: str) -> Any:
+    """Return a run's gates.json; None where it cannot be read, which the page says."""
+    try:
+        return read_run(Path(run_path)).gates()
+    except StoreError as error:
+        st.warning(str(error), icon=":material/broken_image:")
+        return None
+
+
 def stability_asked(run_path: str) -> list[dict[str, Any]]:
     """Return the [stability] parts that a run was asked for, keys as in a suite; none where its manifest holds none."""
     try:

@@ -19,6 +19,7 @@ PAGES = {
     "winner_map": "/winner_map",
     "stability": "/stability",
     "coverage": "/coverage",
+    "gate": "/gate",
 }
 SIZES = {"stability": {"width": 1400, "height": 1300}}  # down to its curves
 SIZE = {"width": 1400, "height": 1000}

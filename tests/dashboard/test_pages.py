@@ -18,6 +18,7 @@ PAGES = {
     "winner_map": "Winner map",
     "stability": "Stability",
     "coverage": "Coverage",
+    "gate": "Gate",
 }
 QUESTIONS = {
     "overview": "Is anything wrong or new?",
@@ -26,7 +27,9 @@ QUESTIONS = {
     "winner_map": "What should I use at (T, H)?",
     "stability": "Does this gate lose or blow up gradients?",
     "coverage": "What has not been measured or is not right, and why?",
+    "gate": "What is this gate?",
 }
+WITHOUT_FIGURES = ("overview", "gate")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
@@ -85,7 +88,7 @@ def test_one_run_is_shown_on_every_page(opened, one_run, page):
     found = well(app, page)
     assert "gatebench " in found
     assert not app.warning
-    assert (app.get("plotly_chart") != []) == (page != "overview")
+    assert (app.get("plotly_chart") != []) == (page not in WITHOUT_FIGURES)
 
 
 @every_page
@@ -97,7 +100,7 @@ def test_broken_runs_are_one_banner_and_the_rest_works(opened, broken_run, page)
     assert "3 broken" in banners[0]
     for reason in ("schema version 99", "measurements.parquet cannot be read", "manifest.json: No such file"):
         assert reason in found
-    assert page == "overview" or app.get("plotly_chart")
+    assert page in WITHOUT_FIGURES or app.get("plotly_chart")
 
 
 def test_a_store_of_broken_runs_only_says_what_is_broken(opened, one_run, tmp_path):

@@ -1,0 +1,132 @@
+"""Gate: what a gate is, what it costs, who computes it fastest, and what its gradients do."""
+
+import shlex
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import elements, loading
+from dashboard.filters import Filters
+from dashboard.loading import Store
+from gatebench.report.gate_facts import NOT_GIVEN, GateFacts, best_by_shape, costs, gate_facts, latex
+from gatebench.report.gradient_lines import gradient_lines
+from gatebench.report.names import natural, options_label
+
+LONGEST_NAME = 80  # letters of a gate's name in a heading
+LONGEST_CODE = 20_000  # letters of reference code
+STABILITY_RUNS = 5  # the newest runs that are searched for the gate's stability
+
+
+def page(store: Store, filters: Filters) -> None:
+    """Ask the sidebar for a gate and a run that has it, then show what the run tells of it."""
+    measured = store.measurements[store.measurements["gate"].notna()]
+    run, rows = choose(store, filters, measured) if len(measured) else (None, measured)
+    elements.header("Gate", filters.notes)
+    if run is None:
+        elements.nothing("No run in this store has measured a gate.", "gatebench run quick" + elements.store_option())
+        return
+    name = str(rows["gate"].iloc[0])
+    facts = gate_facts(loading.gates(run["path"]), name)
+    show_what(facts, f"{run['label']} · {run['machine']}")
+    show_stability(store, run, name)
+    show_best(run, rows)
+    show_cost(rows)
+    show_tables(facts)
+    st.subheader("Reference", anchor=False)
+    if facts.reference == NOT_GIVEN:
+        st.markdown(f"Code: {NOT_GIVEN}.")
+    else:
+        st.code(facts.reference[:LONGEST_CODE], language="python")
+    words = ["gatebench", "compare", run["run_id"], "-g", name]
+    elements.same_query(shlex.join(words) + elements.store_option())
+
+
+def choose(store: Store, filters: Filters, measured: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+    """Let the sidebar choose a gate, a machine and a run, the newest first; returns the run and the gate's rows in it."""
+    gate = filters.one("gate", "Gate", sorted(set(measured["gate"]), key=natural))
+    rows = measured[measured["gate"] == gate]
+    runs = store.runs[store.runs["run_id"].isin(set(rows["run_id"]))]
+    machine = filters.one("on_machine", "Machine", list(dict.fromkeys(runs["machine"])))
+    runs = runs[runs["machine"] == machine]
+    words = dict(zip(runs["run_id"], runs["label"], strict=True))
+    run_id = filters.one("gate_run", "Run", list(runs["run_id"]), words=words)
+    return runs[runs["run_id"] == run_id].iloc[0], rows[rows["run_id"] == run_id]
+
+
+def show_what(facts: GateFacts, where: str) -> None:
+    """Show name, family, equation, sentence and source; what the run does not tell is `not given`."""
+    st.caption(elements.plain(where))
+    st.subheader(elements.plain(facts.name[:LONGEST_NAME]), anchor=False)
+    formula = latex(facts.equation)
+    if formula is not None:
+        st.latex(formula)
+    elif facts.equation == NOT_GIVEN:
+        st.markdown(f"Equation: {NOT_GIVEN}.")
+    else:
+        st.code(facts.equation[:LONGEST_CODE], language=None, wrap_lines=True)
+    if facts.doc != NOT_GIVEN:
+        st.text(facts.doc[:LONGEST_CODE])
+    st.markdown(f"Family: {elements.plain(facts.family[:400])}  \nSource: {elements.plain(facts.source[:400])}")
+
+
+def show_stability(store: Store, run: pd.Series, gate: str) -> None:
+    """Show in a line per init what the gate's gradients do, from the newest run of this machine that looked."""
+    st.subheader("Gradients", anchor=False)
+    runs = store.runs[(store.runs["stability_rows"] > 0) & (store.runs["machine"] == run["machine"])]
+    for candidate in runs.iloc[:STABILITY_RUNS].to_dict("records"):
+        stability = loading.table(candidate["path"], "stability")
+        found = gradient_lines(stability[stability["gate"] == gate]) if len(stability) else {}
+        if found:
+            several = len(found) > 1
+            lines = [
+                (f"{options_label(options) or 'defaults'}: " if several else "") + line.removeprefix("gradient: ")
+                for (_, options), of_options in found.items()
+                for line in of_options
+            ]
+            st.markdown("\n".join(f"- {elements.plain(line)}" for line in lines))
+            st.caption(elements.plain(f"From {candidate['label']}. The page Stability shows curves and intervals."))
+            return
+    elements.nothing(
+        f"The newest {STABILITY_RUNS} runs of this machine that looked at gradients have none of this gate."
+        if len(runs)
+        else "No run of this machine has looked at gradients.",
+        shlex.join(["gatebench", "stability", gate]) + elements.store_option(),
+    )
+
+
+def show_best(run: pd.Series, rows: pd.DataFrame) -> None:
+    """Show the fastest implementation at each measured shape."""
+    st.subheader("Fastest implementation by shape", anchor=False)
+    samples = loading.table(run["path"], "samples")
+    table = best_by_shape(rows, samples) if len(samples) else pd.DataFrame()
+    if table.empty:
+        st.markdown("No case of this gate in this run has a time.")
+        return
+    elements.table(table)
+    st.caption(
+        "“as fast”: others within 1.5× of the fastest whose 95 % interval over paired blocks contains 1. The page Winner "
+        "map draws one mode and dtype; Coverage has the errors."
+    )
+
+
+def show_cost(rows: pd.DataFrame) -> None:
+    """Show the compulsory work of one call at each measured shape."""
+    st.subheader("Cost by the gate's own model", anchor=False)
+    table = costs(rows)
+    if table.empty:
+        st.markdown(f"Cost: {NOT_GIVEN}.")
+    else:
+        elements.table(table)
+
+
+def show_tables(facts: GateFacts) -> None:
+    """Show options and parameters."""
+    st.subheader("Options and parameters", anchor=False)
+    tables = {"Options": facts.options, "Parameters": facts.parameters, "State": facts.state}
+    for what, table in tables.items():
+        if table.empty:
+            st.markdown(f"{what}: none given.")
+        else:
+            elements.wrapped(table)
+    if len(facts.parameters):
+        st.caption("Shapes are those of a small example (I = H = 2, default options): a run stores no others.")
