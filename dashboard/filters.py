@@ -20,6 +20,7 @@ KEYS = (
     "sides", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
     "on_machine", "of_run", "errors_mode", "gate_run",
+    "case", "other_run",
 )  # fmt: skip
 NAMES = {
     "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",
@@ -92,6 +93,25 @@ class Filters:
         options = sorted(set(values), key=order or natural)
         chosen = self.one(key, label, options, always=always)
         return pd.DataFrame(frame[values == chosen])
+
+    def pick(self, key: str, label: str, options: Sequence[str], words: dict[str, str] | None = None) -> str | None:
+        """Return the option chosen in a box of the page's body, None until one is; what does not exist is said above it.
+
+        words: text shown for an option, and used in the URL.
+        """
+        shown, noted = words or {}, len(self.notes)
+        self._drop_from_url(key, [shown.get(option, option) for option in options])
+        current = st.session_state.get(key)
+        if current is not None:
+            if current not in options:
+                self._note(key, [shown.get(current, current)])
+            st.session_state[key] = current if current in options else None
+        for note in self.notes[noted:]:
+            st.caption(note)
+        return st.selectbox(
+            label, options, index=None, key=key, bind="query-params", placeholder="Choose one",
+            format_func=lambda option: shown.get(option, option),
+        )  # fmt: skip
 
     def _drop_from_url(self, key: str, options: Sequence[str]) -> None:
         """Note what the URL asks for in vain; only where the widget isn't up yet, for later it owns its key."""

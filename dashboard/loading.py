@@ -58,6 +58,15 @@ def gates(run_path: str) -> Any:
         return None
 
 
+def manifest(run_path: str) -> dict[str, Any] | None:
+    """Return a run's manifest; None where it cannot be read any more, which the page says."""
+    try:
+        return dict(read_run(Path(run_path)).manifest)
+    except StoreError as error:
+        st.warning(str(error), icon=":material/broken_image:")
+        return None
+
+
 def stability_asked(run_path: str) -> list[dict[str, Any]]:
     """Return the [stability] parts that a run was asked for, keys as in a suite; none where its manifest holds none."""
     try:

@@ -19,6 +19,7 @@ PAGES = {
     "winner_map": "/winner_map",
     "stability": "/stability",
     "coverage": "/coverage",
+    "run": "/run",
     "gate": "/gate",
 }
 SIZES = {"stability": {"width": 1400, "height": 1300}}  # down to its curves

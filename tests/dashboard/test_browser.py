@@ -32,6 +32,7 @@ PAGES = {
     "/winner_map": "Winner map",
     "/stability": "Stability",
     "/coverage": "Coverage",
+    "/run": "Run",
     "/gate": "Gate",
 }
 

@@ -18,6 +18,7 @@ PAGES = {
     "winner_map": "Winner map",
     "stability": "Stability",
     "coverage": "Coverage",
+    "run": "Run",
     "gate": "Gate",
 }
 QUESTIONS = {
@@ -27,9 +28,10 @@ QUESTIONS = {
     "winner_map": "What should I use at (T, H)?",
     "stability": "Does this gate lose or blow up gradients?",
     "coverage": "What has not been measured or is not right, and why?",
+    "run": "What exactly happened?",
     "gate": "What is this gate?",
 }
-WITHOUT_FIGURES = ("overview", "gate")
+WITHOUT_FIGURES = ("overview", "gate", "run")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
