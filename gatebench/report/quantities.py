@@ -65,6 +65,16 @@ def times_text(value: Cell, low: Cell = None, high: Cell = None) -> str:
     return f"{significant(value)}× ({significant(low)} to {significant(high)})"
 
 
+def bytes_text(size: Cell) -> str:
+    """Return a size in bytes with a fitting binary unit, e.g. `1.50 MiB`; `not measured` where there is none."""
+    if is_missing(size):
+        return "not measured"
+    power = next((power for power in (3, 2, 1) if size >= 1024**power), 0)
+    return (
+        f"{significant(size / 1024**power)} {('bytes', 'KiB', 'MiB', 'GiB')[power]}" if power else f"{int(size)} bytes"
+    )
+
+
 def range_text(value: Cell, low: Cell, high: Cell, infinite: str = "∞") -> str:
     """Return a number with its range, e.g. `-0.49 (-0.56 to -0.42)`; `infinite` stands for what does not end."""
     if is_missing(value):

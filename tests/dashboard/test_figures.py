@@ -1,124 +1,20 @@
 """Figures by their data and layout, and the small tables behind them, against hand-made frames."""
 
-import json
 import math
 
 import numpy as np
 import pandas as pd
-import pytest
 from figure_helpers import long_rows, marks, profile, row, samples_of, trace
 
 from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report import colours, quantities
 from gatebench.report import stability as stability_tables
 from gatebench.report.figures.layout import MOST_MARKS
-from gatebench.report.figures.scaling import scaling_figure, scaling_points
+from gatebench.report.figures.scaling import scaling_figure
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
 from gatebench.report.names import by_value, run_label
 from gatebench.report.runs import failures, news
-
-
-def test_scaling_points_divide_by_steps_and_tokens():
-    frame = pd.DataFrame([row(seq_len=10, time_ns=4000.0)])
-    values = {per: scaling_points(frame, "seq_len", per)["value_ns"].item() for per in ("call", "step", "token")}
-    assert values == {"call": 4000.0, "step": 400.0, "token": 100.0}
-    images = scaling_points(frame.assign(family="channel"), "seq_len", "token")
-    assert images["value_ns"].isna().all()
-
-
-def test_scaling_points_name_what_nobody_measured():
-    frame = pd.DataFrame([row("native", 64), row("native", 128), row("numba", 64)])
-    points = scaling_points(frame).set_index(["competitor", "size"])
-    assert points.loc[("numba", 128), "status"] == "not measured"
-    assert len(points) == 4
-
-
-def test_scaling_figure_draws_times_bands_and_a_lane_for_what_has_no_time():
-    frame = pd.DataFrame([row("native", 64), row("native", 128, time_ns=None), row("native", 256, time_ns=4e6)])
-    figure = scaling_figure(frame)
-    line = trace(figure, "native")
-    assert list(line.x) == [64, 128, 256]
-    assert line.y[0] == 1e6
-    assert math.isnan(line.y[1])
-    assert line.connectgaps is False
-    bands = [trace for trace in figure.data if trace.fill == "toself"]
-    assert [sorted(set(band.x)) for band in bands] == [[64], [256]], "a band must not span a size without a time"
-    assert list(trace(figure, "failed").x) == [128]
-    assert "it broke" in trace(figure, "failed").customdata[0]
-
-
-def test_scaling_axes_are_logarithmic_with_units_and_ticks_at_the_measured_sizes():
-    figure = scaling_figure(pd.DataFrame([row(seq_len=t, time_ns=t * 1e4) for t in (128, 256, 512)]))
-    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
-    assert list(figure.layout.xaxis.ticktext) == ["128", "256", "512"]
-    assert "steps" in figure.layout.xaxis.title.text
-    assert all(label.split()[1] in ("ns", "µs", "ms", "s") for label in figure.layout.yaxis.ticktext)
-
-
-def test_scaling_without_any_time_says_so():
-    figure = scaling_figure(pd.DataFrame([row(time_ns=None)]))
-    assert "No case here has a time" in figure.layout.annotations[0].text
-
-
-def test_options_of_one_implementation_are_two_lines_of_one_colour():
-    other = row("compile", 64, time_ns=2e6, implementation_options=json.dumps({"mode": "max-autotune"}))
-    figure = scaling_figure(pd.DataFrame([row("compile"), other]))
-    first, second = trace(figure, "compile"), trace(figure, "compile (mode=max-autotune)")
-    assert first.line.color == second.line.color == colours.implementation_colour("compile")
-    assert first.line.dash != second.line.dash
-
-
-def test_winner_cells_find_the_fastest_its_margin_and_its_interval():
-    rows = [row("native", time_ns=2e6), row("numba", time_ns=1e6)]
-    cell = winner_cells(pd.DataFrame(rows), samples_of(rows)).iloc[0]
-    assert (cell["state"], cell["winner"], cell["runner_up"], cell["tied"]) == ("won", "numba", "native", "")
-    assert cell["margin"] == pytest.approx(2.0, rel=1e-3)
-    assert cell["margin_low"] < 2.0 < cell["margin_high"]
-
-
-def test_winner_cells_name_ties():
-    rows = [row("native", time_ns=1.0005e6), row("numba", time_ns=1e6)]
-    cell = winner_cells(pd.DataFrame(rows), samples_of(rows, noise=0.05)).iloc[0]
-    assert cell["tied"] == "native"
-
-
-def test_winner_cells_tell_failed_from_unmeasured_from_alone():
-    rows = [row("native", 64, 64), row("native", 64, 128, time_ns=None), row("native", 128, 64)]
-    cells = winner_cells(pd.DataFrame(rows), samples_of(rows)).set_index(["seq_len", "hidden_size"])
-    assert dict(cells["state"]) == {
-        (64, 64): "alone",
-        (64, 128): "failed",
-        (128, 64): "alone",
-        (128, 128): "not measured",
-    }
-    assert "it broke" in cells.loc[(64, 128), "outcomes"]
-
-
-def test_winner_map_hatches_ties_and_marks_winners_without_an_interval():
-    tie = [row("native", 64, time_ns=1.0005e6), row("numba", 64, time_ns=1e6)]
-    clear = [row("native", 128, time_ns=3e6), row("numba", 128, time_ns=1e6)]
-    samples = pd.concat([samples_of(tie, noise=0.05), samples_of(clear, blocks=1, noise=0)])
-    tiles = trace(winner_map_figure(winner_cells(pd.DataFrame(tie + clear), samples)), "numba")
-    assert list(tiles.marker.pattern.shape) == ["/", ""]
-    assert list(tiles.text) == ["numba<br>= native", "numba<br>3.00× ?"]
-    assert "one block" in tiles.customdata[1]
-
-
-def test_a_tile_counts_ties_that_are_too_many_or_too_long_to_name():
-    rows = [row(name, time_ns=time_ns) for name, time_ns in (("native", 1e6), ("eager", 1.0005e6), ("numba", 1.0006e6))]
-    figure = winner_map_figure(winner_cells(pd.DataFrame(rows), samples_of(rows, noise=0.05)))
-    assert list(trace(figure, "native").text) == ["native<br>= 2 others"]
-    assert "eager" in trace(figure, "native").customdata[0]
-
-
-def test_winner_map_shows_failed_and_unmeasured_cells_apart():
-    rows = [row("native", 64, 64), row("native", 64, 128, time_ns=None), row("native", 128, 64)]
-    figure = winner_map_figure(winner_cells(pd.DataFrame(rows), samples_of(rows)))
-    assert trace(figure, "no competitor has a time").marker.pattern.shape == "x"
-    assert trace(figure, "not measured").marker.pattern.shape == ""
-    assert list(figure.layout.xaxis.ticktext) == ["64", "128"]
-    assert marks(figure) == 4
 
 
 def test_an_implementation_has_one_colour_in_every_figure():

@@ -1,0 +1,110 @@
+"""The fastest competitor of each (T, H): its margin, ties, what it costs to compile, and what is missing, in words."""
+
+import html
+
+import pandas as pd
+
+from gatebench.analyze.compare import SHARED_COLUMNS, block_logs, compare, ratio
+from gatebench.analyze.winners import compile_costs, over_calls, over_memory
+from gatebench.report.names import competitors
+from gatebench.report.quantities import bytes_text, interval_text, is_missing, time_text
+
+NEEDED = (
+    *SHARED_COLUMNS, "run_id", "case_id", "problem_id", "implementation", "implementation_options", "seq_len", "hidden_size",
+    "time_ns", "ci_low_ns", "ci_high_ns", "blocks", "status", "reason", "compile_cold_ns", "compile_warm_ns", "graphs",
+    "peak_bytes",
+)  # fmt: skip
+CELL_COLUMNS = (
+    "seq_len", "hidden_size", "state", "winner", "implementation", "case_id", "tied", "time_ns", "ci_low_ns", "ci_high_ns",
+    "blocks", "runner_up", "margin", "margin_low", "margin_high", "inconclusive", "compile_ns", "peak_bytes", "left_out",
+    "outcomes",
+)  # fmt: skip
+OVER_CAP = "over the memory cap"
+LONGEST_REASON = 200  # letters
+NO_COMPILE_COST = "what it costs to compile was not measured"
+
+
+def winner_cells(
+    measurements: pd.DataFrame, samples: pd.DataFrame, calls: float | None = None, memory_cap: float | None = None
+) -> pd.DataFrame:
+    """Return one row per (T, H) of the grid of measured sizes, cells that nobody measured included.
+
+    measurements: the rows of one slice, where only T, H and the competitor vary; columns NEEDED. samples: theirs, or their
+    blocks. calls: compiling is paid back over so many calls, time + compile cost / calls competes; None: time alone.
+    memory_cap: what takes more bytes does not compete; what has no peak_bytes does.
+    Columns returned: seq_len, hidden_size, state (`won`, `alone`: one competitor is left, `failed`: none has a time,
+    `left out`: those that have one may not compete, `not measured`), winner and runner_up (competitors), implementation and
+    case_id (the winner's), tied (other competitors as fast as the winner, ", " between them), time_ns, ci_low_ns,
+    ci_high_ns, blocks, compile_ns, peak_bytes (the winner's), margin (runner-up's time / winner's, with its 95 % interval over
+    paired blocks), inconclusive (one of the two was disturbed too much), left_out (competitors with a time that may not
+    compete, ", " between them), outcomes (a line per competitor).
+    """
+    if measurements.empty:
+        return pd.DataFrame(columns=pd.Index(CELL_COLUMNS))
+    rows = measurements.reindex(columns=list(NEEDED)).assign(competitor=competitors(measurements))
+    rows = rows.assign(compile_ns=compile_costs(rows), barred="", own_ns=rows["time_ns"])
+    if calls is not None:
+        rows, samples = over_calls(rows, samples, calls)
+        rows.loc[rows["own_ns"].notna() & rows["time_ns"].isna(), "barred"] = NO_COMPILE_COST
+    if memory_cap is not None:
+        rows.loc[rows["own_ns"].notna() & over_memory(rows, memory_cap), "barred"] = OVER_CAP
+    rows.loc[rows["barred"] != "", ["time_ns", "ci_low_ns", "ci_high_ns"]] = None
+    compared, blocks = compare(rows, samples), block_logs(samples)
+    groups = dict(list(compared.groupby(["seq_len", "hidden_size"])))
+    lengths, widths = sorted(compared["seq_len"].unique()), sorted(compared["hidden_size"].unique())
+    cells = [_cell(groups.get((t, h)), blocks) | {"seq_len": t, "hidden_size": h} for t in lengths for h in widths]
+    return pd.DataFrame(cells, columns=pd.Index(CELL_COLUMNS))
+
+
+def _cell(rows: pd.DataFrame | None, blocks: dict) -> dict:
+    if rows is None:
+        return {"state": "not measured", "outcomes": "nobody asked for a case here"}
+    timed = rows[rows["time_ns"].notna()].sort_values("time_ns")
+    barred = rows[rows["barred"] != ""]
+    cell = {
+        "left_out": ", ".join(barred["competitor"]),
+        "outcomes": "<br>".join(_outcome(row) for row in rows.sort_values("time_ns").itertuples()),
+    }
+    if timed.empty:
+        return cell | {"state": "left out" if len(barred) else "failed"}
+    best = timed.iloc[0]
+    own = (
+        "implementation",
+        "case_id",
+        "time_ns",
+        "ci_low_ns",
+        "ci_high_ns",
+        "blocks",
+        "compile_ns",
+        "peak_bytes",
+        "inconclusive",
+    )
+    cell |= {"state": "alone", "winner": best["competitor"], **{name: best[name] for name in own}}
+    cell["tied"] = ", ".join(timed["competitor"].iloc[1:][timed["tied"].iloc[1:]])
+    if len(timed) == 1:
+        return cell
+    second = timed.iloc[1]
+    margin = ratio(*(blocks.get((row["run_id"], row["case_id"], row["side"]), {}) for row in (second, best)))
+    cell |= dict(zip(("margin", "margin_low", "margin_high"), margin, strict=True))
+    unsure = bool(best["inconclusive"] or second["inconclusive"])
+    return cell | {"state": "won", "runner_up": second["competitor"], "inconclusive": unsure}
+
+
+def _outcome(row) -> str:
+    """Return a line of a cell's hover text; names and reasons are escaped, and cut where they would fill the screen."""
+    name = shown(row.competitor)
+    if row.barred:
+        why = f"{bytes_text(row.peak_bytes)}, {row.barred}" if row.barred == OVER_CAP else row.barred
+        return f"{name}: left out ({time_text(row.own_ns)}; {why})"
+    if is_missing(row.time_ns):
+        return f"{name}: {row.status.replace('_', ' ')} ({shown(row.reason or 'no reason given', LONGEST_REASON)})"
+    n = "" if is_missing(row.blocks) else f", n = {int(row.blocks)}"
+    unsure = " (inconclusive: the machine was busy)" if row.inconclusive else ""
+    interval = interval_text(row.ci_low_ns, row.ci_high_ns, row.blocks)
+    return f"{name}: {time_text(row.time_ns)} [{interval}{n}]{unsure}"
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Return text from a store as figures may show it: on one line, cut after `most` letters, HTML escaped."""
+    line = " ".join(str(text).split())
+    return html.escape(line if len(line) <= most else line[:most] + " …", quote=False)
