@@ -14,7 +14,7 @@ UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on o
 QUESTIONS = {
     "Overview": "Is anything wrong or new?",
     "Compare": "Is B different from A, by how much, how sure?",
-    "Scaling": "How does cost grow with T or H?",
+    "Scaling": "How does cost grow with T, H or B?",
     "Winner map": "What should I use at (T, H)?",
     "Stability": "Does this gate lose or blow up gradients?",
     "Coverage": "What has not been measured or is not right, and why?",

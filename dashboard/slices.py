@@ -1,14 +1,21 @@
 """One slice of a run's measurements for the pages that compare implementations: chosen by filters, as a command too."""
 
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from dashboard import elements, loading
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
+from gatebench.errors import StoreError
 from gatebench.report.names import devices, inputs, options_label
+from gatebench.report.run_commands import run_commands
+from gatebench.store.read import read_run
 
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 MODES = ordered("forward", "backward", "forward_backward")
@@ -17,16 +24,29 @@ DTYPES = ordered("float32", "bfloat16", "float64")
 
 @dataclass
 class Slice:
-    """The chosen rows of one run, and what was chosen: run (a row of Store.runs) and words for a caption."""
+    """The chosen rows of one run, and what was chosen: run (a row of Store.runs) and words for a caption.
+
+    every_batch: the rows of all batch sizes, else alike.
+    """
 
     run: pd.Series
     rows: pd.DataFrame
     words: list[str] = field(default_factory=list)
+    every_batch: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def samples(self) -> pd.DataFrame:
-        """Return the samples of these rows."""
+    def samples(self, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return the samples of these rows, or of others of the run."""
         samples = loading.table(self.run["path"], "samples")
-        return samples[samples["case_id"].isin(set(self.rows["case_id"]))] if len(samples) else samples
+        cases = set((self.rows if rows is None else rows)["case_id"])
+        return samples[samples["case_id"].isin(cases)] if len(samples) else samples
+
+    def environment(self) -> Mapping[str, Any]:
+        """Return the environment that the run's manifest holds; nothing where it cannot be read any more."""
+        try:
+            found = read_run(Path(self.run["path"])).manifest.get("environment")
+        except StoreError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     @property
     def caption(self) -> str:
@@ -41,8 +61,11 @@ def choose_run(filters: Filters, runs: pd.DataFrame) -> pd.Series:
     return runs[runs["run_id"] == run_id].iloc[0]
 
 
-def choose_slice(filters: Filters, store: Store) -> Slice | None:
-    """Let the sidebar choose run, gate, mode, dtype, device, batch and what else differs; None: nothing measured."""
+def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | None:
+    """Let the sidebar choose run, gate, mode, dtype, device, what else differs, and batch; None: nothing measured.
+
+    along: `batch` where all batch sizes are wanted.
+    """
     measurements = store.measurements[store.measurements["seq_len"].notna()]  # what was imported may have no sizes
     measurements = measurements.astype(dict.fromkeys(SIZES, "int64"))
     runs = store.runs[store.runs["run_id"].isin(set(measurements["run_id"]))]
@@ -58,48 +81,55 @@ def choose_slice(filters: Filters, store: Store) -> Slice | None:
     rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)
     rows = filters.slice(rows, "dtype", "Dtype", "dtype", always=True, order=DTYPES)
     rows = filters.slice(rows, "device", "Device", "device_text", always=True)
-    rows = filters.slice(rows, "batch", "Batch size B", "batch", always=True)
     rows = filters.slice(rows, "input", "Input size", "input_text", order=ordered("I = H"))
     rows = filters.slice(rows, "cache", "Cache", "cache", order=ordered("hot", "cold"))
     rows = filters.slice(rows, "launch", "Launch", "launch", order=ordered("eager", "graph"))
     rows = filters.slice(rows, "side", "Side", "side", order=ordered("run", "head", "base"))
     rows = filters.slice(rows, "seed", "Seed", "seed")
+    every_batch = rows
+    if along != "batch":
+        rows = filters.slice(rows, "batch", "Batch size B", "batch", always=True)
     first = rows.iloc[0]
-    words = [
-        first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["device_text"],
-        f"B = {first['batch']}", first["input_text"], run["label"], run["machine"],
-    ]  # fmt: skip
-    return Slice(run, rows, words)
+    sizes = [first["input_text"]] if along == "batch" else [f"B = {first['batch']}", first["input_text"]]
+    words = [first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["device_text"], *sizes]
+    return Slice(run, rows, [*words, run["label"], run["machine"]], every_batch)
 
 
 def choose_implementations(filters: Filters, chosen: Slice) -> Slice:
     """Let the sidebar keep some implementations; none chosen means all."""
     kept = filters.many("implementation", "Implementations", sorted(set(chosen.rows["implementation"])))
-    return Slice(chosen.run, chosen.rows[chosen.rows["implementation"].isin(kept)], chosen.words)
+    rows, every_batch = (frame[frame["implementation"].isin(kept)] for frame in (chosen.rows, chosen.every_batch))
+    return replace(chosen, rows=rows, every_batch=every_batch)
 
 
-def compare_command(chosen: Slice, *, size: str = "T*", hidden: str = "H*", baseline: str | None = None) -> str:
-    """Return the `gatebench compare` that shows these rows; size and hidden are T and H as case ids write them."""
+def compare_command(
+    chosen: Slice, *, size: str = "T*", hidden: str = "H*", batch: str | None = None, baseline: str | None = None
+) -> str:
+    """Return the `gatebench compare` that shows these rows; size, hidden and batch are T, H and B as case ids write them."""
     first = chosen.rows.iloc[0]
     device = f"cpu-{int(first['threads'])}" if first["device"] == "cpu" else first["device"]
-    glob = f"{first['gate']}/*/{size}-B{first['batch']}-I*-{hidden}/{first['dtype']}/{device}/{first['mode']}*"
+    shape = f"{size}-{batch or 'B' + str(first['batch'])}-I*-{hidden}"
+    glob = f"{first['gate']}/*/{shape}/{first['dtype']}/{device}/{first['mode']}*"
     words = ["gatebench", "compare", chosen.run["run_id"], "-g", first["gate"], "-m", first["mode"], "-k", glob]
     every = set(chosen.rows["implementation"])
     words += ["--baseline", baseline] if baseline in every else []
     return shlex.join(words) + elements.store_option()
 
 
-def run_command(chosen: Slice, seq_lens: list[int], hidden_sizes: list[int]) -> str:
-    """Return the `gatebench run` that measures these sizes for the slice's gate, mode, dtype and batch."""
+def commands_to_measure(chosen: Slice, sizes: Iterable[tuple[int, int, int]]) -> list[str]:
+    """Return the `gatebench run` commands that measure these (T, H, B) for all else that is chosen, the largest first.
+
+    Asked for are the implementations that have a time here, eager where none has.
+    """
+    names = sorted(set(chosen.every_batch.loc[chosen.every_batch["time_ns"].notna(), "implementation"])) or ["eager"]
     first = chosen.rows.iloc[0]
-    names = sorted(set(chosen.rows.loc[chosen.rows["time_ns"].notna(), "implementation"])) or ["eager"]
-    words = [
-        "gatebench", "run", "-g", first["gate"], "-i", ",".join(names), "-m", first["mode"], "--dtype", first["dtype"],
-        "--batch", str(first["batch"]), "--seq-len", ",".join(map(str, seq_lens)),
-        "--hidden-size", ",".join(map(str, hidden_sizes)),
+    cases = [
+        {**first, "implementation": name, "seq_len": t, "hidden_size": h, "batch": b,
+         "input_size": h if first["input_text"] == "I = H" else first["input_size"]}
+        for (t, h, b), name in product(sizes, names)
     ]  # fmt: skip
-    words += [] if first["input_text"] == "I = H" else ["--input-size", str(first["input_size"])]
-    return shlex.join(words) + elements.store_option()
+    found, _ = run_commands(pd.DataFrame(cases)) if cases else ([], 0)
+    return [shlex.join(words) + elements.store_option() for words, _ in found]
 
 
 def _gate_names(rows: pd.DataFrame) -> list[str]:

@@ -1,4 +1,7 @@
-"""Scaling: time against T or H for one gate, one line per implementation."""
+"""Scaling: how the cost of one gate grows with T, H or B, one line per implementation."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -6,18 +9,25 @@ import streamlit as st
 from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
-from dashboard.slices import Slice, choose_implementations, choose_slice, compare_command
+from dashboard.scaling_tables import AXIS_WORDS, ceilings_in_words, crossover_table, growth, numbers, reasons
+from dashboard.slices import Slice, choose_implementations, choose_slice, commands_to_measure, compare_command
+from gatebench.analyze.ceilings import ceiling_shares
 from gatebench.analyze.compare import choose_baseline, compare
-from gatebench.report.figures.scaling import AXES, PER, scaling_figure, scaling_points
-from gatebench.report.names import competitors
-from gatebench.report.quantities import estimate_text, times_text
+from gatebench.analyze.scaling import LEAST_SIZES, crossovers, fitted_exponents
+from gatebench.report.figures.scaling import scaling_figure
+from gatebench.report.names import natural
+from gatebench.report.scaling import AXES, PER, scaling_points
 
-AXIS_WORDS = {"seq_len": "T", "hidden_size": "H"}
-FIXED = {"seq_len": ("fixed_h", "H (fixed)", "hidden_size"), "hidden_size": ("fixed_t", "T (fixed)", "seq_len")}
+PER_WORDS = {
+    "call": "time per call", "step": "time per step", "token": "time per token", "flop": "time per FLOP",
+    "byte": "time per byte", "ceiling": "share of the ceiling", "baseline": "speed-up over the baseline",
+}  # fmt: skip
+# What is held fixed beside B, which the sidebar asks for anyway: filter, its label, column.
+FIXED = {"hidden_size": ("fixed_h", "H (fixed)"), "seq_len": ("fixed_t", "T (fixed)")}
 
 
 def page(store: Store, filters: Filters) -> None:
-    """Ask the sidebar, then show title, figure, numbers and command."""
+    """Ask the sidebar, then show title, figure, growth, crossovers, numbers and command."""
     picked = choose(store, filters)
     elements.header("Scaling", filters.notes)
     if picked is None:
@@ -27,16 +37,19 @@ def page(store: Store, filters: Filters) -> None:
 
 
 def choose(store: Store, filters: Filters) -> tuple[Slice, str, str, str | None] | None:
-    """Let the sidebar choose the slice, the axis, what the time is divided by, and the baseline of the table."""
-    chosen = choose_slice(filters, store)
+    """Let the sidebar choose the axis, what is shown, the slice, and the baseline."""
+    axis = filters.one("axis", "Against", list(AXES), words=AXIS_WORDS)
+    per = filters.one("per", "Show", list(PER), words=PER_WORDS)
+    chosen = choose_slice(filters, store, along=axis)
     if chosen is None:
         return None
-    axis = filters.one("axis", "Against", list(AXES), words=AXIS_WORDS)
-    per = filters.one("per", "Time per", list(PER))
-    key, label, column = FIXED[axis]
-    rows = filters.slice(chosen.rows, key, label, column, always=True)
-    words = [*chosen.words[:5], f"{AXIS_WORDS[column]} = {rows[column].iloc[0]}", *chosen.words[5:]]
-    chosen = choose_implementations(filters, Slice(chosen.run, rows, words))
+    rows, fixed = chosen.rows, []
+    for column, (key, label) in FIXED.items():
+        if column != axis:
+            rows = filters.slice(rows, key, label, column, always=True, order=_most_sizes(rows, column, axis))
+            fixed.append(f"{AXIS_WORDS[column]} = {rows[column].iloc[0]}")
+    chosen = replace(chosen, rows=rows, words=[*chosen.words[:-3], *fixed, *chosen.words[-3:]])
+    chosen = choose_implementations(filters, chosen)
     timed = chosen.rows[chosen.rows["time_ns"].notna()]
     names = sorted(set(timed["implementation"]))
     default = choose_baseline(timed)
@@ -44,53 +57,96 @@ def choose(store: Store, filters: Filters) -> tuple[Slice, str, str, str | None]
     return chosen, axis, per, baseline
 
 
+def _most_sizes(rows: pd.DataFrame, column: str, axis: str) -> Callable[[str], tuple]:
+    """Sort the values of `column` by how many sizes of the axis have a time there, the most first."""
+    counts = rows[rows["time_ns"].notna()].groupby(column)[axis].nunique().to_dict()
+    return lambda value: (-counts.get(int(value), 0), natural(value))
+
+
 def show(chosen: Slice, axis: str, per: str, baseline: str | None) -> None:
-    """Show the figure, its numbers, and the command."""
+    """Show the figure, how fast time grows, crossovers, numbers, what is missing, and the command."""
     st.caption(elements.plain(chosen.caption))
-    chart = scaling_figure(chosen.rows, axis, per)
-    elements.figure(chart, "scaling", f"{PER[per]} against {AXES[axis]}, a line per implementation")
+    samples = chosen.samples()
+    compared = compare(chosen.rows, samples, baseline)
+    rows = compared.join(ceiling_shares(compared, chosen.environment())) if per == "ceiling" else compared
+    points = scaling_points(rows, axis, per)
+    crossings = crossovers(chosen.rows, samples, axis)
+    elements.figure(
+        scaling_figure(rows, axis, per, crossings),
+        "scaling",
+        f"{PER[per].title} against {AXES[axis]}, a line per implementation",
+    )
+    st.caption(explanation(chosen, per))
+    if compared["time_ns"].notna().any():
+        show_growth(chosen, samples, crossings, axis)
+        st.subheader("Numbers", anchor=False)
+        elements.table(numbers(compared, points, axis, per, baseline))
+    show_missing(points[points["value"].isna()], axis)
+    show_more_sizes(chosen, axis)
+    elements.same_query(compare_command(chosen, **_fixed(chosen, axis), baseline=baseline))
+
+
+def explanation(chosen: Slice, per: str) -> str:
+    """Say what the lines and bands are, and what a share is held against."""
+    text = "Lines: mean over blocks of the block medians. Bands: 95 % intervals, Student's t over blocks of fresh processes."
+    if per == "baseline":
+        return text.replace("mean over blocks of the block medians", "speed-ups from paired blocks")
+    if per != "ceiling":
+        return text
+    first = chosen.rows.iloc[0]
+    measured = ceilings_in_words(dict(chosen.environment()), first["dtype"], first["device"])
+    held = f"Ceiling: the least time that the gate's model FLOPs and bytes take here; {measured}." if measured else (
+        f"Not measured in this run: the speed of a matrix product in {first['dtype']} on {first['device']}, or of its memory. "
+        "A new `gatebench run` measures both."
+    )  # fmt: skip
+    return f"{text} {held}"
+
+
+def show_growth(chosen: Slice, samples: pd.DataFrame, crossings: pd.DataFrame, axis: str) -> None:
+    """Show exponents and crossovers, or that there are none."""
+    word = AXIS_WORDS[axis]
+    st.subheader(f"Growth with {word}", anchor=False)
+    elements.wrapped(growth(fitted_exponents(chosen.rows, samples, axis), axis))
     st.caption(
-        "Lines: mean over blocks of the block medians. Bands: 95 % intervals, Student's t over blocks of fresh processes."
+        f"p: least squares of log time over log {word}, in each block; its interval is Student's t over blocks. It says how sure "
+        "the slope is; the last column says how far a time lies off the line, where time follows no power law."
     )
-    if chosen.rows["time_ns"].notna().any():
-        elements.table(numbers(chosen, axis, baseline))
-    without = scaling_points(chosen.rows, axis).query("value_ns.isna()")
+    if crossings.empty:
+        st.markdown(
+            f"No two lines are told to cross: that takes intervals that exclude 1 at two {word}, in both directions."
+        )
+    else:
+        elements.wrapped(crossover_table(crossings, axis))
+
+
+def show_missing(without: pd.DataFrame, axis: str) -> None:
+    """List who has no value, and why."""
     if len(without):
-        st.markdown("Without a time:")
-        elements.wrapped(reasons(without, AXIS_WORDS[axis]))
-    value = chosen.rows["hidden_size" if axis == "seq_len" else "seq_len"].iloc[0]
-    fixed = {"hidden": f"H{value}"} if axis == "seq_len" else {"size": f"T{value}"}
-    elements.same_query(compare_command(chosen, **fixed, baseline=baseline))
+        st.markdown("Without a value:")
+        elements.wrapped(reasons(without, axis))
 
 
-def numbers(chosen: Slice, axis: str, baseline: str | None) -> pd.DataFrame:
-    """Return what the figure shows as text: time per call, interval, n, speed-up; rows with a time only."""
-    compared = compare(chosen.rows, chosen.samples(), baseline).assign(competitor=competitors(chosen.rows))
-    compared = compared[compared["time_ns"].notna()].sort_values([axis, "time_ns"])
-    return pd.DataFrame(
-        {
-            AXIS_WORDS[axis]: compared[axis],
-            "implementation": compared["competitor"],
-            "time of one call (95 %)": [
-                estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in compared.itertuples()
-            ],
-            "blocks": compared["blocks"],
-            "samples": compared["samples"],
-            f"speed-up over {baseline or 'the baseline'} (95 %)": [
-                "–"
-                if row.case_id == row.baseline_case_id
-                else times_text(row.speedup, row.speedup_low, row.speedup_high)
-                for row in compared.itertuples()
-            ],
-        }
-    )
-
-
-def reasons(without: pd.DataFrame, axis_word: str) -> pd.DataFrame:
-    """Return who has no time, at which sizes, and why."""
-    gathered = without.fillna({"reason": ""}).groupby(["competitor", "status", "reason"], sort=False)
-    table = gathered["size"].agg(lambda sizes: ", ".join(map(str, sorted(sizes)))).reset_index()
-    table["status"] = table["status"].str.replace("_", " ")
-    return table.rename(columns={"competitor": "implementation", "size": f"at {axis_word}"})[
-        ["implementation", f"at {axis_word}", "status", "reason"]
+def show_more_sizes(chosen: Slice, axis: str) -> None:
+    """Give the command that measures more sizes where too few have a time for a slope."""
+    sizes = sorted(set(chosen.rows.loc[chosen.rows["time_ns"].notna(), axis]))
+    if len(sizes) >= LEAST_SIZES:
+        return
+    last = int(max(chosen.rows[axis]))
+    first = chosen.rows.iloc[0]
+    asked = [
+        tuple(size if column == axis else int(first[column]) for column in ("seq_len", "hidden_size", "batch"))
+        for size in sorted({*map(int, sizes), 2 * last, 4 * last})
     ]
+    word = AXIS_WORDS[axis]
+    st.markdown(
+        f"{len(sizes)} {word} {'has' if len(sizes) == 1 else 'have'} a time; a slope needs {LEAST_SIZES}. To measure more in one run:"
+    )
+    for command in commands_to_measure(chosen, asked):
+        elements.command(command)
+
+
+def _fixed(chosen: Slice, axis: str) -> dict[str, str]:
+    """Return the sizes that stay fixed, as case ids write them."""
+    first = chosen.rows.iloc[0]
+    words = {"seq_len": ("size", "T"), "hidden_size": ("hidden", "H"), "batch": ("batch", "B")}
+    return {name: f"{letter}{'*' if column == axis else first[column]}" for column, (name, letter) in words.items()}

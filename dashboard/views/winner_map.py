@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
-from dashboard.slices import Slice, choose_implementations, choose_slice, compare_command, run_command
+from dashboard.slices import Slice, choose_implementations, choose_slice, commands_to_measure, compare_command
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
 from gatebench.report.quantities import estimate_text, is_missing, times_text
 
@@ -71,8 +71,11 @@ def show_missing(chosen: Slice, cells: pd.DataFrame) -> None:
     if not any(counts):
         return
     st.markdown(" ".join(text for text in counts if text) + (" To measure them:" if len(absent) else ""))
-    groups = list(absent.groupby("seq_len")["hidden_size"])
-    for seq_len, widths in groups[:MOST_COMMANDS]:
-        elements.command(run_command(chosen, [int(seq_len)], sorted(int(width) for width in widths)))
-    if len(groups) > MOST_COMMANDS:
-        st.caption(f"and likewise for {len(groups) - MOST_COMMANDS} more T")
+    batch = int(chosen.rows["batch"].iloc[0])
+    commands = commands_to_measure(
+        chosen, [(int(row.seq_len), int(row.hidden_size), batch) for row in absent.itertuples()]
+    )
+    for command in commands[:MOST_COMMANDS]:
+        elements.command(command)
+    if len(commands) > MOST_COMMANDS:
+        st.caption(f"and {len(commands) - MOST_COMMANDS} more commands for the smaller groups of cells")

@@ -1,5 +1,6 @@
 """Names that people read, from the columns of a store: competitors, devices, runs, fixed sizes."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -37,6 +38,12 @@ def competitors(measurements: pd.DataFrame) -> pd.Series:
     pairs = zip(measurements["implementation"], measurements["implementation_options"], strict=True)
     names = [f"{name} ({label})" if (label := options_label(text)) else name for name, text in pairs]
     return pd.Series(names, index=measurements.index, dtype=object)
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Return text from a store as figures may show it: on one line, cut after `most` letters, HTML escaped."""
+    line = " ".join(str(text).split())
+    return html.escape(line if len(line) <= most else line[:most] + " …", quote=False)
 
 
 def devices(measurements: pd.DataFrame) -> pd.Series:

@@ -1,12 +1,10 @@
 """The fastest competitor of each (T, H): its margin, ties, what it costs to compile, and what is missing, in words."""
 
-import html
-
 import pandas as pd
 
 from gatebench.analyze.compare import SHARED_COLUMNS, block_logs, compare, ratio
 from gatebench.analyze.winners import compile_costs, over_calls, over_memory
-from gatebench.report.names import competitors
+from gatebench.report.names import competitors, shown
 from gatebench.report.quantities import bytes_text, interval_text, is_missing, time_text
 
 NEEDED = (
@@ -102,9 +100,3 @@ def _outcome(row) -> str:
     unsure = " (inconclusive: the machine was busy)" if row.inconclusive else ""
     interval = interval_text(row.ci_low_ns, row.ci_high_ns, row.blocks)
     return f"{name}: {time_text(row.time_ns)} [{interval}{n}]{unsure}"
-
-
-def shown(text: str, most: int = 60) -> str:
-    """Return text from a store as figures may show it: on one line, cut after `most` letters, HTML escaped."""
-    line = " ".join(str(text).split())
-    return html.escape(line if len(line) <= most else line[:most] + " …", quote=False)

@@ -24,7 +24,7 @@ PAGES = {
 QUESTIONS = {
     "overview": "Is anything wrong or new?",
     "compare": "Is B different from A, by how much, how sure?",
-    "scaling": "How does cost grow with T or H?",
+    "scaling": "How does cost grow with T, H or B?",
     "winner_map": "What should I use at (T, H)?",
     "stability": "Does this gate lose or blow up gradients?",
     "coverage": "What has not been measured or is not right, and why?",
@@ -173,20 +173,20 @@ def test_overview_says_what_is_new_on_each_machine(opened, three_runs):
 
 
 def test_scaling_shows_times_with_interval_and_n_and_the_compare_command(opened, one_run):
-    app = opened(one_run, "scaling")
+    app = opened(one_run, "scaling", fixed_h="64")
     table = app.dataframe[0].value
     assert {"T", "implementation", "time of one call (95 %)", "blocks", "samples"} <= set(table.columns)
     assert table["time of one call (95 %)"].str.fullmatch(r"[\d.]+ (ns|µs|ms|s) \([\d.]+ to [\d.]+\)").all()
     speedup = table.set_index("implementation")["speed-up over native (95 %)"]
     assert set(speedup["native"]) == {"–"}
     assert speedup.drop("native").str.fullmatch(r"[\d.]+× \([\d.]+ to [\d.]+\)").all()
-    assert any("gatebench compare" in code.value and "'lstm/*/T*-B16-I*-H64" in code.value for code in app.code)
-    without = app.table[0].value
+    assert any("gatebench compare" in code.value and "'lstm/*/T*-B16-I*-H64/" in code.value for code in app.code)
+    without = app.table[-1].value
     assert {"unavailable", "not measured"} <= set(without["status"])
 
 
 def test_a_filter_in_the_url_chooses_the_view(opened, one_run):
-    app = opened(one_run, "scaling", gate="gru", axis="H", per="token", fixed_t="128")
+    app = opened(one_run, "scaling", gate="gru", axis="H", per="time per token", fixed_t="128")
     assert not app.warning
     chosen = [select(app, key).value for key in ("gate", "axis", "per", "fixed_t")]
     assert chosen == ["gru", "hidden_size", "token", "128"]

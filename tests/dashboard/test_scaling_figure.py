@@ -4,18 +4,22 @@ import json
 import math
 
 import pandas as pd
-from figure_helpers import row, trace
+import pytest
+from figure_helpers import marks, row, trace
 
+from gatebench.analyze.scaling import CROSSOVER_COLUMNS
 from gatebench.report import colours
-from gatebench.report.figures.scaling import scaling_figure, scaling_points
+from gatebench.report.figures.layout import MOST_MARKS
+from gatebench.report.figures.scaling import MOST_CROSSOVERS, scaling_figure
+from gatebench.report.scaling import NO_VALUE, scaling_points
 
 
 def test_scaling_points_divide_by_steps_and_tokens():
     frame = pd.DataFrame([row(seq_len=10, time_ns=4000.0)])
-    values = {per: scaling_points(frame, "seq_len", per)["value_ns"].item() for per in ("call", "step", "token")}
+    values = {per: scaling_points(frame, "seq_len", per)["value"].item() for per in ("call", "step", "token")}
     assert values == {"call": 4000.0, "step": 400.0, "token": 100.0}
     images = scaling_points(frame.assign(family="channel"), "seq_len", "token")
-    assert images["value_ns"].isna().all()
+    assert images["value"].isna().all()
 
 
 def test_scaling_points_name_what_nobody_measured():
@@ -58,3 +62,108 @@ def test_options_of_one_implementation_are_two_lines_of_one_colour():
     first, second = trace(figure, "compile"), trace(figure, "compile (mode=max-autotune)")
     assert first.line.color == second.line.color == colours.implementation_colour("compile")
     assert first.line.dash != second.line.dash
+
+
+def test_scaling_points_divide_by_flops_and_bytes():
+    frame = pd.DataFrame([row(time_ns=4e6, flops=2e9, bytes_min=5e8)])  # 2 GFLOP and half a GB in 4 ms
+    values = {
+        per: scaling_points(frame, "seq_len", per)[["value", "low", "high"]].iloc[0].tolist()
+        for per in ("flop", "byte")
+    }
+    assert values["flop"] == pytest.approx([2e6, 1.8e6, 2.2e6])
+    assert values["byte"] == pytest.approx([8e6, 7.2e6, 8.8e6])
+
+
+@pytest.mark.parametrize(
+    ("per", "values", "why"),
+    [("flop", {"flops": None}, "FLOPs"), ("flop", {"flops": 0.0}, "FLOPs"), ("ceiling", {"share": math.nan}, "no ceiling"),
+     ("baseline", {"speedup": math.nan}, "the baseline has no time")],
+)  # fmt: skip
+def test_what_has_a_time_and_nothing_to_divide_it_by_says_why(per, values, why):
+    frame = pd.DataFrame(
+        [
+            row(
+                **{
+                    "share_low": math.nan,
+                    "share_high": math.nan,
+                    "speedup_low": math.nan,
+                    "speedup_high": math.nan,
+                    **values,
+                }
+            )
+        ]
+    )
+    point = scaling_points(frame, "seq_len", per).iloc[0]
+    assert point["status"] == NO_VALUE
+    assert why in point["reason"]
+    assert "No case here has a number" in scaling_figure(frame, "seq_len", per).layout.annotations[0].text
+
+
+def test_a_share_of_the_ceiling_is_in_percent_beside_a_line_at_the_whole():
+    frame = pd.DataFrame([
+        row(seq_len=t, share=share, share_low=share / 2, share_high=share * 1.1, flops=1e6, bytes_min=1e3, bound="compute")
+        for t, share in ((64, 0.02), (128, 0.3))
+    ])  # fmt: skip
+    figure = scaling_figure(frame, "seq_len", "ceiling")
+    assert list(trace(figure, "native").y) == [0.02, 0.3]
+    assert "2.00 %<br>95 %: 1.00 % to 2.20 %" in trace(figure, "native").customdata[0]
+    assert "bound by the matrix product" in trace(figure, "native").customdata[0]
+    assert all(label.endswith(" %") for label in figure.layout.yaxis.ticktext)
+    assert [shape.y0 for shape in figure.layout.shapes] == [1]
+    assert figure.layout.yaxis.range[1] > 0, "100 % is seen although nothing reaches it"
+
+
+def test_speed_ups_have_a_line_at_one():
+    frame = pd.DataFrame([row(seq_len=t, speedup=3.0, speedup_low=2.5, speedup_high=3.5) for t in (64, 128)])
+    figure = scaling_figure(frame, "seq_len", "baseline")
+    assert "3.00×<br>95 %: 2.50× to 3.50×" in trace(figure, "native").customdata[0]
+    assert figure.layout.yaxis.range[0] < 0
+    assert figure.layout.shapes[0].y0 == 1
+
+
+def test_batch_is_an_axis():
+    figure = scaling_figure(pd.DataFrame([row(batch=b, time_ns=b * 1e4) for b in (1, 16)]), "batch", "token")
+    assert list(figure.layout.xaxis.ticktext) == ["1", "16"]
+    assert list(trace(figure, "native").y) == pytest.approx([1e4 / 64] * 2)
+    assert figure.layout.xaxis.title.text == "B (batch size)"
+
+
+def crossing(name, other, size, below=1, above=16):
+    values = (name, "{}", other, "{}", below, above, size, 2.0, 2.0)
+    return dict(zip(CROSSOVER_COLUMNS, values, strict=True))
+
+
+LINES = [row("numba", 1, time_ns=1e6), row("numba", 16, time_ns=64e6), row("native", 1, time_ns=4e6), row("native", 16, time_ns=16e6)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("per", "height"), [("call", 8e6), ("step", 2e6)])
+def test_a_crossover_is_marked_where_the_drawn_lines_cross(per, height):
+    figure = scaling_figure(pd.DataFrame(LINES), "seq_len", per, pd.DataFrame([crossing("numba", "native", 4.0)]))
+    mark = trace(figure, "crossover")
+    assert (list(mark.x), list(mark.y)) == ([4.0], [pytest.approx(height)])
+    assert mark.customdata[0].startswith("<b>about 4.00</b>, between 1 and 16<br>below: numba is faster")
+
+
+def test_crossovers_of_lines_that_are_not_drawn_are_left_out():
+    figure = scaling_figure(pd.DataFrame(LINES), crossings=pd.DataFrame([crossing("numba", "eager", 4.0)]))
+    assert not len(trace(figure, "crossover").x)
+
+
+def test_however_many_lines_and_crossovers_the_marks_fit():
+    names = [f"lab:{number}" for number in range(80)]
+    frame = pd.DataFrame([row(name, t) for name in names for t in range(1, 60)])
+    pairs = pd.DataFrame([crossing("lab:0", name, 4.0) for name in names[1:]])
+    figure = scaling_figure(frame, crossings=pairs)
+    assert marks(figure) <= MOST_MARKS
+    assert len(trace(figure, "crossover").x) <= MOST_CROSSOVERS
+    assert "competitors left out" in figure.layout.annotations[-1].text
+
+
+def test_hostile_names_and_reasons_are_shown_as_text_and_cut():
+    name = "<i>x</i>" + "y" * 10_000
+    frame = pd.DataFrame([row(name, 64), row(name, 128, time_ns=None, reason="<script>" + "z" * 10_000)])
+    figure = scaling_figure(frame)
+    line, failed = trace(figure, "&lt;i&gt;x&lt;/i&gt;" + "y" * 32 + " …"), trace(figure, "failed")
+    texts = [line.name, *line.customdata, *failed.y, *failed.customdata, *figure.layout.yaxis2.categoryarray]
+    assert not any("<i>" in text or "<script>" in text for text in texts)
+    assert len(figure.to_json()) < 15_000

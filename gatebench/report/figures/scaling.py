@@ -1,4 +1,4 @@
-"""Scaling: time against T or H on logarithmic axes, one line and band per competitor, what is missing below."""
+"""Scaling: time, share of the ceiling or speed-up against T, H or B, a line and band per competitor, crossovers marked."""
 
 import numpy as np
 import pandas as pd
@@ -12,71 +12,52 @@ from gatebench.report.colours import (
     implementation_marker,
     translucent,
 )
-from gatebench.report.figures.layout import MOST_MARKS, dress, empty
-from gatebench.report.names import TOKEN_FAMILIES, competitors
-from gatebench.report.quantities import interval_text, is_missing, size_ticks, time_text, time_ticks
+from gatebench.report.figures.axes import tick_label, ticks_between
+from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, seat_legend
+from gatebench.report.names import competitors, shown
+from gatebench.report.quantities import is_missing, significant, size_ticks, time_text, time_ticks
+from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
 
-AXES = {"seq_len": "T (sequence length, steps)", "hidden_size": "H (hidden size)"}
-PER = {"call": "time of one call", "step": "time per step", "token": "time per token (one step of one sequence)"}
 DASHES = ("solid", "dash", "dot", "dashdot")
+MOST_CROSSOVERS = 40  # marks; the table has all
+LONGEST_NAME = 40  # letters of a competitor
+_KEYS = 10  # marks of what stands in the legend alone
 
 
-def scaling_points(measurements: pd.DataFrame, axis: str = "seq_len", per: str = "call") -> pd.DataFrame:
-    """Return one row per competitor and measured size, those nobody measured included.
+def scaling_figure(
+    measurements: pd.DataFrame, axis: str = "seq_len", per: str = "call", crossings: pd.DataFrame | None = None
+) -> go.Figure:
+    """Draw time, share or speed-up (`per`, one of PER) against T, H or B; needs the columns of `scaling_points`.
 
-    Columns needed: implementation, implementation_options, batch, seq_len, hidden_size, time_ns, ci_low_ns,
-    ci_high_ns, blocks, samples, status, reason; the rows of one slice, where only `axis` and the competitor vary.
-    Columns returned: competitor, implementation, size, value_ns, low_ns, high_ns (per call, step = call / T, or
-    token = call / (B T), nothing where B T are no tokens), blocks, samples, status (`not measured` too), reason.
-    """
-    rows = measurements.assign(competitor=competitors(measurements), size=measurements[axis].astype(int))
-    divisor = pd.Series(1.0, index=rows.index)
-    if per in ("step", "token"):
-        divisor *= rows["seq_len"]
-    if per == "token":
-        divisor = (divisor * rows["batch"]).where(rows["family"].isin(TOKEN_FAMILIES))
-    for name, source in (("value_ns", "time_ns"), ("low_ns", "ci_low_ns"), ("high_ns", "ci_high_ns")):
-        rows[name] = rows[source] / divisor
-    keep = ["competitor", "implementation", "size", "value_ns", "low_ns", "high_ns", "blocks", "samples"]
-    points = rows[[*keep, "status", "reason"]]
-    return pd.concat([points, _not_measured(points)]).sort_values(["competitor", "size"], ignore_index=True)
-
-
-def _not_measured(points: pd.DataFrame) -> pd.DataFrame:
-    names = points.drop_duplicates("competitor")[["competitor", "implementation"]]
-    sizes = points[["size"]].drop_duplicates()
-    every = names.merge(sizes, how="cross")
-    seen = set(zip(points["competitor"], points["size"], strict=True))
-    absent = [pair not in seen for pair in zip(every["competitor"], every["size"], strict=True)]
-    return (
-        every[absent].assign(status="not measured", reason="nobody asked for this case").reindex(columns=points.columns)
-    )
-
-
-def scaling_figure(measurements: pd.DataFrame, axis: str = "seq_len", per: str = "call") -> go.Figure:
-    """Draw time against T or H; needs the columns of `scaling_points`.
-
-    Bands are 95 % intervals over blocks. A line breaks where a size has no time; a strip below says what became
-    of it. At most 5,000 marks: beyond, the competitors listed last are left out and the title says so.
+    Bands are 95 % intervals over blocks. A line breaks where a size has no value; a strip below says what became of it.
+    crossings: of analyze.scaling.crossovers, marked where the two lines cross. At most 5,000 marks: beyond, the competitors
+    listed last are left out and the title says so.
     """
     points = scaling_points(measurements, axis, per)
-    if points["value_ns"].notna().sum() == 0:
-        return empty("No case here has a time; the table below says why.")
+    if points["value"].notna().sum() == 0:
+        without = points["time_ns"].notna().any()
+        return empty(f"No case here has a {'number' if without else 'time'}; the table below says why.")
     points, left_out = _limited(points)
-    missing = points[points["value_ns"].isna()]
+    missing = points[points["value"].isna()]
     lanes = list(dict.fromkeys(missing["competitor"]))
     strip = 24 * len(lanes) + 8
     figure = make_subplots(
         rows=2 if lanes else 1, cols=1, shared_xaxes=True, vertical_spacing=0.03,
         row_heights=[400, strip] if lanes else [1],
     )  # fmt: skip
-    for number, (name, line) in enumerate(_by_age(points)):
-        _add_line(figure, name, line, DASHES[number % len(DASHES)])
+    lines = [(name, line) for name, line in points.groupby("competitor", sort=False) if line["value"].notna().any()]
+    for number, (name, line) in enumerate(lines):
+        _add_line(figure, str(name), line, DASHES[number % len(DASHES)], PER[per])
+    _add_crossings(figure, crossings, dict(lines))
     _add_missing(figure, missing)
     dress(figure, 480 + (strip if lanes else 0))
     _set_axes(figure, points, lanes, axis, PER[per])
+    seat_legend(figure, titled=False)
     if left_out:
-        figure.update_layout(title={"text": f"{left_out} competitors left out", "font": {"size": 13}})
+        figure.add_annotation(
+            text=f"{left_out} competitors left out", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom",
+            showarrow=False, font={"size": 12, "color": MUTED},
+        )  # fmt: skip
     return figure
 
 
@@ -84,29 +65,25 @@ def _limited(points: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return the points of as many competitors as fit into the marks (a point and two band ends each)."""
     names = list(dict.fromkeys(points["competitor"]))
     per_name = max(1, points["size"].nunique() * 3)
-    kept = names[: max(1, MOST_MARKS // per_name)]
+    kept = names[: max(1, (MOST_MARKS - MOST_CROSSOVERS - _KEYS) // per_name)]
     return points[points["competitor"].isin(kept)], len(names) - len(kept)
 
 
-def _by_age(points: pd.DataFrame):
-    """Yield (competitor, its points), numbered dashes starting anew for each implementation."""
-    return [(name, line) for name, line in points.groupby("competitor", sort=False) if line["value_ns"].notna().any()]
-
-
-def _add_line(figure: go.Figure, name: str, line: pd.DataFrame, dash: str) -> None:
+def _add_line(figure: go.Figure, name: str, line: pd.DataFrame, dash: str, per: Per) -> None:
     implementation = line["implementation"].iloc[0]
     colour = implementation_colour(implementation)
-    for band in _unbroken(line.dropna(subset=["low_ns", "high_ns"]), line):
-        outline = [*band["high_ns"], *band["low_ns"][::-1]]
+    label = shown(name, LONGEST_NAME)
+    for band in _unbroken(line.dropna(subset=["low", "high"]), line):
+        outline = [*band["high"], *band["low"][::-1]]
         figure.add_scatter(
             x=[*band["size"], *band["size"][::-1]], y=outline, fill="toself", mode="lines", line={"width": 0},
-            fillcolor=translucent(colour, 0.22), hoverinfo="skip", showlegend=False, legendgroup=name,
+            fillcolor=translucent(colour, 0.22), hoverinfo="skip", showlegend=False, legendgroup=label,
         )  # fmt: skip
     figure.add_scatter(
-        x=line["size"], y=line["value_ns"], mode="lines+markers", name=name, legendgroup=name, connectgaps=False,
-        line={"color": colour, "width": 2, "dash": "solid" if name == implementation else dash or "dash"},
+        x=line["size"], y=line["value"], mode="lines+markers", name=label, legendgroup=label,
+        connectgaps=False, line={"color": colour, "width": 2, "dash": "solid" if name == implementation else dash or "dash"},
         marker={"symbol": implementation_marker(implementation), "size": 9, "color": colour},
-        customdata=[_hover(row) for row in line.itertuples()], hovertemplate="%{customdata}<extra></extra>",
+        customdata=[_hover(row, per) for row in line.itertuples()], hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 
 
@@ -117,41 +94,99 @@ def _unbroken(with_interval: pd.DataFrame, line: pd.DataFrame) -> list[pd.DataFr
     return [part for _, part in with_interval.groupby(jumps.cumsum())]
 
 
-def _hover(row) -> str:
-    n = "" if is_missing(row.blocks) else f"<br>n = {int(row.blocks)} blocks, {int(row.samples)} samples"
-    return (
-        f"<b>{row.competitor}</b> at {row.size}<br>{time_text(row.value_ns)}"
-        f"<br>95 %: {interval_text(row.low_ns, row.high_ns, row.blocks)}{n}"
+def _hover(row, per: Per) -> str:
+    interval = f"{per.text(row.low)} to {per.text(row.high)}"
+    if is_missing(row.low) or is_missing(row.high):
+        interval = "no interval (one block)" if row.blocks == 1 else "no interval"
+    lines = [f"<b>{shown(row.competitor)}</b> at {row.size}", per.text(row.value), f"95 %: {interval}"]
+    if not is_missing(row.blocks):
+        lines.append(f"n = {int(row.blocks)} blocks, {int(row.samples)} samples")
+    if per.title != PER["call"].title:
+        lines.append(f"{time_text(row.time_ns)} a call")
+    if not is_missing(row.flops) and not is_missing(row.time_ns):
+        lines.append(f"{significant(row.flops / row.time_ns)} GFLOP/s, {significant(row.bytes_min / row.time_ns)} GB/s")
+    if isinstance(row.bound, str):
+        lines.append(f"bound by {'the matrix product' if row.bound == 'compute' else 'memory'}")
+    return "<br>".join(lines)
+
+
+def _add_crossings(figure: go.Figure, crossings: pd.DataFrame | None, lines: dict[str, pd.DataFrame]) -> None:
+    """Mark where lines cross, on the line of the one that is faster below."""
+    if crossings is None or crossings.empty:
+        return
+    others = crossings[["other", "other_options"]].set_axis(["implementation", "implementation_options"], axis=1)
+    named = crossings.assign(competitor=competitors(crossings), over=competitors(others))
+    named = named[named["competitor"].isin(lines) & named["over"].isin(lines)][:MOST_CROSSOVERS]
+    figure.add_scatter(
+        x=named["size"], y=[_height(lines[row.competitor], row.size) for row in named.itertuples()], mode="markers",
+        name="crossover", marker={"symbol": "circle-open", "size": 17, "color": LINE, "line": {"width": 2}},
+        customdata=[
+            f"<b>about {significant(row.size)}</b>, between {row.below} and {row.above}<br>below: {shown(row.competitor)} is faster"
+            f"<br>above: {shown(row.over)} is faster"
+            for row in named.itertuples()
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
+def _height(line: pd.DataFrame, size: float) -> float:
+    """Return the value of a drawn line between its points, linear in logs."""
+    known = line[line["value"].notna()]
+    return float(
+        np.exp(np.interp(np.log(size), np.log(known["size"].astype(float)), np.log(known["value"].astype(float))))
     )
 
 
 def _add_missing(figure: go.Figure, missing: pd.DataFrame) -> None:
     for status, rows in missing.groupby("status"):
+        colour = STATUS.get(str(status), MUTED)
         figure.add_scatter(
-            row=2, col=1, x=rows["size"], y=rows["competitor"], mode="markers", name=status.replace("_", " "),
+            row=2, col=1, x=rows["size"], y=[shown(name, LONGEST_NAME) for name in rows["competitor"]], mode="markers",
+            name=str(status).replace("_", " "),
             marker={
-                "symbol": STATUS_SYMBOLS.get(status, "x"), "size": 9, "color": STATUS.get(status, "#8C8C8C"),
-                "line": {"width": 2, "color": STATUS.get(status, "#8C8C8C")},
+                "symbol": STATUS_SYMBOLS.get(str(status), "line-ns"), "size": 9, "color": colour,
+                "line": {"width": 2, "color": colour},
             },
-            customdata=[f"{row.competitor} at {row.size}: {status}<br>{row.reason or ''}" for row in rows.itertuples()],
+            customdata=[
+                f"{shown(row.competitor)} at {row.size}: {row.status.replace('_', ' ')}<br>{shown(row.reason or '', 200)}"
+                for row in rows.itertuples()
+            ],
             hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
 
 
-def _set_axes(figure: go.Figure, points: pd.DataFrame, lanes: list[str], axis: str, title: str) -> None:
+def _set_axes(figure: go.Figure, points: pd.DataFrame, lanes: list[str], axis: str, per: Per) -> None:
     sizes = size_ticks(list(points["size"]))
     ends = np.log10([points["size"].min(), points["size"].max()]) + np.array([-0.06, 0.06])
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes], range=list(ends))
     figure.update_xaxes(title_text=AXES[axis], row=2 if lanes else 1, col=1)
-    lows, highs = points["low_ns"].fillna(points["value_ns"]), points["high_ns"].fillna(points["value_ns"])
+    lows, highs = points["low"].fillna(points["value"]), points["high"].fillna(points["value"])
     low, high = float(lows.min()) / 1.15, float(highs.max()) * 1.15
-    values, labels = time_ticks(low, high)
+    if per.kind != TIME:  # what 100 % and 1× are is seen, too
+        low, high = min(low, 1 / 1.15), max(high, 1.15)
+        figure.add_hline(y=1, line={"color": LINE, "width": 1.5, "dash": "dot"}, row=1, col=1)
+    values, labels = _ticks(low, high, per)
     figure.update_yaxes(
-        type="log", tickvals=values, ticktext=labels, title_text=title, range=list(np.log10([low, high])), row=1, col=1
+        type="log",
+        tickvals=values,
+        ticktext=labels,
+        title_text=per.title,
+        range=list(np.log10([low, high])),
+        row=1,
+        col=1,
     )
     if lanes:
         figure.update_xaxes(showticklabels=False, row=1, col=1)
+        names = [shown(name, LONGEST_NAME) for name in lanes]
         figure.update_yaxes(
-            type="category", categoryarray=lanes[::-1], range=[-0.6, len(lanes) - 0.4], showgrid=False,
-            title_text="no time", tickfont={"size": 12}, row=2, col=1,
+            type="category", categoryarray=names[::-1], range=[-0.6, len(lanes) - 0.4], showgrid=False,
+            title_text="no value" if per.kind != TIME else "no time", tickfont={"size": 12}, row=2, col=1,
         )  # fmt: skip
+
+
+def _ticks(low: float, high: float, per: Per) -> tuple[list[float], list[str]]:
+    if per.kind == TIME:
+        return time_ticks(low, high)
+    factor, unit = (100.0, " %") if per.kind == SHARE else (1.0, "×")
+    ticks = ticks_between(low * factor, high * factor)
+    return [tick / factor for tick in ticks], [f"{tick_label(tick)}{unit}" for tick in ticks]

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from gatebench.report.colours import STATUS, implementation_colour, text_on, translucent
 from gatebench.report.figures.layout import GRID, LINE, MOST_MARKS, dress, empty
+from gatebench.report.names import shown
 from gatebench.report.quantities import bytes_text, is_missing, significant, time_text, times_text
-from gatebench.report.winners import shown
 from gatebench.report.winners import winner_cells as winner_cells
 
 LONGEST_NAME = 8  # letters of a tied competitor that fit into a tile; the hover text has the whole list

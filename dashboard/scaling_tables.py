@@ -1,0 +1,119 @@
+"""What Scaling shows as text: growth with a size, crossovers, the numbers of the figure, and who has no value and why."""
+
+import pandas as pd
+
+from gatebench.analyze.scaling import LEAST_SIZES
+from gatebench.report.names import competitors
+from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
+from gatebench.report.scaling import PER, Per
+
+AXIS_WORDS = {"seq_len": "T", "hidden_size": "H", "batch": "B"}
+
+
+def growth(fits: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Return the exponents of analyze.scaling.fitted_exponents as text."""
+    word = AXIS_WORDS[axis]
+    return pd.DataFrame(
+        {
+            "implementation": competitors(fits),
+            f"time ∝ {word}ᵖ, p (95 %)": [_exponent(row) for row in fits.itertuples()],
+            "sizes": [f"{row.sizes} ({word} = {row.smallest} to {row.largest})" for row in fits.itertuples()],
+            "blocks": ["–" if is_missing(row.exponent) else str(row.blocks) for row in fits.itertuples()],
+            "off the line by at most": [
+                "–" if is_missing(row.worst) else f"{significant(100 * (row.worst - 1), 2)} %"
+                for row in fits.itertuples()
+            ],
+        }
+    )
+
+
+def _exponent(row) -> str:
+    if row.sizes < LEAST_SIZES:
+        return f"not fitted: fewer than {LEAST_SIZES} sizes"
+    if is_missing(row.low):
+        return f"{row.exponent:.2f} (no interval: {'one block' if row.blocks == 1 else 'no block holds all sizes'})"
+    return f"{row.exponent:.2f} ({row.low:.2f} to {row.high:.2f})"
+
+
+def crossover_table(crossings: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Return the crossovers of analyze.scaling as text, the smallest size first."""
+    others = crossings[["other", "other_options"]].set_axis(["implementation", "implementation_options"], axis=1)
+    word = AXIS_WORDS[axis]
+    return pd.DataFrame(
+        {
+            f"faster at smaller {word}": competitors(crossings),
+            f"faster at larger {word}": competitors(others),
+            f"cross at {word}": [f"about {significant(row.size)}" for row in crossings.itertuples()],
+            "told apart at": [f"{row.below} and {row.above}" for row in crossings.itertuples()],
+            "by": [
+                f"{times_text(row.advantage_below)} and {times_text(row.advantage_above)}"
+                for row in crossings.itertuples()
+            ],
+        }
+    )
+
+
+def numbers(compared: pd.DataFrame, points: pd.DataFrame, axis: str, per: str, baseline: str | None) -> pd.DataFrame:
+    """Return what the figure shows as text, rows with a time only.
+
+    compared: the slice's rows with the columns of analyze.compare; points: of report.scaling.
+    """
+    rows = compared.assign(competitor=competitors(compared), size=compared[axis].astype(int))
+    rows = rows[rows["time_ns"].notna()].sort_values(["size", "time_ns"])
+    table = {
+        AXIS_WORDS[axis]: rows["size"],
+        "implementation": rows["competitor"],
+        "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows.itertuples()],
+    }  # fmt: skip
+    if per not in ("call", "baseline"):
+        found = points.drop_duplicates(["competitor", "size"]).set_index(["competitor", "size"])
+        values = found.loc[list(zip(rows["competitor"], rows["size"], strict=True))]
+        table[f"{PER[per].title} (95 %)"] = [_value(row, PER[per]) for row in values.itertuples()]
+    speedup = f"speed-up over {baseline or 'the baseline'} (95 %)"
+    counts = {"blocks": rows["blocks"], "samples": rows["samples"]}
+    return pd.DataFrame({**table, speedup: [_speedup(row) for row in rows.itertuples()], **counts})
+
+
+def _speedup(row) -> str:
+    if row.case_id == row.baseline_case_id:
+        return "–"
+    return times_text(row.speedup, row.speedup_low, row.speedup_high) + (" ?" if row.speedup_inconclusive else "")
+
+
+def _value(row, per: Per) -> str:
+    if is_missing(row.value):
+        return f"– ({row.reason})"
+    if is_missing(row.low) or is_missing(row.high):
+        return f"{per.text(row.value)} (no interval)"
+    return f"{per.text(row.value)} ({per.text(row.low)} to {per.text(row.high)})"
+
+
+def reasons(without: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Return who has no value, at which sizes, and why; without: the points of report.scaling that have none."""
+    gathered = without.fillna({"reason": ""}).groupby(["competitor", "status", "reason"], sort=False)
+    table = gathered["size"].agg(lambda sizes: ", ".join(map(str, sorted(sizes)))).reset_index()
+    table["status"] = table["status"].str.replace("_", " ")
+    at = f"at {AXIS_WORDS[axis]}"
+    table = table.rename(columns={"competitor": "implementation", "size": at})
+    return table[["implementation", at, "status", "reason"]]
+
+
+def ceilings_in_words(environment: dict, dtype: str, device: str) -> str:
+    """Say which ceilings a run measured for a dtype and device; an empty string where it measured none."""
+    peaks = [
+        float(row["flops_per_s"]) for row in environment.get("peaks") or ()
+        if (row["device"], row["dtype"]) == (device, dtype)
+    ]  # fmt: skip
+    levels = environment.get("ceilings" if device == "cpu" else "cuda_ceilings") or ()
+    if not peaks or not levels:
+        return ""
+    speeds = ", ".join(
+        f"{_capacity(level['bytes'])} {significant(float(level['bytes_per_s']) / 1e9)} GB/s" for level in levels
+    )
+    cores = f" a core, {environment.get('cores')} cores" if device == "cpu" else ""
+    return f"matrix product in {dtype} {significant(peaks[0] / 1e9)} GFLOP/s{cores}; {speeds}"
+
+
+def _capacity(size: object) -> str:
+    size = float(size)  # pyright: ignore[reportArgumentType] ("inf" too)
+    return "memory" if size == float("inf") else f"up to {size / 2**20:.3g} MiB"
