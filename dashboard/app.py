@@ -11,7 +11,7 @@ if (parent := str(Path(__file__).resolve().parent.parent)) not in sys.path:
 
 from dashboard import elements, loading
 from dashboard.filters import Filters
-from dashboard.views import compare, coverage, gate, overview, run, scaling, stability, winner_map
+from dashboard.views import compare, coverage, gate, history, overview, run, scaling, stability, winner_map
 from gatebench.errors import StoreError
 
 VIEWS = {
@@ -21,6 +21,7 @@ VIEWS = {
     "Winner map": winner_map,
     "Stability": stability,
     "Coverage": coverage,
+    "History": history,
     "Run": run,
     "Gate": gate,
 }
@@ -31,6 +32,7 @@ ICONS = {
     "Winner map": "grid_on",
     "Stability": "trending_down",
     "Coverage": "checklist",
+    "History": "timeline",
     "Run": "receipt_long",
     "Gate": "function",
 }

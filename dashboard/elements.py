@@ -18,6 +18,7 @@ QUESTIONS = {
     "Winner map": "What should I use at (T, H)?",
     "Stability": "Does this gate lose or blow up gradients?",
     "Coverage": "What has not been measured or is not right, and why?",
+    "History": "When did it move?",
     "Run": "What exactly happened?",
     "Gate": "What is this gate?",
 }

@@ -20,12 +20,13 @@ KEYS = (
     "sides", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
     "on_machine", "of_run", "errors_mode", "gate_run",
-    "case", "other_run",
+    "case", "other_run", "suite", "history_machine", "reference", "kind", "to_run",
 )  # fmt: skip
 NAMES = {
     "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",
     "train_step": "training step", "stability_batch": "batch", "against": "sweep against",
     "on_machine": "machine", "of_run": "run", "errors_mode": "mode", "gate_run": "run",
+    "other_run": "run", "history_machine": "machine", "kind": "points", "to_run": "run",
 }  # fmt: skip
 
 RUN = "run"  # the filter on which it depends what the others offer

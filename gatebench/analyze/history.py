@@ -17,6 +17,7 @@ from gatebench.analyze.change_points import LEAST_POINTS, find_steps
 from gatebench.analyze.compare import PREFERRED_BASELINES, block_logs
 from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE, disturbed_shares
 from gatebench.analyze.statistics import CONFIDENCE
+from gatebench.store.schema import FAILURES
 
 # What one line of history is: the same case, measured the same way on the same kind of machine.
 SERIES = ["case_id", "harness", "environment_class", "kind"]
@@ -246,3 +247,27 @@ def series(points: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         rows, columns=pd.Index([*POINT_COLUMNS, "points", "searched", "segments", "changes", "outcome"])
     )
+
+
+def failures(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs in which a case was wrong or failed: a row per case and run, oldest first.
+
+    runs: as in `history`. Columns: case_id, implementation, status, reason, run_id, environment_class, git_sha, git_dirty,
+    time_utc. A base that failed is no word on the version that an A/B run measured, and is left out.
+    """
+    failed = measurements[measurements["status"].isin(FAILURES) & (measurements["side"] != "base")]
+    rows = failed[["run_id", "case_id", "implementation", "status", "reason"]].merge(
+        _versions(runs), on="run_id", how="inner"
+    )
+    columns = [
+        "case_id",
+        "implementation",
+        "status",
+        "reason",
+        "run_id",
+        "environment_class",
+        "git_sha",
+        "git_dirty",
+        "time_utc",
+    ]
+    return rows[columns].sort_values("time_utc", kind="stable", ignore_index=True)

@@ -37,7 +37,7 @@ def print_history(
     """
     runs = of_suite(results, suite)
     facts = run_facts(runs.folders, commit_times)
-    measurements = _without_controls(runs)
+    measurements = without_controls(runs)
     if baseline is not None and baseline not in set(measurements["implementation"]):
         raise unknown("--baseline", "implementation of this suite's runs", baseline, measurements["implementation"].unique())  # fmt: skip
     gates = expand_gates(choice, runs.folders)
@@ -103,7 +103,7 @@ def _facts(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _without_controls(runs: Results) -> pd.DataFrame:
+def without_controls(runs: Results) -> pd.DataFrame:
     """Return the measurements without an A/B's controls: nobody's code is measured by them."""
     controls = {(run.run_id, case) for run in runs.folders if run.purpose == "ab" for case in run.plan()["controls"]}
     keys = zip(runs.measurements["run_id"], runs.measurements["case_id"], strict=True)

@@ -19,6 +19,7 @@ PAGES = {
     "winner_map": "/winner_map",
     "stability": "/stability",
     "coverage": "/coverage",
+    "history": "/history",
     "run": "/run",
     "gate": "/gate",
 }

@@ -32,6 +32,7 @@ PAGES = {
     "/winner_map": "Winner map",
     "/stability": "Stability",
     "/coverage": "Coverage",
+    "/history": "History",
     "/run": "Run",
     "/gate": "Gate",
 }

@@ -18,6 +18,7 @@ PAGES = {
     "winner_map": "Winner map",
     "stability": "Stability",
     "coverage": "Coverage",
+    "history": "History",
     "run": "Run",
     "gate": "Gate",
 }
@@ -28,6 +29,7 @@ QUESTIONS = {
     "winner_map": "What should I use at (T, H)?",
     "stability": "Does this gate lose or blow up gradients?",
     "coverage": "What has not been measured or is not right, and why?",
+    "history": "When did it move?",
     "run": "What exactly happened?",
     "gate": "What is this gate?",
 }

@@ -1,0 +1,182 @@
+"""History: how one suite's cases moved from commit to commit, where two methods agree that they changed, what failed."""
+
+import shlex
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import elements
+from dashboard.filters import Filters, ordered
+from dashboard.history_rows import Lines, SuiteRuns, read_lines, read_suite
+from dashboard.loading import Store
+from dashboard.slices import MODES
+from gatebench.analyze.change_points import LEAST_POINTS
+from gatebench.report.figures.history import (
+    MOST_PANELS,
+    change_words,
+    history_figure,
+    history_grid,
+    value_words,
+    version,
+)
+from gatebench.report.names import date_label, natural
+from gatebench.report.quantities import is_missing
+
+USUAL = "native or eager"
+KIND_WORDS = {"relative": "against a reference in the same run", "ab": "head against base", "time": "plain time"}
+
+
+def page(store: Store, filters: Filters) -> None:
+    """Ask the sidebar for suite, machine, gate, mode and reference, then show what moved."""
+    runs = store.runs[store.runs["suite"].notna() & ~store.runs["unreadable"]]
+    suite, chosen = choose(store, filters, runs) if len(runs) else (None, None)
+    elements.header("History", filters.notes)
+    if chosen is None or suite is None:
+        elements.nothing("No run of a suite in this store has a time.", "gatebench run quick" + elements.store_option())
+        return
+    name, lines, words, query = chosen
+    for problem in suite.problems:
+        st.warning(elements.plain(problem), icon=":material/broken_image:")
+    st.caption(
+        elements.plain(f"{name} · {' · '.join(words)} · {len(suite.facts)} run{'' if len(suite.facts) == 1 else 's'}")
+    )
+    if lines.series.empty and lines.failed.empty:
+        st.info("Nothing of what is chosen has a time in these runs.", icon=":material/info:")
+    else:
+        show_lines(lines, filters, store)
+    show_environments(suite)
+    elements.same_query(shlex.join(["gatebench", "history", name, *query]) + elements.store_option())
+
+
+def choose(store: Store, filters: Filters, runs: pd.DataFrame) -> tuple[SuiteRuns | None, tuple | None]:
+    """Let the sidebar choose; returns the suite's runs, and (name, lines, words for a caption, options of the command)."""
+    counts = runs["suite"].value_counts()
+    names = sorted(counts.index, key=lambda name: (-counts[name], natural(name)))  # most runs, most history
+    name = filters.one("suite", "Suite", names)
+    runs = runs[runs["suite"] == name].assign(device=lambda rows: rows["device_name"].fillna("unknown machine"))
+    runs = filters.slice(runs, "history_machine", "Machine", "device", always=True, order=ordered(*dict.fromkeys(runs["device"])))  # fmt: skip
+    suite = read_suite(runs, name)
+    if suite is None or suite.measurements["mode"].isna().all():
+        return None, None
+    rows = suite.measurements[suite.measurements["gate"].notna()]
+    gate = filters.one("gate", "Gate", list(dict.fromkeys(rows["gate"])))
+    rows = rows[rows["gate"] == gate]
+    mode = filters.one("mode", "Mode", sorted(set(rows["mode"].dropna()), key=MODES))
+    rows = rows[rows["mode"] == mode]
+    every = sorted(set(rows["implementation"]))
+    reference = filters.one("reference", "Divided by the time of", [USUAL, *every])
+    lines = read_lines(suite, gate, mode, None if reference == USUAL else reference)
+    kinds = sorted(set(lines.points["kind"]), key=ordered(*KIND_WORDS))
+    kind = filters.one("kind", "Points", kinds, always=False, words=KIND_WORDS) if kinds else None
+    kept = filters.many("implementation", "Implementations", every)
+    words = [str(runs["device"].iloc[0]), gate, mode.replace("_", " + "), *([KIND_WORDS[kind]] if kind else [])]
+    query = ["-g", gate, "-m", mode, *([] if len(kept) == len(every) else ["-i", ",".join(kept)])]
+    query += [] if reference == USUAL else ["--baseline", reference]
+    return suite, (name, _only(lines, kind, kept), words, query)
+
+
+def _only(lines: Lines, kind: str | None, implementations: list[str]) -> Lines:
+    """Return the lines of one kind of point and of some implementations."""
+    tables = [
+        table[(table["kind"] == kind) & table["implementation"].isin(implementations)] for table in (lines.points, lines.series)
+    ]  # fmt: skip
+    changed = lines.changed[(lines.changed["kind"] == kind) & lines.changed["case_id"].isin(set(tables[0]["case_id"]))]
+    failed = lines.failed[lines.failed["implementation"].isin(implementations)]
+    return Lines(tables[0], changed, failed, tables[1])
+
+
+def show_lines(lines: Lines, filters: Filters, store: Store) -> None:
+    """Show the chosen case large, the others small, and a row for each."""
+    cases = by_interest(lines)
+    moved = lines.changed["case_id"].nunique()
+    st.markdown(
+        f"**{moved} of {len(cases)} case{'' if len(cases) == 1 else 's'} moved.** Shown first: what moved most."
+    )
+    case = filters.pick("case", "Case", cases) or cases[0]
+    show_case(lines, case, filters, store)
+    others = [name for name in cases if name != case]
+    if others:
+        st.subheader("The other cases", anchor=False)
+        grid = history_grid(lines.points, lines.changed, others)
+        elements.figure(grid, "history_grid", "the other cases, each relative to its first point")
+        more = len(others) - MOST_PANELS
+        st.caption("Each relative to its own first point." + (f" {more} more are in the table." if more > 0 else ""))
+    if len(lines.series):
+        elements.table(numbers(lines))
+        st.caption(
+            "Changed: two methods (PELT, and a weighted step fit with an F-test) agree within one point; in brackets the 95 % "
+            f"interval, given the place. No change is looked for in fewer than {LEAST_POINTS} points, nor across environments."
+        )
+
+
+def by_interest(lines: Lines) -> list[str]:
+    """Return the cases, those that changed most first, then those with most points, then those that only failed."""
+    sizes = lines.changed["change"].abs().groupby(lines.changed["case_id"]).max().to_dict()
+    counts = lines.points["case_id"].value_counts().to_dict()
+    every = dict.fromkeys([*lines.points["case_id"], *lines.failed["case_id"]])
+    return sorted(every, key=lambda case: (-sizes.get(case, 0.0), -counts.get(case, 0), natural(case)))
+
+
+def show_case(lines: Lines, case: str, filters: Filters, store: Store) -> None:
+    """Show one case over commits, its changes in words, and the way to a run."""
+    points, changed, failed = (table[table["case_id"] == case] for table in (lines.points, lines.changed, lines.failed))
+    st.subheader(elements.plain(case), anchor=False)
+    elements.figure(history_figure(points, changed, failed), "history", f"{case} over commits")
+    st.caption(
+        "A point: the runs of one commit, mean of logs; band: 95 % interval. Commits stand in the order in which they were "
+        "measured: the dashboard asks no repository for their dates."
+    )
+    for step in changed.itertuples():
+        before = version(step.before_git_sha, str(step.before_run_id))
+        text = f"{change_words(step.change, step.low, step.high)}: between {before} and {version(step.git_sha, str(step.run_id))}"
+        st.markdown("- " + elements.plain(text + f" (p = {step.p_value:.1g})"))
+    ids = {*points["run_id"], *failed["run_id"]}
+    runs = store.runs[store.runs["run_id"].isin(ids)]
+    labels = dict(zip(runs["run_id"], runs["label"], strict=True))
+    run_id = filters.pick("to_run", "Look into a run of this case", list(runs["run_id"]), labels)
+    if run_id is not None:
+        target = {"run": labels[run_id], "case": case}
+        st.page_link(
+            "views/run.py", label="Open it on the page Run", icon=":material/receipt_long:", query_params=target
+        )
+
+
+def numbers(lines: Lines) -> pd.DataFrame:
+    """Return a row per line of history as text: newest value with interval, n, what is known of changes."""
+    steps = lines.changed.sort_values("change", key=lambda column: column.abs(), ascending=False)
+    largest = steps.drop_duplicates(["case_id", "harness", "environment_class"]).set_index(["case_id", "harness", "environment_class"])  # fmt: skip
+    rows = []
+    for row in lines.series.itertuples():
+        key = (row.case_id, row.harness, row.environment_class)
+        step = largest.loc[key] if key in largest.index else None
+        outcome = (
+            f"{change_words(step['change'], step['low'], step['high'])} at {version(step['git_sha'], step['run_id'])}"
+            if step is not None
+            else {"too few points": f"too few points ({row.searched} of {LEAST_POINTS})"}.get(row.outcome, row.outcome)
+        )
+        rows.append({
+            "case": row.case_id, "changed": outcome, "changes": row.changes,
+            "newest (95 %)": value_words(row.kind, row.value, row.low, row.high), "points (n)": row.points,
+            "divided by": "–" if is_missing(row.reference) else str(row.reference)[:12],
+            "environment": str(row.environment_class)[:8] or "unknown",
+        })  # fmt: skip
+    table = pd.DataFrame(rows).sort_values("changes", ascending=False, kind="stable")
+    return table.drop(columns="environment") if table["environment"].nunique() == 1 else table
+
+
+def show_environments(suite: SuiteRuns) -> None:
+    """List the environment classes with what differs from the one before, where there are several."""
+    if len(suite.environments) < 2:
+        return
+    st.subheader("Environments", anchor=False)
+    rows = [
+        {
+            "environment": entry["environment_class"][:8], "since (UTC)": date_label(entry["since"]), "runs": entry["runs"],
+            "what differs from the one before": "; ".join(
+                f"{row['what']} {row['before']} → {row['now']}" for row in entry["differs"]
+            ) or ("the first" if number == 0 else "not told"),
+        }
+        for number, entry in enumerate(suite.environments)
+    ]  # fmt: skip
+    elements.wrapped(pd.DataFrame(rows))
+    st.caption("A new environment starts a new line: no change is looked for across it.")

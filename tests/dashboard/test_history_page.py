@@ -1,0 +1,108 @@
+"""The page History: what moved and where, over stores with a planted step, failures and a new environment."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from test_pages import opened as opened  # the fixture
+from test_pages import texts, well
+
+from tests.synthetic import Plan, write_store
+
+COMMON = {"gates": ("gru",), "implementations": ("eager", "native", "numba"), "seq_lens": (64,), "hidden_sizes": (64,), "failures": False, "stability": False}  # fmt: skip
+STEP = "gru/numba/T64-B16-I64-H64/float32/cpu-2/forward"
+
+
+@pytest.fixture
+def moved(tmp_path):
+    """A store whose numba is 30 % slower from the eighth of twelve runs on; one run was wrong, the last on other libraries."""
+    store = tmp_path / "results"
+    write_store(store, Plan(runs=12, suites=("nightly",), steps={"numba": (8, 1.3)}, blocks=4, **COMMON))
+    runs = sorted((store / "runs").iterdir())
+    manifest = json.loads((runs[-1] / "manifest.json").read_text())
+    manifest |= {"environment_class": "other", "environment": manifest["environment"] | {"cores": 64}}
+    (runs[-1] / "manifest.json").write_text(json.dumps(manifest))
+    path = runs[2] / "measurements.parquet"
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    frame["reason"] = frame["reason"].astype(object)
+    frame.loc[frame["case_id"] == STEP, ["status", "reason"]] = ["wrong", "off <b>"]
+    frame.loc[frame["case_id"] == STEP, ["time_ns", "ci_low_ns", "ci_high_ns"]] = None
+    pq.write_table(type(table).from_pandas(frame, schema=table.schema, preserve_index=False), path)
+    return store
+
+
+def spec(app, number=0):
+    return json.loads(app.get("plotly_chart")[number].proto.spec)
+
+
+def test_what_moved_most_is_shown_first_with_its_size_place_failures_and_environment(opened, moved):
+    app = opened(moved, "history")
+    found = well(app, "history")
+    assert "1 of 2 cases moved" in found
+    assert STEP in found
+    assert "slower by 29 % (26 to 33)" in found
+    names = {trace.get("name") for trace in spec(app)["data"]}
+    assert {"point", "new environment", "wrong"} <= names
+    assert "cores None → 64" in "".join(str(table.value.to_dict()) for table in app.table).replace("\\", "")
+    assert "gatebench history nightly -g gru -m forward" in found
+
+
+def test_the_table_says_the_newest_value_with_interval_and_n(opened, moved):
+    app = opened(moved, "history")
+    rows = app.dataframe[0].value.set_index("case")
+    line = rows.loc[STEP].iloc[0]
+    assert line["changed"].startswith("slower by 29 % (26 to 33)")
+    assert line["points (n)"] == 10  # twelve, without the wrong one and the one of the other environment
+    assert " to " in line["newest (95 %)"]
+    assert line["divided by"] == "native"
+
+
+def test_a_case_from_the_url_is_shown_large(opened, moved):
+    other = STEP.replace("numba", "eager")
+    app = opened(moved, "history", case=other)
+    well(app, "history")
+    assert app.subheader[0].value.replace("\\", "") == other
+    assert app.selectbox(key="case").value == other
+
+
+def test_a_reference_can_be_chosen_and_is_in_the_command(opened, moved):
+    app = opened(moved, "history")
+    app = app.selectbox(key="reference").select("eager").run()
+    assert "time / time of eager" in spec(app)["layout"]["yaxis"]["title"]["text"]
+    assert "--baseline eager" in texts(app)
+    assert app.query_params["reference"] == "eager"
+
+
+def test_a_run_of_the_case_leads_to_the_page_run(opened, moved):
+    app = opened(moved, "history")
+    box = app.selectbox(key="to_run")
+    app = box.select(box.options[0]).run()
+    assert not app.exception
+    assert "Open it on the page Run" in str(app.get("page_link")[0].proto)
+
+
+def test_plain_times_can_be_chosen_where_both_exist(opened, moved):
+    app = opened(moved, "history", kind="plain time")
+    well(app, "history")
+    assert "time of one call" in spec(app)["layout"]["yaxis"]["title"]["text"]
+
+
+def test_one_run_has_too_few_points(opened, tmp_path):
+    write_store(tmp_path / "results", Plan(suites=("nightly",), **COMMON))
+    app = opened(tmp_path / "results", "history")
+    assert "0 of 2 cases moved" in well(app, "history")
+    assert app.dataframe[0].value["changed"].tolist() == ["too few points (1 of 5)"] * 2
+
+
+def test_a_suite_of_the_url_that_does_not_exist_is_dropped_and_said(opened, moved):
+    assert "suite = `nobody` does not exist here" in texts(opened(moved, "history", suite="nobody"))
+
+
+def test_a_run_whose_samples_are_broken_is_said_and_the_others_are_shown(opened, moved):
+    runs = sorted((moved / "runs").iterdir())
+    (runs[4] / "samples.parquet").write_bytes(b"PAR1")
+    app = opened(moved, "history")
+    well(app, "history")
+    assert any("samples.parquet cannot be read" in warning.value.replace("\\", "") for warning in app.warning)
+    assert app.get("plotly_chart")
