@@ -1,31 +1,22 @@
 """Figures of stored stability written to files: HTML that needs no network, or a picture."""
 
 import html
-import importlib.util
-import logging
 import os
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from gatebench.errors import UserError, unknown
-from gatebench.report.stability import BY_STEP, SATURATION, case_summary, norm_curves, saturation_table
+from gatebench.report.figure_files import GREY, PICTURES, WIDTH, picture, require, with_caption
 from gatebench.report.stability_conditions import caption
-from gatebench.report.stability_series import SPECTRA, series, spectrum_table, sweep_table, training_table
+from gatebench.report.stability_drawings import KINDS, TITLES, stability_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-WIDTH = 1000  # pixels of a picture; HTML has the width of its window
-PICTURES = (".png", ".svg", ".pdf")
 ENDINGS = (".html", *PICTURES)
-TITLES = {
-    "norms": "Gradient norms", "summary": "Half-lives and Lyapunov exponents", "saturation": "Saturation",
-    "sweep": "Sweep of half-lives and Lyapunov exponents", "spectrum": "Spectra", "training": "Training",
-}  # fmt: skip
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title} | GateBench</title></head>
@@ -35,18 +26,6 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-GREY = "#767676"
-_LINE, _LETTERS = 15, 180  # of the caption of a picture: pixels of a line, and how many letters fit
-_AXIS, _TITLED_AXIS = 34, 62  # pixels below the panels for an axis, which its figure's height counts already
-# Figure -> the groups of metrics of which one at least has something for it to show.
-KINDS = {
-    "norms": ("profile", "depth"),
-    "summary": ("profile", "lyapunov"),
-    "saturation": ("saturation",),
-    "sweep": ("profile", "lyapunov"),
-    "spectrum": ("spectrum", "singular_values"),
-    "training": (),
-}
 
 
 class Drawing(NamedTuple):
@@ -96,9 +75,9 @@ def _read(text: str) -> Drawing:
         what = f"{path.name or text} has no known ending"
         raise UserError("--draw", what, f"accepted: {', '.join(ENDINGS)}", f"e.g. {kind}={kind}.html")
     _check_place(path)
-    _require("plotly")
+    require("--draw", "plotly")
     if path.suffix.lower() in PICTURES:
-        _require("kaleido")
+        require("--draw", "kaleido")
     return Drawing(kind, path)
 
 
@@ -110,12 +89,6 @@ def _check_place(path: Path) -> None:
         raise UserError("--draw", f"{path.name} is a folder", accepted, "name a file in it")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError("--draw", f"{path.name} may not be written there", accepted, "check the permissions")
-
-
-def _require(package: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        next_step = "pip install 'gatebench[dashboard]'"
-        raise UserError("--draw", f"{package} is not installed", f"accepted: with {package}", next_step)
 
 
 # --- afterwards
@@ -138,9 +111,9 @@ def draw(stability: pd.DataFrame, drawing: Drawing) -> None:
     ending = drawing.path.suffix.lower()
     told = caption(stability, drawing.kind)
     if ending == ".html":
-        made = _page(_figure(stability, drawing.kind), TITLES[drawing.kind], told)
+        made = _page(stability_figure(stability, drawing.kind), TITLES[drawing.kind], told)
     else:
-        made = _picture(_with_caption(_figure(stability, drawing.kind, WIDTH), told), ending)
+        made = picture("--draw", with_caption(stability_figure(stability, drawing.kind, WIDTH), told), ending)
     try:
         drawing.path.write_bytes(made)
     except OSError as error:
@@ -152,60 +125,3 @@ def _page(figure: "go.Figure", title: str, told: str) -> bytes:
     figure.update_layout(paper_bgcolor="white", plot_bgcolor="white")
     made = figure.to_html(full_html=False, include_plotlyjs=True, config={"responsive": True})
     return PAGE.format(title=title, figure=made, caption=html.escape(told), colour=GREY).encode()
-
-
-def _with_caption(figure: "go.Figure", told: str) -> "go.Figure":
-    """Write the caption below the panels, which keep their height."""
-    figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", width=WIDTH)
-    if not told:
-        return figure
-    lines = textwrap.wrap(told, _LETTERS)
-    titled = any(axis.title.text for axis in figure.select_xaxes())
-    room = (_TITLED_AXIS if titled else _AXIS) + _LINE * len(lines)
-    figure.update_layout(
-        height=figure.layout.height + _LINE * len(lines),
-        margin_b=room,
-        title={
-            "text": "<br>".join(map(html.escape, lines)), "font": {"size": 11, "color": GREY}, "pad": {"b": 8 + _LINE * (len(lines) - 1), "l": 12},
-            "x": 0, "xref": "container", "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
-        },
-    )  # fmt: skip
-    return figure
-
-
-def _picture(figure: "go.Figure", ending: str) -> bytes:
-    for name in ("choreographer", "kaleido"):  # they log what a browser says on its way out as errors
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    try:
-        return figure.to_image(ending.removeprefix("."), width=WIDTH, height=figure.layout.height, scale=1)
-    except Exception as error:  # whatever a browser does, or that there is none
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        accepted = "accepted: .html anywhere, pictures where Chrome or Chromium runs"
-        raise UserError("--draw", reason.rstrip("."), accepted, "draw HTML") from None
-
-
-def _figure(stability: pd.DataFrame, kind: str, width: int | None = None) -> "go.Figure":
-    from gatebench.report.figures import stability as by_lag
-    from gatebench.report.figures import stability_series as along
-    from gatebench.report.figures.layout import NARROW
-
-    width = width or NARROW
-
-    # Only what is drawn tells series apart: spectra have no probes, whatever was measured beside them.
-    metrics, probes = stability["metric"], stability["probe"]
-    cases = series(stability[~metrics.isin(BY_STEP)])
-    figures: dict[str, Callable[[], go.Figure]] = {
-        "norms": lambda: by_lag.norm_figure(norm_curves(cases), width),
-        "summary": lambda: by_lag.summary_figure(case_summary(cases), width),
-        "saturation": lambda: by_lag.saturation_figure(
-            saturation_table(series(stability[metrics.isin(list(SATURATION))])), width
-        ),
-        "sweep": lambda: along.sweep_figure(sweep_table(stability), width),
-        "spectrum": lambda: along.spectrum_figure(
-            spectrum_table(series(stability[metrics.isin(list(SPECTRA))])), width
-        ),
-        "training": lambda: along.training_figure(
-            training_table(series(stability[probes == "ones"], but=("train_step",))), width
-        ),
-    }
-    return figures[kind]()

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import pytest
 
 from gatebench.errors import UserError
-from gatebench.report import pictures
+from gatebench.report import figure_files
 from gatebench.report.pictures import KINDS, Drawing, check_drawings, draw, draw_all, read_drawings
 from gatebench.report.stability_conditions import BANDS, caption
 from tests.stability_frames import case, frame, long_rows, profile, spectrum, trained
@@ -69,7 +69,7 @@ def test_a_file_or_folder_without_permission_is_refused_at_once(monkeypatch):
 
 @pytest.mark.parametrize(("missing", "file"), [("plotly", "a.html"), ("plotly", "a.png"), ("kaleido", "a.png"), ("kaleido", "a.pdf")])  # fmt: skip
 def test_a_package_that_is_missing_is_named_with_how_to_get_it(monkeypatch, missing, file):
-    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda name: None if name == missing else name)
+    monkeypatch.setattr(figure_files.importlib.util, "find_spec", lambda name: None if name == missing else name)
     with pytest.raises(UserError) as caught:
         read_drawings([f"norms={file}"])
     line = f"--draw: {missing} is not installed; accepted: with {missing}; pip install 'gatebench[dashboard]'"
@@ -77,7 +77,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(monkeypatch, miss
 
 
 def test_html_needs_no_browser(monkeypatch):
-    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda name: None if name == "kaleido" else name)
+    monkeypatch.setattr(figure_files.importlib.util, "find_spec", lambda name: None if name == "kaleido" else name)
     assert read_drawings(["norms=a.html"])
 
 
@@ -138,7 +138,7 @@ def test_each_kind_is_drawn_of_what_was_measured_and_says_why_of_nothing(monkeyp
     assert SHOWN[kind] in figure.to_json()
     assert (figure.layout.width, figure.layout.paper_bgcolor) == (None, "white")
     picture = drawn(monkeypatch, ALL, kind, "a.png")
-    assert (picture.layout.width, picture.layout.paper_bgcolor) == (pictures.WIDTH, "white")
+    assert (picture.layout.width, picture.layout.paper_bgcolor) == (figure_files.WIDTH, "white")
     assert picture.layout.height >= figure.layout.height - 40  # the legend of a narrow page may take more
     for rows in (ALL.iloc[:0], ALL.assign(status="failed")):
         (note,) = drawn(monkeypatch, rows, kind).layout.annotations
@@ -173,7 +173,7 @@ def test_pictures_say_below_the_panels_what_all_cases_share_and_what_bands_are(m
     title = drawn(monkeypatch, one, "summary", "a.svg").layout.title
     text = title.text.replace("<br>", " ")
     assert text.startswith("lstm, B 2, H 4, inputs normal, init torch, 1 seed. Marks and bars: medians with deciles ")
-    assert (title.y, title.yref, title.font.color) == (0, "container", pictures.GREY)
+    assert (title.y, title.yref, title.font.color) == (0, "container", figure_files.GREY)
     assert max(map(len, title.text.split("<br>"))) <= 180
     assert drawn(monkeypatch, one.iloc[:0], "summary", "a.svg").layout.title.text is None
 
@@ -236,5 +236,5 @@ def test_a_picture_has_the_size_of_its_figure():
     picture = Path("a.PNG").read_bytes()
     assert picture.startswith(b"\x89PNG\r\n")
     width, height = struct.unpack(">II", picture[16:24])
-    assert (width, height > 200) == (pictures.WIDTH, True)
+    assert (width, height > 200) == (figure_files.WIDTH, True)
     assert len(set(picture)) > 100  # it is not blank
