@@ -1,13 +1,12 @@
 """Print what is there and what would be measured: catalogue, environment, dry run; and what verify found."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gatebench.report.ci.escapes import escaped
+from gatebench.report.environment import environment_rows
 from gatebench.report.fitness import fitness_block
 from gatebench.report.names import options_label
 from gatebench.report.stability_requests import lines, parts
@@ -178,30 +177,6 @@ def print_environment(environment: Mapping[str, Any], fitness: Sequence[Mapping[
     if as_json:
         print_json({**environment, "fitness": fitness})
         return
-    ceilings = [
-        f"{where}{_capacity(level['bytes'])}: {float(level['bytes_per_s']) / 1e9:.0f} GB/s"
-        for name, where in (("ceilings", ""), ("cuda_ceilings", "CUDA "))
-        for level in environment.get(name, [])
-    ]
-    peaks = [
-        f"{peak['dtype']} {float(peak['flops_per_s']) / 1e9:.0f} GFLOP/s {'a core' if peak['device'] == 'cpu' else 'on CUDA'}"
-        for peak in environment.get("peaks", [])
-    ]
-    rows = (
-        ("environment class", environment["environment_class"]),
-        ("processor", f"{environment['device_name']}, {environment['cores']} cores, {environment['capability']}"),
-        ("memory", f"{environment['memory_gib']} GiB"),
-        ("caches", ", ".join(f"{name} {size >> 10} KiB" for name, size in environment["caches"].items())),
-        ("memory ceilings", "; ".join(ceilings) or "not measured"),
-        ("matrix products", "; ".join(peaks) or "not measured"),
-        ("CUDA", options_label(json.dumps(environment["cuda"])) if environment.get("cuda") else "no CUDA device"),
-        ("governor", environment.get("governor") or "unknown"),
-        ("system", f"{environment['system']}, {environment['machine']}"),
-        ("versions", ", ".join(f"{name} {text}" for name, text in environment["versions"].items())),
-    )
-    print_block(Block("Environment", ("what", "value"), rows, numbers=False))
+    told = {"environment class": environment["environment_class"], **environment_rows(environment)}
+    print_block(Block("Environment", ("what", "value"), tuple(told.items()), numbers=False))
     print_block(fitness_block(fitness))
-
-
-def _capacity(size: Any) -> str:
-    return "memory" if size in ("inf", math.inf) else f"up to {float(size) / 2**20:.0f} MiB"
