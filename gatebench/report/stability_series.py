@@ -87,8 +87,11 @@ def sweep_axes(stability: pd.DataFrame) -> list[str]:
 def _numbered(init: str) -> tuple[str | None, float]:
     """Return the form of an init and its number, e.g. forget_bias and 2.0; None and NaN where it has none."""
     form, _, number = str(init).partition("=")
-    known = number and not form.startswith(FROM_FILE)  # selectors of a file have a = too
-    return (form, float(number)) if known else (None, np.nan)
+    try:
+        value = float(number)
+    except ValueError:  # a store from elsewhere may hold any text
+        return None, np.nan
+    return (None, np.nan) if form.startswith(FROM_FILE) else (form, value)  # selectors of a file have a = too
 
 
 def _cases(stability: pd.DataFrame) -> pd.DataFrame:
