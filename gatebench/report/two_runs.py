@@ -28,13 +28,7 @@ ACROSS = (
 def print_two_runs(before: Run, after: Run, view: View, across_machines: bool) -> None:
     """Print B beside A; raises UserError for two environment classes, unless `across_machines`, and for unknown names."""
     by = check_groups(view.by) or ["gate"]
-    unlike = _unlike(before.manifest, after.manifest)
-    if unlike and not across_machines:
-        what = "; ".join(f"{name} {old} and {new}" for name, old, new in unlike)
-        raise UserError(
-            f"compare {before.run_id} {after.run_id}", f"two environment classes ({what})".replace(";", ","),
-            "two runs of one class are accepted", "--across-machines shows the speeds, not as a change of the code",
-        )  # fmt: skip
+    across = check_alike(before, after, across_machines, f"compare {before.run_id} {after.run_id}")
     sides = [_load(run) for run in (before, after)]
     choice = Choice(view.gates, view.implementations, view.modes, view.glob, "these runs")
     gates = expand_gates(choice, (before, after))
@@ -43,17 +37,34 @@ def print_two_runs(before: Run, after: Run, view: View, across_machines: bool) -
     means = mean_changes(changed, sides[0].samples, sides[1].samples, by)
     other = what_changed(before.manifest, after.manifest)
     if view.as_json:
-        print_json(_as_json(before, after, bool(unlike), changed, means, other))
+        print_json(_as_json(before, after, across, changed, means, other))
         return
-    for block in [long_changes(changed, bool(unlike))] if view.long else change_blocks(changed, bool(unlike)):
+    for block in [long_changes(changed, across)] if view.long else change_blocks(changed, across):
         print_block(block)
-    print_block(means_of_changes(means, by, bool(unlike)))
+    print_block(means_of_changes(means, by, across))
     if notes := only_in(changed, view.long):
         print_block(Block("Not in both", (), (), notes))
-    rows = tuple((name, _word(old), _word(new)) for name, old, new in other)
-    if rows:
-        print_block(Block("What else changed", ("what", "A", "B"), rows, numbers=False))
-    _print_footer(before, after, changed, bool(unlike))
+    for block in what_changed_block(before, after):
+        print_block(block)
+    _print_footer(before, after, changed, across)
+
+
+def check_alike(before: Run, after: Run, across_machines: bool, where: str) -> bool:
+    """Say whether two runs are of two environment classes; raises UserError then, unless `across_machines`."""
+    unlike = _unlike(before.manifest, after.manifest)
+    if unlike and not across_machines:
+        what = "; ".join(f"{name} {old} and {new}" for name, old, new in unlike)
+        raise UserError(
+            where, f"two environment classes ({what})".replace(";", ","), "two runs of one class are accepted",
+            "--across-machines shows the speeds, not as a change of the code",
+        )  # fmt: skip
+    return bool(unlike)
+
+
+def what_changed_block(before: Run, after: Run) -> tuple[Block, ...]:
+    """Return a table of what else differs between two runs; none where nothing does."""
+    rows = tuple((name, _word(old), _word(new)) for name, old, new in what_changed(before.manifest, after.manifest))
+    return (Block("What else changed", ("what", "A", "B"), rows, numbers=False),) if rows else ()
 
 
 def _load(run: Run) -> Results:

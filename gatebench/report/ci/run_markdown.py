@@ -35,7 +35,7 @@ def run_markdown(
     compared: from analyze.compare.compare over the whole run, with its pay_back_calls, as for report.table.blocks.
     """
     failed = [_failed_row(outcome) for outcome in run_outcomes(compared) if outcome.kind == ERROR]
-    parts = [f"**GateBench: {_counts(compared, stability)}**", _facts(manifest)]
+    parts = [f"**GateBench: {_counts(compared, stability)}**", facts_line(manifest)]
     if failed:
         more = len(failed) - _WORST
         parts.append(f"#### Wrong or failed\n\n{table(_HEADER, failed[:_WORST], names=2)}")
@@ -43,7 +43,7 @@ def run_markdown(
     if compared["time_ns"].notna().any():
         parts.append(_LEGEND)
     tables = blocks(compared, samples, stability) if len(compared) else stability_blocks(stability)
-    sections = [_section(block) for block in tables]
+    sections = [section_of(block) for block in tables]
     if len(failed) > _WORST:
         sections.append(Section("More wrong or failed", _HEADER, tuple(failed[_WORST:]), folded=True, names=2))
     return page("\n\n".join(part for part in parts if part) + "\n", sections, most_bytes)
@@ -55,7 +55,8 @@ def _counts(compared: pd.DataFrame, stability: pd.DataFrame) -> str:
     return ", ".join(words) or "nothing was measured"
 
 
-def _facts(manifest: Mapping[str, Any]) -> str:
+def facts_line(manifest: Mapping[str, Any]) -> str:
+    """Return suite, run, commit and machine of a run in one line."""
     git, environment = manifest.get("git") or {}, manifest.get("environment") or {}
     facts = {
         "suite": (manifest.get("suite") or {}).get("name"), "run": manifest["run_id"], "commit": (git.get("sha") or "")[:10],
@@ -77,7 +78,7 @@ def _cell(text: str) -> str:
     return code_cell(text)
 
 
-def _section(block: Block) -> Section:
+def section_of(block: Block) -> Section:
     """Return a table of the terminal as Markdown, every cell a code span but for the numbers, its notes in a block of code."""
     names = block.names if block.numbers else len(block.header)
     rows = tuple(tuple(_cell(cell) if column >= names else code_cell(cell) for column, cell in enumerate(row)) for row in block.rows)  # fmt: skip
