@@ -1,10 +1,13 @@
 """`gatebench report`: the page of a stored run, or of a JSON file, made without what measures."""
 
+import errno
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli_helpers import ROOT, one_line
@@ -112,3 +115,125 @@ def test_a_page_needs_only_what_the_commenting_workflow_installs(tmp_path):
     done = subprocess.run([sys.executable, "-S", "-c", f"import site; site.main()\n{code}"], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "page.md").read_text() == markdown_of(DOCUMENT)
+
+
+# --- HTML, pictures, two runs
+
+
+def test_a_run_as_html_goes_to_a_file_whole_or_to_stdout(gb, stored, tmp_path):
+    answer = gb("report", "--store", stored, "--html", "out.html")
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    text = (tmp_path / "out.html").read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "out.html"]
+    assert gb("report", "--store", stored, "--html", "-").out == text
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A store with two runs of one machine, and the ids."""
+    from tests.synthetic import Plan, write_store
+
+    store = tmp_path / "elsewhere"
+    plan = Plan(
+        runs=2, gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), stability=False, failures=False, suites=("quick",)
+    )
+    return store, *write_store(store, plan)
+
+
+def test_two_runs_as_html_and_markdown(gb, two, tmp_path):
+    store, old, new = two
+    assert gb("report", old, new, "--store", store, "--html", "out.html", "--markdown", "page.md").code == 0
+    assert f"A: run {old}" in (tmp_path / "out.html").read_text()
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("**GateBench: what changed from run A to run B**")
+    assert f"A: suite `quick`, run `{old}`" in page
+    assert "| `T64 B16 H64` |" in page
+    assert "Stored runs cannot gate" in page
+
+
+REFUSED = {
+    "stdout twice": (("--html", "-", "--markdown", "-"), "--html: - is given together with --markdown -"),
+    "no folder": (("--html", "none/out.html"), "--html: no folder none"),
+    "a folder": (("--html", "elsewhere"), "--html: elsewhere is a folder"),
+    "no run": (("nosuch", "--html", "out.html"), "no run 'nosuch'"),
+    "machines of one run": (("--across-machines", "--html", "out.html"), "--across-machines: given with one run"),
+    "no folder for the folder": (("--png", "none/pictures"), "--png: pictures: cannot write: No such file"),
+    "a file for a folder": (("--png", "file"), "--png: file is a file; a folder, or a name for a new one"),
+    "a JSON file": (("ab.json", "--html", "out.html"), "report: ab.json is a JSON file, and --html is asked for"),
+    "two JSON files": (("ab.json", "latest", "--markdown", "-"), "report: ab.json is a JSON file, and a second run is asked for"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_made_is_one_line_and_no_file(gb, stored, tmp_path, name):
+    written(tmp_path / "ab.json")
+    (tmp_path / "file").touch()
+    arguments, said = REFUSED[name]
+    one_line(gb("report", *arguments, "--store", stored), said)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ab.json", "elsewhere", "file"]
+
+
+def test_what_cannot_be_written_is_refused_before_the_run_is_read(gb, stored):
+    (run,) = (stored / "runs").iterdir()
+    (run / "samples.parquet").write_bytes(b"nothing")
+    one_line(gb("report", "--store", stored, "--html", "none/out.html"), "--html: no folder none")
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(gb, stored, tmp_path, monkeypatch):
+    (tmp_path / "out.html").write_text("before")
+    write_text = Path.write_text
+
+    def full(path, text, *more, **named):
+        if path.name == "out.html.half":
+            write_text(path, text[:1000], *more, **named)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_text(path, text, *more, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    one_line(gb("report", "--store", stored, "--html", "out.html"), "out.html: cannot write: No space left on device")
+    assert (tmp_path / "out.html").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "out.html"]
+
+
+def test_pictures_have_names_of_what_they_show_and_appear_together(gb, stored, tmp_path, monkeypatch):
+    import plotly.io
+
+    def write_images(figures, files, **more):
+        assert len(figures) == len(files) == len(more["height"])
+        for file in files:
+            file.write_bytes(b"png")
+
+    monkeypatch.setattr(plotly.io, "write_images", write_images)
+    assert gb("report", "--store", stored, "--png", "pictures").code == 0
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert {"compare-compile-against-native.png", "coverage.png", "errors-gru-float32.png"} <= set(names)
+    assert [name for name in names if not re.fullmatch(r"[A-Za-z0-9_.=-]+\.png", name)] == []
+
+    def fails(figures, files, **more):
+        files[0].write_bytes(b"png")
+        raise RuntimeError("no browser here\nmore")
+
+    monkeypatch.setattr(plotly.io, "write_images", fails)
+    one_line(gb("report", "--store", stored, "--png", "others"), "--png: no browser here")
+    assert list((tmp_path / "others").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_pictures_are_drawn_by_a_browser(gb, stored, tmp_path):
+    assert gb("report", "--store", stored, "--png", "pictures").code == 0
+    found = [path.read_bytes() for path in (tmp_path / "pictures").iterdir()]
+    assert len(found) > 5
+    assert all(picture.startswith(b"\x89PNG\r\n") and len(picture) > 5_000 for picture in found)
+
+
+def test_a_report_loads_neither_torch_nor_numba(stored, tmp_path):
+    code = (
+        "import sys; from gatebench.cli.main import main\n"
+        f"sys.argv[:] = ['gatebench', 'report', '--store', {str(stored)!r}, '--html', 'out.html']\n"
+        "try: main()\nexcept SystemExit as left: assert not left.code\n"
+        "assert not {'torch', 'numba', 'onnxruntime', 'triton'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.html").stat().st_size > 2_000_000

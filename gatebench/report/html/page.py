@@ -1,0 +1,173 @@
+"""Write a report as one HTML file: it opens from a disk, asks no host for anything, and stays below 8 MB."""
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from gatebench.report.ci.escapes import clean, shorten
+from gatebench.report.html.content import Part, Report, Section
+from gatebench.report.html.plots import packed_figure, packed_plotly
+from gatebench.report.table import Block
+
+# Plotly itself takes 2 MB when packed; with these budgets a page stays below 8 MB, whatever the run.
+FIGURE_BYTES = 2_500_000
+TABLE_BYTES = 3_000_000
+_TEXT_BYTES = 1_000  # of one cell, title or note; a name of 10 kB keeps its ends
+_LEFT_OUT = "The figure is left out to keep this file small: `gatebench dashboard` shows it."
+_CUT = "{} of {} rows are left out to keep this file small: `gatebench compare --long` and `gatebench export --to csv` have them all."
+_CODE = re.compile(r"`([^`]+)`")
+# Nothing may be loaded from anywhere; scripts and styles are those of the page itself.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+
+
+def html_page(report: Report) -> str:
+    """Return the page; all text of a store is shown as it is, and never acted upon."""
+    writer = _Writer()
+    sections = [writer.section(section) for section in report.sections]
+    links = "".join(f'<a href="#{section.anchor}">{_text(section.title)}</a>' for section in report.sections)
+    lead = "".join(f"<p>{_text(line)}</p>" for line in report.lead)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{_attribute(_short(report.title))} | GateBench</title>
+<style>{_asset("report.css")}</style>
+</head>
+<body>
+<header><h1>{_text(report.title)}</h1>{lead}</header>
+<nav aria-label="Contents">{links}</nav>
+<main>
+{"".join(sections)}</main>
+{"".join(writer.packed)}<script type="text/plain" id="plotly">{packed_plotly() if writer.packed else ""}</script>
+<script>{_asset("report.js")}</script>
+</body>
+</html>
+"""
+
+
+class _Writer:
+    """Writes sections, and keeps count of what they take: later figures and rows are left out where there is no room."""
+
+    def __init__(self) -> None:
+        self.packed: list[str] = []
+        self._figure_room = FIGURE_BYTES
+        self._table_room = TABLE_BYTES
+
+    def section(self, section: Section) -> str:
+        """Return a section; figures go to `packed`."""
+        notes = "".join(f"<p>{_text(note)}</p>" for note in section.notes)
+        choices = _attribute(json.dumps([_short(name) for name in section.choices], ensure_ascii=False))
+        parts = "".join(self._part(part) for part in section.parts)
+        return (
+            f'<section id="{section.anchor}" data-choices="{choices}"><h2>{_text(section.title)}</h2>'
+            f'<p class="question">{_text(section.question)}</p>{notes}<div class="choices"></div>\n{parts}</section>\n'
+        )
+
+    def _part(self, part: Part) -> str:
+        keys = {_short(name): _short(value) for name, value in part.keys.items()}
+        title = f"<h3>{_text(part.title)}</h3>" if part.title else ""
+        shown = "".join(self._block(block, folded=part.folded or part.drawing is not None) for block in part.blocks)
+        data = f' data-keys="{_attribute(json.dumps(keys, ensure_ascii=False))}"' if keys else ""
+        return f'<div class="part"{data}>{title}{self._figure(part)}{shown}</div>\n'
+
+    def _figure(self, part: Part) -> str:
+        if part.drawing is None:
+            return f'<p class="caption">{_text(part.caption)}</p>' if part.caption else ""
+        if self._figure_room <= 0:
+            return f'<p class="caption">{_text(_LEFT_OUT)}</p>'
+        figure = part.drawing.make()
+        packed = packed_figure(figure)
+        if len(packed) > self._figure_room:
+            self._figure_room = 0
+            return f'<p class="caption">{_text(_LEFT_OUT)}</p>'
+        self._figure_room -= len(packed)
+        name = f"figure-{len(self.packed)}"
+        self.packed.append(f'<script type="text/plain" id="{name}">{packed}</script>\n')
+        height = int(figure.layout.height or 450)
+        return (
+            f'<figure><div class="box"><div class="plot" data-figure="{name}" role="img" aria-label="{_attribute(_short(part.drawing.alt))}" '
+            f'style="height:{height}px"></div></div><figcaption>{_text(part.caption)}</figcaption></figure>'
+        )  # fmt: skip
+
+    def _block(self, block: Block, folded: bool) -> str:
+        if not block.header:
+            return _lines(block)
+        rows, left_out = self._rows(block)
+        table = f'<div class="box"><table>{_head(block)}<tbody>{rows}</tbody></table></div>{_notes((*block.notes, *left_out))}'
+        if folded:
+            return f"<details><summary>{_text(block.title)} ({len(block.rows)})</summary>{table}</details>"
+        return (f"<h3>{_text(block.title)}</h3>" if block.title else "") + table
+
+    def _rows(self, block: Block) -> tuple[str, tuple[str, ...]]:
+        found = []
+        for row in block.rows:
+            text = _row(row, block)
+            self._table_room -= len(text)
+            if self._table_room < 0:
+                break
+            found.append(text)
+        missing = len(block.rows) - len(found)
+        return "".join(found), (_CUT.format(missing, len(block.rows)),) if missing else ()
+
+
+def _lines(block: Block) -> str:
+    """Return a block without a table: lines, those that are one text as such, behind its title."""
+    if block.unfolded:
+        text = "\n".join(html.escape(_harmless(line)) for line in block.notes)
+        return f"<details><summary>{_text(block.title)}</summary><pre>{text}</pre></details>"
+    return (f"<h3>{_text(block.title)}</h3>" if block.title else "") + _notes(block.notes)
+
+
+def _head(block: Block) -> str:
+    cells = (f'<th scope="col"{_aligned(block, place)}>{_text(name)}</th>' for place, name in enumerate(block.header))
+    return f"<thead><tr>{''.join(cells)}</tr></thead>"
+
+
+def _row(row: Iterable[str], block: Block) -> str:
+    cells = []
+    for place, cell in enumerate(row):
+        tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
+        cells.append(f"<{tag}{scope}{_aligned(block, place)}>{_text(cell)}</{tag}>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _aligned(block: Block, place: int) -> str:
+    return ' class="n"' if block.numbers and place >= block.names else ""
+
+
+def _notes(notes: Iterable[str]) -> str:
+    found = "".join(f"<li>{_text(note)}</li>" for note in notes)
+    return f'<ul class="notes">{found}</ul>' if found else ""
+
+
+def _text(text: str) -> str:
+    """Return text for an element: one line, nothing hidden, no mark-up but for what stands between backticks, as code."""
+    return _CODE.sub(r"<code>\1</code>", html.escape(_short(text), quote=False))
+
+
+def _attribute(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _short(text: str) -> str:
+    return shorten(clean(str(text)), _TEXT_BYTES)
+
+
+def _harmless(line: str) -> str:
+    """Return a line with its indentation."""
+    space = len(line) - len(line.lstrip(" "))
+    return " " * space + _short(line)
+
+
+@cache
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
