@@ -21,16 +21,19 @@ KEYS = (
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
     "on_machine", "of_run", "errors_mode", "gate_run",
     "case", "other_run", "suite", "history_machine", "reference", "kind", "to_run",
+    "ask_t", "ask_h", "ask_b", "calls", "cap_mib", "ask_case",
 )  # fmt: skip
 NAMES = {
     "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",
     "train_step": "training step", "stability_batch": "batch", "against": "sweep against",
     "on_machine": "machine", "of_run": "run", "errors_mode": "mode", "gate_run": "run",
     "other_run": "run", "history_machine": "machine", "kind": "points", "to_run": "run",
+    "ask_case": "samples of",
 }  # fmt: skip
 
 RUN = "run"  # the filter on which it depends what the others offer
 SHOWN_RUN, DEFAULTS = "shown run", "defaults"  # in the session: the run shown last, and each filter's default there
+LARGEST_NUMBER = 10**9  # that a box for whole numbers takes
 LONGEST_VALUE = 60  # letters of a dropped value that the page repeats
 
 
@@ -114,6 +117,16 @@ class Filters:
             format_func=lambda option: shown.get(option, option),
         )  # fmt: skip
 
+    def number(self, key: str, label: str, help: str | None = None) -> int | None:
+        """Return the whole number typed into a box of the page's body, None until one is; what is none is said below it."""
+        # A box for text: Streamlit's own for numbers stumbles over some that a URL may hold.
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]  # writes it into the URL of a new page
+        typed = st.text_input(label, key=key, bind="query-params", placeholder="–", help=help).strip()
+        if typed and not _is_number(typed):
+            st.caption(f"`{_short(typed)}` is no whole number from 1 to {LARGEST_NUMBER}.")
+        return int(typed) if _is_number(typed) else None
+
     def _drop_from_url(self, key: str, options: Sequence[str]) -> None:
         """Note what the URL asks for in vain; only where the widget isn't up yet, for later it owns its key."""
         if key not in st.session_state:
@@ -128,6 +141,11 @@ def _short(value: str) -> str:
     """Return text from a URL so that it can stand in Markdown's code signs, on one line."""
     clean = " ".join(value.replace("`", "'").split())
     return clean if len(clean) <= LONGEST_VALUE else clean[:LONGEST_VALUE] + " …"
+
+
+def _is_number(value: str) -> bool:
+    """Return whether text is a whole number that a box takes."""
+    return value.isascii() and value.isdigit() and len(value) <= 10 and 1 <= int(value) <= LARGEST_NUMBER
 
 
 def text(value: object) -> str:

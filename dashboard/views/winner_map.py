@@ -1,6 +1,7 @@
-"""Winner map: the fastest implementation at each (T, H) of one gate, its margin, ties, and what is missing."""
+"""Winner map: what to use at one (T, H), and the fastest implementation at each of one gate, its margin, ties, what is missing."""
 
 import math
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -9,14 +10,16 @@ from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
 from dashboard.slices import Slice, choose_implementations, choose_slice, commands_to_measure, compare_command
-from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
-from gatebench.report.quantities import estimate_text, is_missing, times_text
+from dashboard.winner_answer import Question, ask, show_answer, show_evidence
+from gatebench.report.figures.winner_map import winner_map_figure
+from gatebench.report.quantities import bytes_text, estimate_text, is_missing, time_text, times_text
 
 MOST_COMMANDS = 3
+MAP, SHOWN_BATCH = "winner_map", "batch of the map"  # in the session
 
 
 def page(store: Store, filters: Filters) -> None:
-    """Ask the sidebar, then show title, map, numbers, what is missing, and the command."""
+    """Ask the sidebar, then show title, question and answer, map, numbers, what is missing, and the command."""
     picked = choose_slice(filters, store)
     if picked is not None:
         picked = choose_implementations(filters, picked)
@@ -24,58 +27,111 @@ def page(store: Store, filters: Filters) -> None:
     if picked is None:
         elements.nothing("No run in this store has a measurement.", "gatebench run quick" + elements.store_option())
     else:
-        show(picked)
+        show(filters, picked)
 
 
-def show(chosen: Slice) -> None:
-    """Show the map, its numbers, what is missing with the command that measures it, and the query as a command."""
+def show(filters: Filters, chosen: Slice) -> None:
+    """Show question and answer, the map, its numbers, what is missing with the command that measures it, and the query."""
     st.caption(elements.plain(chosen.caption))
-    cells = winner_cells(chosen.rows, chosen.samples())
-    elements.figure(winner_map_figure(cells), "winner_map", "fastest implementation at each T and H")
-    st.caption(
-        "In a tile: the fastest, and how many times faster it is than the next. “=”: others are as fast, as far as can "
-        "be told: within 1.5×, and the 95 % interval over paired blocks contains 1. “?”: one block, no interval."
-    )
+    question = ask(filters, chosen)
+    show_answer(chosen, question)
+    st.subheader(f"Every T and H at B = {chosen.rows['batch'].iloc[0]}", anchor=False)
+    cells = question.cells(chosen.rows, chosen.samples())
+    show_map(cells, int(chosen.rows["batch"].iloc[0]))
+    st.caption(explanation(question))
+    show_evidence(filters, chosen, question)
+    st.subheader("Numbers", anchor=False)
     elements.table(numbers(cells))
-    show_missing(chosen, cells)
+    show_missing(chosen, cells, question)
     elements.same_query(compare_command(chosen))
 
 
+def show_map(cells: pd.DataFrame, batch: int) -> None:
+    """Show the map; a click on a cell asks about its T, H and B, as typing them does."""
+    st.plotly_chart(
+        winner_map_figure(cells), theme="streamlit", key=MAP, alt="fastest implementation at each T and H",
+        on_select=ask_about_the_clicked, selection_mode="points", config={"displaylogo": False, "displayModeBar": False},
+    )  # fmt: skip
+    st.session_state[SHOWN_BATCH] = batch
+
+
+def ask_about_the_clicked() -> None:
+    """Put the sizes of the cell that was clicked into the boxes of the question."""
+    points: list[dict[str, Any]] = st.session_state[MAP]["selection"]["points"]
+    sizes = points[0].get("customdata") if points else None
+    if sizes:
+        asked = (int(sizes[1]), int(sizes[2]), st.session_state[SHOWN_BATCH])
+        for key, size in zip(("ask_t", "ask_h", "ask_b"), asked, strict=True):
+            st.session_state[key] = str(size)
+
+
+def explanation(question: Question) -> str:
+    """Say what stands in a tile, and what competes."""
+    text = (
+        "In a tile: the fastest, and how many times faster it is than the next. “=”: others are as fast, as far as can "
+        "be told: within 1.5×, and the 95 % interval over paired blocks contains 1. “?”: one block, no interval, or the "
+        "machine was too busy."
+    )
+    if question.calls is not None:
+        text += (
+            f" Times are time + compile cost / {question.calls:,}; the cost is that with empty caches where it was measured, else "
+            "with filled ones, and has no interval."
+        )
+    if question.cap_bytes is not None:
+        text += f" Over {bytes_text(question.cap_bytes)} of memory nothing competes; what has no memory measured does."
+    return text
+
+
 def numbers(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells as text: winner, time, interval, n, margin with interval, ties."""
+    """Return the cells as text: winner, time, interval, n, margin with interval, ties, compile cost, memory, what is left out."""
+    rows = list(cells.itertuples())
     return pd.DataFrame(
         {
             "T": cells["seq_len"],
             "H": cells["hidden_size"],
-            "fastest": [row.state if is_missing(row.winner) else row.winner for row in cells.itertuples()],
-            "time of one call (95 %)": [
-                estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in cells.itertuples()
-            ],
-            "blocks": ["–" if is_missing(value) else str(int(value)) for value in cells["blocks"]],
+            "fastest": [row.state if is_missing(row.winner) else row.winner for row in rows],
+            "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows],
+            "blocks": ["–" if is_missing(row.blocks) else str(int(row.blocks)) for row in rows],
             "next": cells["runner_up"].fillna("–"),
-            "margin (95 %)": [times_text(row.margin, row.margin_low, row.margin_high) for row in cells.itertuples()],
-            "as fast": [tied if isinstance(tied, str) else "" for tied in cells["tied"]],
+            "margin (95 %)": [times_text(row.margin, row.margin_low, row.margin_high) for row in rows],
+            "as fast": [row.tied if isinstance(row.tied, str) else "" for row in rows],
+            "compiling": [_compiling(row) for row in rows],
+            "memory": ["–" if is_missing(row.winner) else bytes_text(row.peak_bytes) for row in rows],
+            "left out": [row.left_out if isinstance(row.left_out, str) else "" for row in rows],
         }
     )
 
 
-def show_missing(chosen: Slice, cells: pd.DataFrame) -> None:
-    """Count failed and unmeasured cells; give the commands that measure the latter."""
-    failed, absent = (cells[cells["state"] == state] for state in ("failed", "not measured"))
-    single = (cells["state"] == "won") & ~cells["margin_low"].astype(float).map(math.isfinite)
+def _compiling(row) -> str:
+    if is_missing(row.winner):
+        return "–"
+    if is_missing(row.compile_ns):
+        return "not measured"
+    return time_text(row.compile_ns) if row.compile_ns > 0 else "nothing to compile"
+
+
+def show_missing(chosen: Slice, cells: pd.DataFrame, question: Question) -> None:
+    """Count cells without an answer, and answers with a doubt; give the commands that measure what was not measured."""
+    failed, absent, barred = (cells[cells["state"] == state] for state in ("failed", "not measured", "left out"))
+    won = cells[cells["winner"].notna()]
+    single = (won["state"] == "won") & ~won["margin_low"].astype(float).map(math.isfinite)
+    unknown = won["peak_bytes"].isna() if question.cap_bytes is not None else pd.Series(dtype=bool)
     counts = [
         f"{len(failed)} of {len(cells)} cells have no time." if len(failed) else "",
+        f"In {len(barred)} of {len(cells)} cells nothing is left that may compete." if len(barred) else "",
         f"{int(single.sum())} winners rest on one block and have no interval." if single.any() else "",
+        f"Of {int(unknown.sum())} winners the memory was not measured: the cap is not known to hold."
+        if unknown.any()
+        else "",
         f"{len(absent)} of {len(cells)} cells were not measured." if len(absent) else "",
     ]
     if not any(counts):
         return
     st.markdown(" ".join(text for text in counts if text) + (" To measure them:" if len(absent) else ""))
     batch = int(chosen.rows["batch"].iloc[0])
-    commands = commands_to_measure(
-        chosen, [(int(row.seq_len), int(row.hidden_size), batch) for row in absent.itertuples()]
-    )
+    sizes = [(int(row.seq_len), int(row.hidden_size), batch) for row in absent.itertuples()]
+    commands = commands_to_measure(chosen, sizes)
     for command in commands[:MOST_COMMANDS]:
         elements.command(command)
     if len(commands) > MOST_COMMANDS:
-        st.caption(f"and {len(commands) - MOST_COMMANDS} more commands for the smaller groups of cells")
+        st.caption(f"and {len(commands) - MOST_COMMANDS} more commands for smaller groups of cells")

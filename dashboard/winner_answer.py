@@ -1,0 +1,205 @@
+"""The answer to one question of the winner map: what to use at one T, H and B, how sure, and how to find out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import elements
+from dashboard.filters import Filters
+from dashboard.raw_samples import show_samples
+from dashboard.slices import Slice, commands_to_measure
+from gatebench.analyze.winners import compile_costs
+from gatebench.report.names import competitors
+from gatebench.report.quantities import bytes_text, estimate_text, is_missing, time_text, times_text
+from gatebench.report.winners import winner_cells
+
+AXES = ["seq_len", "hidden_size", "batch"]
+LONGEST_NAME = 60  # letters
+
+
+@dataclass(frozen=True)
+class Question:
+    """T, H and B that are asked about, the calls that pay back compiling, and the most bytes; None: not asked for."""
+
+    seq_len: int | None = None
+    hidden_size: int | None = None
+    batch: int | None = None
+    calls: int | None = None
+    cap_bytes: int | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int, int] | None:
+        """Return (T, H, B); None unless all three are asked about."""
+        if self.seq_len is None or self.hidden_size is None or self.batch is None:
+            return None
+        return self.seq_len, self.hidden_size, self.batch
+
+    @property
+    def where(self) -> str:
+        """Name the sizes."""
+        return f"T = {self.seq_len}, H = {self.hidden_size}, B = {self.batch}"
+
+    def cells(self, rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+        """Return the cells of report.winners under the conditions that are asked for."""
+        return winner_cells(rows, samples, self.calls, self.cap_bytes)
+
+
+def ask(filters: Filters, chosen: Slice) -> Question:
+    """Show the boxes of the question; B is that of the map where none is typed."""
+    boxes = st.columns(5)
+    asked = (
+        ("ask_t", "T", "Sequence length, steps"), ("ask_h", "H", "Hidden size"),
+        ("ask_b", "B", "Batch size; that of the map where none is typed"),
+        ("calls", "Calls N", "Compiling is paid back over N calls: time + compile cost / N competes"),
+        ("cap_mib", "Cap, MiB", "Memory cap: what takes more memory in one call does not compete"),
+    )  # fmt: skip
+    values = []
+    for box, (key, label, help_text) in zip(boxes, asked, strict=True):
+        with box:
+            values.append(filters.number(key, label, help_text))
+    seq_len, hidden_size, batch, calls, cap_mib = values
+    shown = int(chosen.rows["batch"].iloc[0])
+    return Question(seq_len, hidden_size, batch or shown, calls, None if cap_mib is None else cap_mib << 20)
+
+
+def show_answer(chosen: Slice, question: Question) -> None:
+    """Say what to use at the sizes asked for, or that it was not measured, and the command that measures it."""
+    if question.sizes is None:
+        st.caption("Type T and H, or click a cell of the map: the answer stands here, its raw samples below the map.")
+        return
+    here = asked_about(chosen, question)
+    if here.empty:
+        st.warning(
+            f"**{question.where}: not measured in this run.** {nearest(chosen, question)}", icon=":material/help:"
+        )
+        st.markdown("To measure it:")
+        for command in commands_to_measure(chosen, [question.sizes]):
+            elements.command(command)
+        return
+    cell = question.cells(here, chosen.samples(here)).iloc[0]
+    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell)}", cell["state"])
+
+
+def show_evidence(filters: Filters, chosen: Slice, question: Question) -> None:
+    """Show everybody who competes at the sizes asked for, and the raw samples of one of them; nothing where nobody does."""
+    here = asked_about(chosen, question)
+    if here.empty:
+        return
+    st.subheader(question.where, anchor=False)
+    elements.wrapped(competition(here))
+    show_own_samples(filters, chosen, here, question.cells(here, chosen.samples(here)).iloc[0])
+
+
+def asked_about(chosen: Slice, question: Question) -> pd.DataFrame:
+    """Return the measurements at the sizes asked for; none where nothing is asked."""
+    rows = chosen.every_batch
+    return rows[:0] if question.sizes is None else rows[(rows[AXES] == list(question.sizes)).all(axis=1)]
+
+
+def show_sentence(text: str, state: str) -> None:
+    """Show the answer, in green where there is one."""
+    if state in ("won", "alone"):
+        st.success(text, icon=":material/emoji_events:")
+    else:
+        st.warning(text, icon=":material/help:")
+
+
+def sentence(cell: pd.Series, question: Question) -> str:
+    """Return the winner with its time and margin, or why there is none, as Markdown."""
+    if cell["state"] == "failed":
+        return "measured, and no implementation has a time; the table says why."
+    if cell["state"] == "left out":
+        return f"nothing is left: {_named(cell['left_out'])} {'is' if ',' not in cell['left_out'] else 'are'} over the memory cap, or compile at a cost that was not measured."
+    over = "" if question.calls is None else f", compiling paid back over {question.calls:,} calls"
+    time = estimate_text(cell["time_ns"], cell["ci_low_ns"], cell["ci_high_ns"])
+    text = f"{_named(cell['winner'])}, {time} a call{over}"
+    if cell["state"] == "alone":
+        return f"{text}; nothing else competes."
+    margin = times_text(cell["margin"], cell["margin_low"], cell["margin_high"])
+    if cell["tied"]:
+        return f"{text}; {_named(cell['tied'])} as fast, as far as can be told ({margin} before {_named(cell['runner_up'])})."
+    return f"{text}; {margin} faster than {_named(cell['runner_up'])}, the next."
+
+
+def how_sure(cell: pd.Series) -> str:
+    """Return n, what compiling costs, the memory, and what makes the answer doubtful, as Markdown."""
+    if cell["state"] not in ("won", "alone"):
+        return ""
+    blocks = 0 if is_missing(cell["blocks"]) else int(cell["blocks"])
+    parts = [
+        f"95 % intervals over {blocks} blocks of fresh processes"
+        if blocks > 1
+        else "One block: no interval, so nothing says how sure"
+    ]
+    if cell["state"] == "won" and cell["inconclusive"]:
+        parts.append("the machine was too busy to trust the order")
+    cost = cell["compile_ns"]
+    parts.append(_cost(cost) if is_missing(cost) or cost == 0 else f"compiling costs {time_text(cost)}")
+    memory = bytes_text(cell["peak_bytes"])
+    parts.append("its memory was not measured" if memory == "not measured" else f"a call takes {memory} of memory")
+    if cell["left_out"]:
+        parts.append(f"left out: {_named(cell['left_out'])}")
+    return "; ".join(parts) + "."
+
+
+def nearest(chosen: Slice, question: Question) -> str:
+    """Name the nearest sizes (in logs) that have a time, and who is fastest there, as Markdown."""
+    timed = chosen.every_batch[chosen.every_batch["time_ns"].notna()]
+    if timed.empty:
+        return "Nothing of what is chosen has a time."
+    wanted = np.array(question.sizes, dtype=float)
+    distance = np.abs(np.log(timed[AXES].to_numpy(dtype=float) / wanted)).sum(axis=1)
+    sizes = timed.iloc[int(distance.argmin())][AXES]
+    there = timed[(timed[AXES] == sizes.to_numpy()).all(axis=1)]
+    cell = question.cells(there, chosen.samples(there)).iloc[0]
+    at = "T = {}, H = {}, B = {}".format(*map(int, sizes))
+    return f"The nearest that is: {at}: {sentence(cell, question)} It may well be different here."
+
+
+def competition(here: pd.DataFrame) -> pd.DataFrame:
+    """Return everybody who competes at one size as text: time, n, compile cost, memory, status and reason."""
+    rows = here.assign(competitor=competitors(here), cost=compile_costs(here)).sort_values("time_ns")
+    return pd.DataFrame(
+        {
+            "implementation": rows["competitor"],
+            "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows.itertuples()],
+            "blocks": ["–" if is_missing(row.time_ns) else str(int(row.blocks)) for row in rows.itertuples()],
+            "compiling": ["–" if is_missing(row.time_ns) else _compiling(row) for row in rows.itertuples()],
+            "memory of one call": ["–" if is_missing(row.time_ns) else bytes_text(row.peak_bytes) for row in rows.itertuples()],
+            "status": [
+                row.status.replace("_", " ") + (f": {row.reason}" if isinstance(row.reason, str) else "") for row in rows.itertuples()
+            ],
+        }
+    )  # fmt: skip
+
+
+def _compiling(row) -> str:
+    known = [
+        f"{time_text(cost)} ({caches} caches)"
+        for cost, caches in ((row.compile_cold_ns, "empty"), (row.compile_warm_ns, "filled")) if not is_missing(cost)
+    ]  # fmt: skip
+    return ", ".join(known) or _cost(row.cost)
+
+
+def _cost(cost: object) -> str:
+    return "what it costs to compile was not measured" if is_missing(cost) else "nothing to compile"
+
+
+def show_own_samples(filters: Filters, chosen: Slice, here: pd.DataFrame, cell: pd.Series) -> None:
+    """Show the raw samples of one of the cases at these sizes: the winner's until another one is chosen."""
+    timed = here[here["time_ns"].notna()].sort_values("time_ns")
+    if timed.empty:
+        return
+    words = dict(zip(timed["case_id"], competitors(timed), strict=True))
+    picked = filters.pick("ask_case", "Raw samples of", list(words), words)
+    case = picked or (cell["case_id"] if isinstance(cell["case_id"], str) else timed["case_id"].iloc[0])
+    if picked is None:
+        st.caption(f"Shown: {elements.plain(words[case])}")
+    show_samples(chosen.run, case, str(timed.set_index("case_id").loc[case, "side"]))
+
+
+def _named(names: str) -> str:
+    """Return names of competitors as Markdown shows them, cut where they would fill the page."""
+    return elements.plain(names if len(names) <= LONGEST_NAME else names[:LONGEST_NAME] + " …")

@@ -1,0 +1,109 @@
+"""The Winner map's question: what to use at one T, H and B, how sure, what it costs, and the command where nobody measured it."""
+
+import pytest
+from test_pages import opened, texts, well  # noqa: F401 (opened is a fixture)
+
+from dashboard.views import winner_map
+from tests.synthetic import Plan, write_store
+
+
+def answer(app) -> str:
+    return app.success[0].value.replace("\\", "")
+
+
+def test_without_a_question_the_page_says_how_to_ask(opened, one_run):  # noqa: F811
+    found = well(opened(one_run, "winner_map"), "winner_map")
+    assert "Type T and H, or click a cell of the map" in found
+
+
+def test_a_measured_size_is_answered_with_time_margin_n_and_compile_cost(opened, one_run):  # noqa: F811
+    app = opened(one_run, "winner_map", ask_t="64", ask_h="64")
+    well(app, "winner_map")
+    found = answer(app)
+    assert found.startswith("**T = 64, H = 64, B = 16: numba, ")
+    assert "× (" in found
+    assert "95 % intervals over 3 blocks of fresh processes; nothing to compile; its memory was not measured." in found
+    table = app.table[0].value.set_index("implementation")
+    assert table.loc["compile", "compiling"].replace("\\", "") == "300 ms (filled caches)"
+    assert table.loc["cudnn", "status"].startswith("unavailable")
+    assert "Shown: numba" in texts(app)
+    assert "kept samples" in texts(app)
+
+
+def test_the_samples_of_another_case_can_be_chosen(opened, one_run):  # noqa: F811
+    app = opened(one_run, "winner_map", ask_t="64", ask_h="64", ask_case="native")
+    well(app, "winner_map")
+    assert "Shown: " not in texts(app)
+    assert app.selectbox(key="ask_case").value == "lstm/native/T64-B16-I64-H64/float32/cpu-2/forward"
+
+
+def test_what_nobody_measured_says_so_with_the_nearest_and_the_command(opened, one_run):  # noqa: F811
+    app = opened(one_run, "winner_map", gate="gru", ask_t="512", ask_h="200", ask_b="16")
+    well(app, "winner_map")
+    warning = app.warning[0].value.replace("\\", "")
+    assert "T = 512, H = 200, B = 16: not measured in this run." in warning
+    assert (
+        "The nearest that is: T = 256, H = 128, B = 16" in warning or "The nearest that is: T = 128, H = 256" in warning
+    )
+    command = next(code.value for code in app.code if "--seq-len 512" in code.value)
+    assert command.startswith("gatebench run -g gru -i ")
+    assert "--batch 16 --seq-len 512 --hidden-size 200" in command
+
+
+def test_a_size_that_failed_says_why(opened, one_run):  # noqa: F811
+    app = opened(one_run, "winner_map", ask_t="256", ask_h="64")
+    well(app, "winner_map")
+    assert "measured, and no implementation has a time" in app.warning[0].value
+    assert any("out of memory" in status for status in app.table[0].value["status"])
+
+
+def test_few_calls_do_not_pay_back_compiling(opened, tmp_path):  # noqa: F811
+    plan = Plan(
+        gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), implementations=("eager", "compile"), failures=False
+    )
+    write_store(tmp_path / "results", plan)
+    alone = opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64")
+    assert ": compile, " in answer(alone)
+    assert "compiling costs 300 ms" in answer(alone)
+    few = opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64", calls="10")
+    assert ": eager, " in answer(few)
+    assert "compiling paid back over 10 calls" in answer(few)
+    assert "time + compile cost / 10" in texts(few)
+    assert list(few.dataframe[0].value["fastest"]) == ["eager"]
+
+
+def test_under_a_cap_memory_that_was_not_measured_is_said(opened, one_run):  # noqa: F811
+    found = well(opened(one_run, "winner_map", cap_mib="1"), "winner_map")
+    assert "Over 1.00 MiB of memory nothing competes" in found
+    assert "winners the memory was not measured" in found
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "9" * 5000, "٣"])
+def test_a_number_in_the_url_that_is_none_is_named_and_asks_nothing(opened, one_run, value):  # noqa: F811
+    app = opened(one_run, "winner_map", ask_t=value, ask_h="64")
+    found = well(app, "winner_map")
+    assert "is no whole number from 1 to 1000000000." in found
+    assert "Type T and H" in found
+    assert len(found) < 5000
+
+
+def test_a_question_reaches_the_url_and_no_other_page_stumbles_over_it(opened, one_run):  # noqa: F811
+    app = opened(one_run, "winner_map")
+    app.text_input(key="ask_t").set_value("64")
+    app.text_input(key="ask_h").set_value("128").run()
+    assert (app.query_params["ask_t"], app.query_params["ask_h"]) in ((["64"], ["128"]), ("64", "128"))
+    assert "T = 64, H = 128" in answer(app)
+    app.switch_page("views/scaling.py").run()
+    well(app, "scaling")
+    assert not app.warning
+
+
+def test_a_click_on_a_cell_types_its_sizes(monkeypatch):
+    clicked = {"selection": {"points": [{"customdata": ["hover text", 64, 128]}]}}
+    session = {winner_map.MAP: clicked, winner_map.SHOWN_BATCH: 16, "ask_t": "8"}
+    monkeypatch.setattr(winner_map.st, "session_state", session)
+    winner_map.ask_about_the_clicked()
+    assert [session[key] for key in ("ask_t", "ask_h", "ask_b")] == ["64", "128", "16"]
+    clicked["selection"]["points"] = []  # what a second click on the cell sends: nothing is chosen any more
+    winner_map.ask_about_the_clicked()
+    assert session["ask_t"] == "64"
