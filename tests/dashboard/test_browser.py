@@ -179,7 +179,9 @@ def test_every_page_opens_with_its_figures_and_asks_no_other_host(opened):
     for path, title in PAGES.items():
         page = opened(path)
         expect(page.locator("h1")).to_have_text(title)
-        figures = {"/": 0, "/stability": 4, "/coverage": 2, "/gate": 0}.get(path, 1)
+        figures = {"/": 0, "/compare": 2, "/stability": 4, "/coverage": 2, "/history": 2, "/run": 0, "/gate": 0}.get(
+            path, 1
+        )
         expect(page.locator(".js-plotly-plot")).to_have_count(figures)
         assert page.get_by_text("Traceback").count() == 0
 
