@@ -217,6 +217,10 @@ def test_two_machines_are_refused_unless_asked_for(tmp_path):
 def test_an_ab_shows_its_stored_verdicts_and_not_its_controls(tmp_path):
     run = find_run(tmp_path, str(write_ab(tmp_path)))
     report = run_report(run)
+    found = Elements(html_page(report))
+    assert "Did anything become slower or wrong, and can I believe it?" in found.words
+    assert len(found.all("pre")) == 1  # the commands that measure and compute it again, not folded: nothing names them
+    assert len(found.all("details")) == len(found.all("summary")) == "".join(found.words).count("Cases (")
     compare = report.sections[1]
     time = next(part for part in compare.parts if part.keys == {"Quantity": "time"})
     rows = {row[1]: row for block in time.blocks if block.title == "Cases" for row in block.rows}

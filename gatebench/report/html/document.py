@@ -17,7 +17,7 @@ from gatebench.report.html.environment import commit_text, environment_section, 
 from gatebench.report.html.scaling import scaling_section
 from gatebench.report.html.slices import SamplesByCase, slices
 from gatebench.report.html.stability import stability_section
-from gatebench.report.html.summary import QUESTION, summary_section
+from gatebench.report.html.summary import summary_section
 from gatebench.report.html.winner_map import winner_map_section
 from gatebench.report.names import date_label, run_label
 from gatebench.report.table import Block
@@ -92,7 +92,13 @@ def _versions(stored: _Stored) -> tuple[Section, Section]:
     """Return summary and comparison of an A/B run: its verdicts, as it stored them."""
     plan, verdicts = stored.run.plan(), stored.results.verdicts
     lines = tuple(ab_blocks(ab_document(stored.run)))
-    summary = Section("summary", "Summary", QUESTION, [Part("", blocks=lines)], notes=tuple(controls(plan, verdicts)))
+    summary = Section(
+        "summary",
+        "Summary",
+        "Did anything become slower or wrong, and can I believe it?",
+        [Part("", blocks=lines)],
+        notes=tuple(controls(plan, verdicts)),
+    )
     names = (_version(plan["sides"]["base"]), _version(plan["sides"]["head"]))
     return summary, versions_section(verdicts, stored.results.measurements, list(plan["controls"]), names)
 

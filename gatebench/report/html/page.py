@@ -123,7 +123,8 @@ def _lines(block: Block) -> str:
     """Return a block without a table: lines, those that are one text as such, behind its title."""
     if block.unfolded:
         text = "\n".join(html.escape(_harmless(line)) for line in block.notes)
-        return f"<details><summary>{_text(block.title)}</summary><pre>{text}</pre></details>"
+        pre = f"<pre>{text}</pre>"
+        return f"<details><summary>{_text(block.title)}</summary>{pre}</details>" if block.title else pre
     return (f"<h3>{_text(block.title)}</h3>" if block.title else "") + _notes(block.notes)
 
 
