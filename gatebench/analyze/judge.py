@@ -102,7 +102,7 @@ def _no_room(stage: str, planned: Mapping[str, int], plan: Mapping[str, Any]) ->
     room = plan["confirm_blocks"].get("room")
     if stage == "screen" or room is None or room >= planned["confirm"]:
         return None
-    return f"the time limit leaves room for {room}"
+    return "the time limit leaves no room for more"
 
 
 def _too_little(pairs: Pairs, margin: float, planned: int, cut: str | None) -> str:

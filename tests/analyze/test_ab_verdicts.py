@@ -87,7 +87,7 @@ def test_what_a_time_limit_leaves_room_for_is_said_and_bounds_what_could_be_dete
     wanted = confirm_blocks(spread(8 * NOISE), of)
     rows = confirmed("a", 8 * NOISE + 0.2, 8 * noise(18) + 0.02)
     found = judged(rows, of)
-    assert found["reason"] == f"only 18 of {wanted} blocks: the time limit leaves room for 18"
+    assert found["reason"] == f"only 18 of {wanted} blocks: the time limit leaves no room for more"
     assert judged(rows, of | {"confirm_blocks": {"least": 16, "most": 64, "room": 64}})["reason"].startswith("the 90 %")
     assert judged(confirmed("a", noise(12, 0.1), noise(18, 0.1)), of)["verdict"] == "slower"
     unsuspected = judged(samples("a", 4 * NOISE), of)

@@ -5,7 +5,6 @@ answers the same from the stored run later.
 """
 
 import itertools
-import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from gatebench.analyze.verdicts import suspects
 from gatebench.cases import Case
 from gatebench.contract import Failure
 from gatebench.run import steps
+from gatebench.run.ab.blocks import cores_of, rounds_of
 from gatebench.run.ab.budget import EXPECTED_S, Budget
 from gatebench.run.ab.contest import SIDES, Contest, Runtime
 from gatebench.run.fleet import Fleet, Key, Start
@@ -26,10 +26,8 @@ from gatebench.run.publish import sample_rows
 from gatebench.run.schedule import round_orders
 from gatebench.store.journal import Journal
 from gatebench.store.write import as_table
-from gatebench.suites import Measure
 
 NEW_BLOCKS = 3  # of a case that only the head has: an estimate with an interval, and no verdict
-LEAST_ROUNDS = 6  # of a block, however long a call takes
 COUNTED_BLOCKS = 2  # blocks in which exact counts are taken, so that one that varies is seen
 _PADDING_BYTES = 4096  # the environment's size moves the stack: it is drawn for each worker
 
@@ -101,22 +99,35 @@ class AbRunner:
         entries = self.journal.entries("case")
         found = suspects(self.plan, as_table("samples", sample_rows(self.journal.run_id, entries)).to_pandas())
         blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
-        suspected = [case for case in self.contest.cases if case.case_id in blocks]
-        room = self.budget.room_to_confirm(
-            self._open(suspected), blocks, self.contest.worker_of, least_to_confirm(self.plan)
-        )
+        suspected = self._open(case for case in self.contest.cases if case.case_id in blocks)
+        room = self.budget.room_to_confirm(suspected, blocks, self.contest.worker_of, least_to_confirm(self.plan))
         if any(wanted > room for wanted in blocks.values()):  # fewer blocks for all tell more than none for the last
-            self.plan["confirm_blocks"]["room"] = room
+            self._leave_room(room)
             blocks = {case_id: min(wanted, room) for case_id, wanted in blocks.items()}
-        self._cut(self.budget.beyond_confirming(self._open(suspected), blocks, self.contest.worker_of))
-        first = self._started_blocks
-        self.progress.start(EXPECTED_S * sum(blocks.values()))
-        for number in range(max(blocks.values(), default=0)):
-            block, todo = first + number, [case for case in suspected if blocks[case.case_id] > number]
-            self._block(block, "confirm", todo, f"confirming {number + 1}/{max(blocks.values())}")
-            if self.budget.spent("confirm", block):  # what there is, is judged
-                self.plan["confirm_blocks"]["room"] = number + 1
+        self._cut(self.budget.beyond_confirming(suspected, blocks, self.contest.worker_of))
+        going_on = self._open(suspected)
+        if suspected and not going_on:
+            self._leave_room(0)
+        first, most = self._started_blocks, max((blocks[case.case_id] for case in going_on), default=0)
+        self.progress.start(EXPECTED_S * sum(blocks[case.case_id] for case in going_on))
+        for number in range(most):
+            block, todo = first + number, [case for case in going_on if blocks[case.case_id] > number]
+            self._block(block, "confirm", todo, f"confirming {number + 1}/{most}")
+            if self.budget.spent("confirm", block):
+                self._run_out(block, number, self._open(todo), blocks)
                 break
+
+    def _run_out(self, block: int, number: int, suspected: list[Case], blocks: Mapping[str, int]) -> None:
+        """Note what suspects lack where time was over in a block, the confirmation's `number`-th from 0: it, or later ones."""
+        missed = [case for case in suspected if not self._ended(case, block)]
+        if missed or any(blocks[case.case_id] > number + 1 for case in suspected):  # what there is, is judged
+            self._leave_room(number if missed else number + 1)
+        if number == 0:
+            self._cut(missed)
+
+    def _leave_room(self, blocks: int) -> None:
+        """Note the blocks that every suspect could have. A plan counts from 1 on; one block confirms nothing, like none."""
+        self.plan["confirm_blocks"]["room"] = max(1, blocks)
 
     def _screen_blocks(self, case: Case) -> int:
         if self.contest.kinds[case.case_id] == "gone":
@@ -271,21 +282,3 @@ class AbRunner:
         elif entry.status != "ok":
             self._strikes[key] = STRIKES
         self.journal.write("case", f"{entry.case.case_id} {entry.side} block {entry.block}", entry.to_json())
-
-
-def rounds_of(measure: Measure, sample_s: float | None) -> int:
-    """Return how many rounds a block of a case has: all, or an even number of fewer where one call outlasts a sample."""
-    meant_s = 2 * measure.sample_ms / 1e3  # calls are doubled until they last long enough, so up to twice that is meant
-    if sample_s is None or sample_s <= meant_s:
-        return measure.rounds
-    return max(min(LEAST_ROUNDS, measure.rounds), int(measure.rounds * meant_s / sample_s) // 2 * 2)
-
-
-def cores_of(block: int, threads: int) -> tuple[int, ...]:
-    """Return the cores of both sides' workers in a block; () where they take all.
-
-    Cores differ, most of all those of a virtual machine whose siblings others use (here by 30 %): workers that the kernel
-    put on two of them would differ by that for as long as they live. Another block, another choice.
-    """
-    cores = sorted(os.sched_getaffinity(0))
-    return tuple(cores[(block + number) % len(cores)] for number in range(threads)) if threads < len(cores) else ()

@@ -1,5 +1,6 @@
 """A contest over fake workers: two sides, no checkouts, no processes, in a moment."""
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +10,14 @@ from fakes import Lab, catalogue
 from run_helpers import QUICK, case
 
 from gatebench.analyze.plan import make_plan
+from gatebench.analyze.verdicts import verdicts
 from gatebench.cases import Case
 from gatebench.run.ab.budget import Budget
 from gatebench.run.ab.contest import Contest, Runtime
 from gatebench.run.ab.runner import AbRunner
+from gatebench.run.publish import sample_rows
 from gatebench.store.journal import Journal
+from gatebench.store.write import as_table
 
 RUN_ID = "20260101T000000Z-0000"
 
@@ -92,6 +96,16 @@ def run(
     return lab, journal.entries("case"), plan, places
 
 
+def judged(entries: list[dict[str, Any]], plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the verdict on each case's time, from what a journal holds and the plan as it is stored; all cases are right."""
+    sides = {(entry["case_id"], entry["side"]) for entry in entries}
+    rows = [{"run_id": RUN_ID, "case_id": case_id, "side": side, "status": "ok"} for case_id, side in sorted(sides)]
+    tables = {"measurements": rows, "samples": sample_rows(RUN_ID, entries)}
+    frames = [as_table(name, table).to_pandas() for name, table in tables.items()]
+    found = verdicts(json.loads(json.dumps(plan)), *frames).query("quantity == 'time'")
+    return found.set_index("case_id").to_dict("index")
+
+
 def ids(wanted: Contest) -> list[str]:
     """Return the case ids of a contest."""
     return [each.case_id for each in wanted.cases]
@@ -103,4 +117,4 @@ def only(cases: list[dict[str, Any]], case_id: str, side: str) -> list[dict[str,
     return sorted(found, key=lambda entry: entry["block"])
 
 
-__all__ = ["RUN_ID", "Case", "FakePlaces", "contest", "ids", "only", "plan_of", "run", "side_of", "times"]
+__all__ = ["RUN_ID", "Case", "FakePlaces", "contest", "ids", "judged", "only", "plan_of", "run", "side_of", "times"]

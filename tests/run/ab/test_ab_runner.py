@@ -10,7 +10,8 @@ from fakes import catalogue
 from run_helpers import case
 
 from gatebench.contract import Failure
-from gatebench.run.ab.runner import STRIKES, cores_of, rounds_of
+from gatebench.run.ab.blocks import cores_of, rounds_of
+from gatebench.run.ab.runner import STRIKES
 from gatebench.suites import Measure
 
 

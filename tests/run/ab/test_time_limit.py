@@ -1,16 +1,18 @@
 """A time limit over fake workers and a fake clock: what it cuts, what it shortens, and what it says of either."""
 
-from contests import contest, ids, only, plan_of, run, times
+import math
+
+from contests import contest, ids, judged, only, plan_of, run, side_of, times
 from run_helpers import case
 
 from gatebench.run.ab.budget import Budget
 
 
 class Clock:
-    """A clock that moves on with every request."""
+    """A clock that moves on with every request. end_s: when a job's time is over."""
 
-    def __init__(self, step_s):
-        self.now, self.step_s = 0.0, step_s
+    def __init__(self, step_s, end_s=math.inf):
+        self.now, self.step_s, self.end_s = 0.0, step_s, end_s
 
     def __call__(self):
         return self.now
@@ -85,6 +87,84 @@ def test_a_confirmation_that_runs_out_of_time_is_judged_by_the_blocks_there_are(
     confirmed = {entry["block"] for entry in entries if entry["stage"] == "confirm"}
     assert 0 < plan["confirm_blocks"]["room"] == len(confirmed) < plan["confirm_blocks"]["least"]
     assert plan["not_measured"] == {}
+
+
+# --- confirmation that outlasts the limit all the same
+
+
+def over_in(clock, block, implementation, script):
+    """Return a script that uses up the time as an implementation's head is measured in a block."""
+
+    def ending(worker, verb, args):
+        here = (side_of(worker), worker.case.get("implementation")) == ("head", implementation)
+        if here and len(worker.lab.workers) == 2 * (block + 1):  # one pair of workers a block
+            clock.now = clock.end_s + 1
+        return script(worker, verb, args)
+
+    return ending
+
+
+def ended_in(folder, block, implementation, names=("first", "second"), script=None):
+    """Run a job whose time is over in a block; returns (entries, plan, confirmation's blocks and verdict by case)."""
+    clock, wanted = Clock(0.0, end_s=100.0), contest(*names)
+    _, entries, plan, _ = run(
+        folder, wanted, over_in(clock, block, implementation, script or times(140.0)), Budget(clock.end_s, clock)
+    )
+    found = judged(entries, plan)
+    blocks = [sum(entry["stage"] == "confirm" for entry in only(entries, case_id, "head")) for case_id in ids(wanted)]
+    return plan, blocks, [found[case_id] for case_id in ids(wanted)]
+
+
+def test_a_limit_that_is_over_with_the_last_block_leaves_nothing_out(tmp_path):
+    plan, blocks, found = ended_in(tmp_path, 12 + 16 - 1, "second")
+    assert blocks == [16, 16]
+    assert "room" not in plan["confirm_blocks"]
+    assert [row["verdict"] for row in found] == ["slower", "slower"]
+
+
+def test_a_limit_that_is_over_between_two_blocks_leaves_every_suspect_as_many(tmp_path):
+    plan, blocks, found = ended_in(tmp_path, 12 + 4, "second")
+    assert blocks == [5, 5]
+    assert plan["confirm_blocks"]["room"] == 5
+    assert plan["not_measured"] == {}
+    assert [row["reason"] for row in found] == ["only 5 of 16 blocks: the time limit leaves no room for more"] * 2
+
+
+def test_a_limit_that_is_over_within_a_block_leaves_room_for_what_every_suspect_had(tmp_path):
+    plan, blocks, found = ended_in(tmp_path, 12 + 4, "first")
+    assert blocks == [5, 4]
+    assert plan["confirm_blocks"]["room"] == 4
+    assert plan["not_measured"] == {}
+    told = [f"only {count} of 16 blocks: the time limit leaves no room for more" for count in (5, 4)]
+    assert [row["reason"] for row in found] == told
+
+
+def test_a_suspect_that_is_never_reached_is_unconfirmed_for_want_of_time(tmp_path):
+    plan, blocks, found = ended_in(tmp_path, 12, "first")
+    assert blocks == [1, 0]
+    assert plan["confirm_blocks"]["room"] == 1
+    assert list(plan["not_measured"]) == [case("second").case_id]
+    assert found[1]["reason"].startswith("seems slower, but was not confirmed: the time limit of 100 s leaves no room")
+    assert found[1]["minimum_detectable_effect"] == math.inf
+
+
+def test_a_case_that_was_no_suspect_could_have_had_no_more_blocks_than_the_suspects(tmp_path):
+    _, blocks, found = ended_in(tmp_path, 12 + 2, "second", script=times(140.0, slow="second"))
+    assert (blocks, found[0]["verdict"]) == ([0, 3], "same")
+    assert found[0]["minimum_detectable_effect"] == math.inf
+
+
+def test_where_every_suspect_is_cut_nothing_could_have_been_found(tmp_path):
+    def script(worker, verb, args):
+        if verb == "sample" and len(worker.lab.workers) == 24:  # the last of the screening takes all there is
+            clock.now = max(clock.now, 99.0)
+        return slower(worker, verb, args)
+
+    clock, slower, wanted = Clock(0.01), times(140.0, slow="second"), contest("first", "second")
+    lab, entries, plan, _ = run(tmp_path, wanted, ticking(clock, script), Budget(100.0, clock))
+    assert list(plan["not_measured"]) == [case("second").case_id]
+    assert len(lab.workers) == 24
+    assert judged(entries, plan)[case("first").case_id]["minimum_detectable_effect"] == math.inf
 
 
 def test_what_starting_workers_takes_is_timed_not_guessed():
