@@ -101,6 +101,11 @@ def confirm_blocks(spread: float, plan: Mapping[str, Any], quantity: str = "time
     return _blocks_for(effect, _DOUBT * spread, plan["alpha_confirm"] / 2, CONFIRM_POWER, limits)
 
 
+def blocks_in_time(wanted: int, plan: Mapping[str, Any]) -> int:
+    """Return the fresh blocks that a suspect who asks for `wanted` can have: all, or what a time limit left every suspect."""
+    return min(wanted, plan["confirm_blocks"].get("room", wanted))
+
+
 def least_to_confirm(plan: Mapping[str, Any]) -> int:
     """Return the fewest blocks that a suspect is confirmed with."""
     return max(plan["confirm_blocks"]["least"], least_blocks(plan["alpha_confirm"]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from gatebench.analyze.detection import confirm_blocks, minimum_detectable_effect
+from gatebench.analyze.detection import blocks_in_time, confirm_blocks, minimum_detectable_effect
 from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
 from gatebench.analyze.pairs import Pairs
 from gatebench.analyze.sign_flip import p_value, shift_interval, spread
@@ -16,6 +16,7 @@ from gatebench.analyze.statistics import CONFIDENCE
 
 _BOUNDS = 2 * CONFIDENCE - 1  # an interval whose ends are one-sided 95 % bounds
 _NS_PER_S = 1e9
+_NO_ROOM = "the time limit leaves no room for more"
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,18 @@ def judge(
     margin = margin_of(quantity, pairs, plan)
     change, low, high = np.expm1(shift_interval(pairs.differences, CONFIDENCE))
     cut = cut or ("interrupted" if plan.get("interrupted") else None)
+    verdict, reason = "inconclusive", None
     if pairs.disturbed > INCONCLUSIVE_ABOVE:
-        verdict, reason = (
-            "inconclusive",
-            f"steal or other processes disturbed {100 * pairs.disturbed:.0f} % of the samples",
-        )
+        reason = f"steal or other processes disturbed {100 * pairs.disturbed:.0f} % of the samples"
     elif suspect and stage == "screen":
-        verdict, reason = "inconclusive", f"seems {evidence.word}, but was not confirmed: {cut or 'interrupted'}"
+        reason = f"seems {evidence.word}, but was not confirmed: {cut or 'interrupted'}"
     elif stage == "confirm" and evidence.rejects and (quantity == "time" or abs(change) > margin):
-        verdict, reason = evidence.word, None
+        verdict = evidence.word
     elif _inside(pairs, margin):
-        verdict, reason = "same", None
+        verdict = "same"
     else:
-        verdict, reason = (
-            "inconclusive",
-            _too_little(pairs, margin, planned[stage], cut or _no_room(stage, planned, plan)),
-        )
+        short = stage == "confirm" and blocks_in_time(planned[stage], plan) < planned[stage]
+        reason = _too_little(pairs, margin, planned[stage], cut or (_NO_ROOM if short else None))
     return {
         "verdict": verdict, "stage": stage, "change": change, "ci_low": low, "ci_high": high,
         "p_value": evidence.p_value, "alpha": evidence.alpha, "margin": margin, "blocks": len(pairs), "reason": reason,
@@ -97,20 +94,11 @@ def _inside(pairs: Pairs, margin: float) -> bool:
     return bool(-margin <= low and high <= margin)
 
 
-def _no_room(stage: str, planned: Mapping[str, int], plan: Mapping[str, Any]) -> str | None:
-    """Say that a time limit left room for fewer blocks of confirmation than the case asks for; None where it did not."""
-    room = plan["confirm_blocks"].get("room")
-    if stage == "screen" or room is None or room >= planned["confirm"]:
-        return None
-    return "the time limit leaves no room for more"
-
-
 def _too_little(pairs: Pairs, margin: float, planned: int, cut: str | None) -> str:
     """Say why blocks do not suffice for a verdict."""
     _, low, high = np.expm1(shift_interval(pairs.differences, _BOUNDS))
-    if math.isnan(low) or (
-        cut and len(pairs) < planned
-    ):  # a block may lack a pair for other reasons: then the interval tells
+    # A block may lack a pair for other reasons than a cut: then the interval tells.
+    if math.isnan(low) or (cut and len(pairs) < planned):
         return f"only {len(pairs)} of {planned} blocks" + (f": {cut}" if cut else "")
     return (
         f"the 90 % interval {100 * low:+.1f} % to {100 * high:+.1f} % reaches beyond the margin of {100 * margin:.3g} %"
@@ -129,8 +117,7 @@ def _detectable(
     size = spread(pairs.differences)
     if stage == "screen" and cut and not math.isnan(size):
         return math.inf
-    room = plan["confirm_blocks"].get("room", plan["confirm_blocks"]["most"])
-    blocks = len(pairs) if stage == "confirm" else min(confirm_blocks(size, plan, quantity), room)
+    blocks = len(pairs) if stage == "confirm" else blocks_in_time(confirm_blocks(size, plan, quantity), plan)
     found = minimum_detectable_effect(size, screened, blocks, plan)
     if quantity == "time" or math.isnan(found):
         return found

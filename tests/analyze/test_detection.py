@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatebench.analyze.detection import (
+    blocks_in_time,
     confirm_blocks,
     largest_suite,
     least_blocks,
@@ -82,3 +83,9 @@ def test_a_minimum_detectable_effect_is_infinite_where_blocks_are_too_few():
     assert minimum_detectable_effect(0.02, 5, 40, PLAN) == math.inf
     assert minimum_detectable_effect(0.02, 12, 11, PLAN) == math.inf
     assert math.isnan(minimum_detectable_effect(math.nan, 12, 16, PLAN))
+
+
+def test_a_time_limit_leaves_a_suspect_no_more_blocks_than_all_could_have():
+    short = PLAN | {"confirm_blocks": PLAN["confirm_blocks"] | {"room": 20}}
+    assert [blocks_in_time(wanted, short) for wanted in (16, 20, 64)] == [16, 20, 20]
+    assert blocks_in_time(64, PLAN) == 64

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatebench.analyze.detection import least_to_confirm
+from gatebench.analyze.detection import blocks_in_time, least_to_confirm
 from gatebench.analyze.verdicts import suspects
 from gatebench.cases import Case
 from gatebench.contract import Failure
@@ -103,7 +103,7 @@ class AbRunner:
         room = self.budget.room_to_confirm(suspected, blocks, self.contest.worker_of, least_to_confirm(self.plan))
         if any(wanted > room for wanted in blocks.values()):  # fewer blocks for all tell more than none for the last
             self._leave_room(room)
-            blocks = {case_id: min(wanted, room) for case_id, wanted in blocks.items()}
+        blocks = {case_id: blocks_in_time(wanted, self.plan) for case_id, wanted in blocks.items()}
         self._cut(self.budget.beyond_confirming(suspected, blocks, self.contest.worker_of))
         going_on = self._open(suspected)
         if suspected and not going_on:
