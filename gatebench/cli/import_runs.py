@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gatebench.cli import options
+from gatebench.words import counted
 
 
 def command(
@@ -18,6 +19,5 @@ def command(
 
     document = read_document(file)
     folder = import_run(document, options.store_path(store))
-    count = len(document.benchmarks)
-    print(f"{count} benchmark{'' if count == 1 else 's'} of {document.file} stored as run {folder.name}")
+    print(f"{counted(len(document.benchmarks), 'benchmark')} of {document.file} stored as run {folder.name}")
     print(f"next: gatebench compare {folder.name} --long" + (f" --store {store}" if store else ""))

@@ -22,6 +22,7 @@ from gatebench.measure.subject import Subject
 from gatebench.measure.tolerance import TensorError
 from gatebench.registry import Registry, check_available, default_registry
 from gatebench.torch_private import CompileCounters, compile_counters
+from gatebench.words import counted
 
 if TYPE_CHECKING:
     from gatebench.conformance import Trial
@@ -133,9 +134,7 @@ class Service:
         found = asdict(profiler.profile(subject))
         if self.counters is not None:
             count, chunk = self.graphs[self._compiled_key()], found["detail"].get("chunk")
-            found["kernel"] = f"inductor: {count} graph{'s' if count != 1 else ''}" + (
-                f", chunk {chunk}" if chunk else ""
-            )
+            found["kernel"] = f"inductor: {counted(count, 'graph')}" + (f", chunk {chunk}" if chunk else "")
         return found
 
     def close(self, check: bool = True, error_limit: float | None = None) -> Answer:

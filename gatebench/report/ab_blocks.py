@@ -9,6 +9,7 @@ from gatebench.report.ci.findings import Finding, broken, findings, numbers_text
 from gatebench.report.ci.words import OTHERS, QUANTITIES, VERDICTS, number, percent
 from gatebench.report.quantities import significant
 from gatebench.report.table import Block
+from gatebench.words import counted
 
 Document = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ def ab_blocks(document: Document, long: bool = False) -> list[Block]:
         ("Undecided otherwise", _lines(findings(cases, OTHERS, ["inconclusive"]), with_word=True)),
         ("New and gone: no verdict", _lines(findings(cases, ["time"], ["new", "gone"]), with_word=True)),
         ("Not measured", [f"{clean(row['case_id'])}: {clean(row['reason'] or '')}" for row in document["not_measured"]]),
-        ("Cannot run here, on neither side", [f"{clean(text)} ({_cases(count)})" for text, count in refusals(document)]),
+        ("Cannot run here, on neither side", [f"{clean(text)} ({counted(count, 'case')})" for text, count in refusals(document)]),
         ("Controls", _control_lines(document)),
         ("Compared", _compared_lines(document)),
     )  # fmt: skip
@@ -43,10 +44,6 @@ def _counts(document: Document) -> Block:
     words = [word for word in VERDICTS if any(word in found for found in counts.values())]
     rows = [(QUANTITIES[quantity], *(str(found.get(word, 0)) for word in words)) for quantity, found in counts.items() if found]  # fmt: skip
     return Block("", ("cases", *words), tuple(rows)) if rows else Block("", (), ())
-
-
-def _cases(count: int) -> str:
-    return f"{count} case{'' if count == 1 else 's'}"
 
 
 def _lines(found: Sequence[Finding], with_word: bool = False) -> list[str]:

@@ -9,6 +9,7 @@ from gatebench.report.names import competitors, options_label
 from gatebench.report.quantities import is_missing, time_text
 from gatebench.report.table import Block, grouped, shape_label, speedup_text, table_title, tables_of
 from gatebench.store.schema import REFUSALS
+from gatebench.words import counted
 
 _FEW = 8  # cases that are named one by one where `--long` is not asked for
 
@@ -105,7 +106,7 @@ def only_in(changed: pd.DataFrame, every: bool) -> tuple[str, ...]:
         rows = alone[alone["found"] == found]
         if not len(rows):
             continue
-        count = f"only in {name}: {len(rows)} case{'s' if len(rows) > 1 else ''}"
+        count = f"only in {name}: {counted(len(rows), 'case')}"
         if every or len(rows) <= _FEW:
             notes.append(f"{count}: {', '.join(rows['case_id'])}")
         else:

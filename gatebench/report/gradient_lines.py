@@ -8,6 +8,7 @@ from gatebench.own_files import short_name
 from gatebench.report.names import DTYPES
 from gatebench.report.quantities import is_missing, significant
 from gatebench.report.stability import case_summary
+from gatebench.words import counted
 
 
 def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
@@ -39,10 +40,9 @@ def _line(row: pd.Series) -> str:
 
 
 def _conditions(row: pd.Series) -> list[str]:
-    seeds = int(row["seeds"])
     words = [f"{short_name(row['init'])} init", f"T={int(row['seq_len'])}", f"H={int(row['hidden_size'])}"]
     if not is_missing(row["task"]):
         words.append(f"after {int(row['train_step'])} steps of {row['task']}")
     elif row["inputs"] != "normal":
         words.append(f"inputs {short_name(row['inputs'])}")
-    return [*words, row["dtype"], f"{seeds} seed" + ("s" if seeds != 1 else "")]
+    return [*words, row["dtype"], counted(row["seeds"], "seed")]

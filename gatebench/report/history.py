@@ -19,6 +19,7 @@ from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json, print_line
 from gatebench.store.read import Results, Run
+from gatebench.words import counted
 
 CommitTimes = Callable[[Iterable[str]], Mapping[str, str]]
 _WORDS = {
@@ -200,7 +201,7 @@ def _plain_times(table: pd.DataFrame) -> pd.DataFrame:
 def _print_footer(suite: str, runs: Results, lines: pd.DataFrame) -> None:
     counts = lines["outcome"].value_counts()
     words = ", ".join(f"{counts[name]} {name}" for name in ("changed", "no change", "too few points") if name in counts)
-    count = f"{len(runs.folders)} run{'s' if len(runs.folders) > 1 else ''}"
+    count = counted(len(runs.folders), "run")
     print_line(f"suite {suite}: {count}; of {len(lines)} lines of history {words or 'none'}")
     print_line("changed: PELT and a weighted step fit agree within one point; [ ] 95 % interval, given the place")
     if (lines["kind"] == "relative").any():

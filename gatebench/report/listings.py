@@ -13,6 +13,7 @@ from gatebench.report.stability_requests import lines, parts
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json
 from gatebench.store.schema import REFUSALS
+from gatebench.words import counted
 
 _FEW = 4  # refusals or gates of one implementation that are told one by one
 _SHORT = {"yes": "yes", "never": "–"}
@@ -39,15 +40,11 @@ def print_dry_run(plan: Any, as_json: bool) -> None:
     for line in lines(plan.stability):
         print(escaped(line))
     problems = len({case.problem_id for case in runnable})
-    cases = f"{_counted(len(plan.cases), 'case')} of {_counted(problems, 'problem')}, {len(runnable)} to be measured"
-    requests = _counted(len(plan.stability), "stability request")
+    cases = f"{counted(len(plan.cases), 'case')} of {counted(problems, 'problem')}, {len(runnable)} to be measured"
+    requests = counted(len(plan.stability), "stability request")
     print(", ".join([*([cases] if plan.cases else []), requests]))
     long = f"{seconds / 3600:,.1f} hours" if seconds > 5400 else f"{seconds / 60:.1f} minutes"
     print(f"expected time: about {long} with warm compile caches")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def print_verified(measurements: pd.DataFrame, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report.quantities import is_missing
 from gatebench.store.read import WORKER
+from gatebench.words import counted
 
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 DTYPES = ("float64", "float32", "bfloat16", "float16")  # the finest first
@@ -49,7 +50,7 @@ def shown(text: str, most: int = 60) -> str:
 def devices(measurements: pd.DataFrame) -> pd.Series:
     """Name each row's device: `cpu, 2 threads` or `cuda`. Columns: device, threads."""
     names = [
-        f"cpu, {int(threads)} thread{'s' if threads != 1 else ''}"
+        f"cpu, {counted(threads, 'thread')}"
         if device == "cpu" and not is_missing(threads)
         else ("" if is_missing(device) else str(device))
         for device, threads in zip(measurements["device"], measurements["threads"], strict=True)

@@ -6,6 +6,7 @@ from gatebench.report.names import date_label, run_label
 from gatebench.report.quantities import is_missing
 from gatebench.store.read import WORKER
 from gatebench.store.schema import FAILURES, REFUSALS
+from gatebench.words import counted
 
 CASE = ["case_id", "side"]
 COUNTS = ["cases", "ok", *FAILURES, *REFUSALS]
@@ -90,11 +91,7 @@ def _changes(now: pd.DataFrame, before: pd.DataFrame) -> list[str]:
         (mended, "Ok again"),
         (added, "Never measured on this machine before"),
     )
-    return [f"{words}: {_count(rows)} ({_who(rows)})." for rows, words in groups if len(rows)]
-
-
-def _count(rows: pd.DataFrame) -> str:
-    return f"{len(rows)} case{'s' if len(rows) > 1 else ''}"
+    return [f"{words}: {counted(len(rows), 'case')} ({_who(rows)})." for rows, words in groups if len(rows)]
 
 
 def _who(rows: pd.DataFrame) -> str:

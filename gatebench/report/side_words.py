@@ -11,6 +11,7 @@ from gatebench.report.names import competitors, devices, options_label
 from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
 from gatebench.report.table import shape_label
 from gatebench.store.schema import FAILURES
+from gatebench.words import counted
 
 MEASURES = {"speedup": "speed-up of B over A", "change": "change from A to B"}
 TIMES = ("time", "compile")  # quantities in ns
@@ -32,15 +33,11 @@ def effect_text(value: Any, low: Any, high: Any, measure: str, quantity: str = "
 def blocks_text(row: Any) -> str:
     """Return what n is: `5 pairs of blocks`, or `3 and 5 blocks` of A and B; a dash where nothing was timed."""
     if not is_missing(row.pairs):
-        return _many(row.pairs, "pair") + " of blocks"
+        return counted(row.pairs, "pair") + " of blocks"
     counts = [None if is_missing(count) else int(count) for count in (row.blocks_a, row.blocks_b)]
     if is_missing(row.value) or None in counts:
         return "–"
     return f"{counts[0]} and {counts[1]} blocks"
-
-
-def _many(count: float, noun: str) -> str:
-    return f"{int(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def amount_text(amount: Any, low: Any, high: Any, quantity: str) -> str:

@@ -6,6 +6,7 @@ from gatebench.own_files import short_name
 from gatebench.report.quantities import is_missing
 from gatebench.report.stability import CASE, CURVES, SATURATION, gate_names, measured
 from gatebench.report.stability_series import SPECTRA
+from gatebench.words import counted
 
 _GRADIENTS = ("half_life", "largest_lyapunov")
 _BOTH = (
@@ -57,4 +58,4 @@ def _conditions(rows: pd.DataFrame) -> list[str]:
     ]  # fmt: skip
     counts = rows.groupby(CASE, dropna=False)["seed"].nunique()
     low, high = int(counts.min()), int(counts.max())
-    return [*told, f"{low} to {high} seeds" if low < high else f"{high} seed{'s' if high > 1 else ''}"]
+    return [*told, f"{low} to {high} seeds" if low < high else counted(high, "seed")]

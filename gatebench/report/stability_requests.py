@@ -8,6 +8,7 @@ from typing import Any
 from gatebench.forms import METRICS
 from gatebench.own_files import short_name
 from gatebench.report.names import options_label
+from gatebench.words import counted
 
 AXES = ("seeds", "batch", "seq_len", "hidden_size", "inputs", "dtypes", "init", "tasks", "gates")
 Part = dict[str, Any]
@@ -61,7 +62,7 @@ def _line(part: Part) -> str:
         f"T {_listed(part['seq_len'])}",
         f"B {_listed(part['batch'])}",
         f"H {_listed(part['hidden_size'])}",
-        f"{len(part['seeds'])} seed{'' if len(part['seeds']) == 1 else 's'}",
+        counted(len(part["seeds"]), "seed"),
         *trained,
         "all metrics" if set(part["metrics"]) == set(METRICS) else f"metrics {_listed(part['metrics'])}",
         *([f"{part['probes']} Gaussian probes"] if part.get("probes") else []),

@@ -13,6 +13,7 @@ from gatebench.report.gradient_lines import gradient_lines
 from gatebench.report.names import TOKEN_FAMILIES, competitors, devices, options_label
 from gatebench.report.quantities import is_missing, significant, time_text
 from gatebench.store.schema import FAILURES, REFUSALS
+from gatebench.words import counted
 
 METRICS = (
     "time",
@@ -194,7 +195,7 @@ def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> li
             f"{mean.competitor} {speedup_text(mean.geometric_mean, mean.low, mean.high)}, "
             f"{mean.wins} won {mean.losses} lost"
             + (f" {mean.inconclusive} inconclusive" if mean.inconclusive else "")
-            + (f" (of {mean.problems} shape{'s' if mean.problems > 1 else ''} only)" if mean.problems < most else "")
+            + (f" (of {counted(mean.problems, 'shape')} only)" if mean.problems < most else "")
             for mean in means
         ]
         notes.append(f"geometric mean over {most} shapes: " + "; ".join(parts))

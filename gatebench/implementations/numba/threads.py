@@ -4,6 +4,7 @@ import numba
 import torch
 
 from gatebench.contract import Unsupported
+from gatebench.words import counted
 
 
 def claim_threads(count: int) -> None:
@@ -26,4 +27,4 @@ def describe_threads(count: int) -> str | None:
         layer = numba.threading_layer()  # pyright: ignore[reportPrivateImportUsage]
     except ValueError:  # nothing ran in parallel so far
         return None
-    return f"numba: {layer}, {count} thread{'' if count == 1 else 's'}"
+    return f"numba: {layer}, {counted(count, 'thread')}"

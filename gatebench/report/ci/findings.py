@@ -20,6 +20,7 @@ from gatebench.report.ci.words import (
     verdict_word,
 )
 from gatebench.store.schema import FAILURES, REFUSALS
+from gatebench.words import counted
 
 Case = Mapping[str, Any]
 Document = Mapping[str, Any]
@@ -140,7 +141,7 @@ def sentences(document: Document, quote: Quote = str) -> list[str]:
         said.append("interrupted: only what was measured until then is judged")
     said += _broken_sentence(document, quote)
     if failures := document["control_failures"]:
-        said.append(f"unfit to judge: {_count(len(failures), 'control')} failed, first: {quote(failures[0])}")
+        said.append(f"unfit to judge: {counted(len(failures), 'control')} failed, first: {quote(failures[0])}")
     said += _slower_sentences(document, quote)
     wanted, decided = number(document["plan"].get("decided")), number(document["decided"])
     several = len(_decidable(undecided(document), document)) > 1  # a lone inconclusive case never fails a job
@@ -155,7 +156,7 @@ def _broken_sentence(document: Document, quote: Quote) -> list[str]:
         return []
     first, lost = cases[0], sum(case.lost for case in cases)
     total = sum(case["head"] is not None for case in document["cases"])
-    text = f"wrong or failed: {len(cases)} of {_count(total, 'case')}, first {quote(first.case_id)} ({first.head}: {quote(first.reason)})"
+    text = f"wrong or failed: {len(cases)} of {counted(total, 'case')}, first {quote(first.case_id)} ({first.head}: {quote(first.reason)})"
     return [text + (f"; coverage lost in {lost}" if lost else "")]
 
 
@@ -167,7 +168,7 @@ def _slower_sentences(document: Document, quote: Quote) -> list[str]:
     open_cases = len(undecided(document))
     said = []
     if slower:
-        said.append(f"slower: {len(slower)} of {_count(len(compared), 'case')}, worst {quote(slower[0].case_id)} {slower[0].change}")  # fmt: skip
+        said.append(f"slower: {len(slower)} of {counted(len(compared), 'case')}, worst {quote(slower[0].case_id)} {slower[0].change}")  # fmt: skip
     if compared:
         nothing = "" if slower else "no case became slower"
         unknown = f"{open_cases} of {len(compared)} inconclusive" if open_cases else ""
@@ -178,7 +179,7 @@ def _slower_sentences(document: Document, quote: Quote) -> list[str]:
         worse = findings(cases, [quantity], ["slower"])
         if worse:
             total = len(findings(cases, [quantity], COMPARED))
-            said.append(f"{worse[0].word}: {len(worse)} of {_count(total, 'case')}, worst {quote(worse[0].case_id)} {worse[0].change}")  # fmt: skip
+            said.append(f"{worse[0].word}: {len(worse)} of {counted(total, 'case')}, worst {quote(worse[0].case_id)} {worse[0].change}")  # fmt: skip
     return said
 
 
@@ -201,10 +202,6 @@ def _detection(document: Document, quote: Quote) -> str:
     if len(effects) == 1:
         return text
     return f"{text} in the median case (largest minimum detectable effect {percent(effects[worst])}, {quote(worst)})"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def numbers_text(found: Finding) -> str:

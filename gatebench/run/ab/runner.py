@@ -26,6 +26,7 @@ from gatebench.run.publish import sample_rows
 from gatebench.run.schedule import round_orders
 from gatebench.store.journal import Journal
 from gatebench.store.write import as_table
+from gatebench.words import counted
 
 NEW_BLOCKS = 3  # of a case that only the head has: an estimate with an interval, and no verdict
 COUNTED_BLOCKS = 2  # blocks in which exact counts are taken, so that one that varies is seen
@@ -173,7 +174,7 @@ class AbRunner:
 
     def _group(self, block: int, stage: str, key: Key, cases: list[Case], title: str) -> None:
         """Measure the cases that share a worker: two workers, one for each side."""
-        self.progress.say(f"{title}: {len(cases)} case{'' if len(cases) == 1 else 's'}")
+        self.progress.say(f"{title}: {counted(len(cases), 'case')}")
         fleets = {side: self._fleet(side, block, key, cases) for side in SIDES}
         try:
             asked = {side: next((case for case in cases if self._asked(case, side)), None) for side in SIDES}
