@@ -1,5 +1,8 @@
 """Time of an A/B: what a case costs in a block, and what a time limit cuts from the end of the order."""
 
+import itertools
+import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,14 +27,11 @@ class Budget:
         self._started = clock()
         self._latest: dict[str, float] = {}  # seconds that a case took in its latest block
         self._cases_s = 0.0  # seconds that all cases took in all blocks
-        self._workers: dict[
-            Any, float
-        ] = {}  # seconds that an origin's workers took in their latest block, beside cases
+        self._workers: dict[Any, float] = {}  # what an origin's workers took in their latest block, beside cases
 
-    @property
-    def reason(self) -> str:
-        """Say why a case was cut."""
-        return f"the time limit of {duration(self.limit_s or 0.0)} leaves no room for it"
+    def reason(self, enough_s: float) -> str:
+        """Say why a case was cut. enough_s: a limit that would have done."""
+        return f"the time limit of {duration(self.limit_s or 0.0)} leaves no room for it, {duration(_rounded_up(enough_s))} would do"
 
     @property
     def elapsed_s(self) -> float:
@@ -54,8 +54,9 @@ class Budget:
         self._workers[key] = self._now() - started - (self._cases_s - cases_s)
 
     def cost(self, case: Case) -> float:
-        """Return the seconds that a case took in its latest block."""
-        return self._latest.get(case.case_id, EXPECTED_S)
+        """Return the seconds that a case took in its latest block; of one that was never reached, what others took."""
+        others_s = statistics.mean(self._latest.values()) if self._latest else EXPECTED_S
+        return self._latest.get(case.case_id, others_s)
 
     def spent(self, stage: str, block: int) -> bool:
         """Say whether the time that this block may take is over."""
@@ -86,21 +87,39 @@ class Budget:
                 return room
         return least
 
+    def enough_to_screen(self, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]) -> float:
+        """Return the seconds of a limit in which so many more blocks of screening would end in time."""
+        return (self.elapsed_s + max(self._ends(cases, blocks, key), default=0.0)) / _SCREENING
+
+    def enough_to_confirm(self, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]) -> float:
+        """Return the seconds of a limit in which so many more blocks of confirmation would end in time."""
+        return (self.elapsed_s + max(self._ends(cases, blocks, key), default=0.0)) / _CONFIRMING
+
     def _beyond(
         self, share: float, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]
     ) -> list[Case]:
         if self.limit_s is None:
             return []
         left = share * self.limit_s - self.elapsed_s
+        ends = self._ends(cases, blocks, key)
+        return [case for case, end in zip(cases, ends, strict=True) if end > left]  # ends only grow
+
+    def _ends(self, cases: Sequence[Case], blocks: Mapping[str, int], key: Callable[[Case], Any]) -> list[float]:
+        """Return the seconds until all blocks of each case and of those before it are measured."""
         started: dict[Any, int] = {}  # blocks for which the workers of an origin are started anyway
-        for number, case in enumerate(cases):
+        costs = []
+        for case in cases:
             wanted = blocks[case.case_id]
             more = max(0, wanted - started.get(key(case), 0))
-            left -= wanted * self.cost(case) + more * self._workers.get(key(case), _WORKERS_S)
+            costs.append(wanted * self.cost(case) + more * self._workers.get(key(case), _WORKERS_S))
             started[key(case)] = max(wanted, started.get(key(case), 0))
-            if left < 0:
-                return list(cases[number:])
-        return []
+        return list(itertools.accumulate(costs))
+
+
+def _rounded_up(seconds: float) -> float:
+    """Return tens of seconds, or whole minutes from two on: an estimate knows no more."""
+    step = 10.0 if seconds <= 110 else 60.0
+    return math.ceil(seconds / step) * step
 
 
 def duration(seconds: float) -> str:

@@ -89,23 +89,27 @@ class AbRunner:
         for block in range(max(wanted.values())):
             todo = [case for case in self.contest.cases if wanted[case.case_id] > block]
             self._block(block, "screen", todo, f"screening {block + 1}/{max(wanted.values())}")
-            left = {case.case_id: wanted[case.case_id] - block - 1 for case in todo}
+            left = {case.case_id: wanted[case.case_id] - block - self._ended(case, block) for case in todo}
+            going_on = [case for case in self._open(todo) if left[case.case_id]]
             if self.budget.spent("screen", block):
-                self._cut(case for case in self._open(todo) if left[case.case_id] or not self._ended(case, block))
+                beyond = going_on
             elif block == 1:  # the first one verified and compiled: what a case costs, this one tells
-                going_on = [case for case in self._open(todo) if left[case.case_id]]
-                self._cut(self.budget.beyond_screening(going_on, left, self.contest.worker_of))
+                beyond = self.budget.beyond_screening(going_on, left, self.contest.worker_of)
+            else:
+                continue
+            self._cut(beyond, self.budget.enough_to_screen(going_on, left, self.contest.worker_of))
 
     def _confirm(self) -> None:
         entries = self.journal.entries("case")
         found = suspects(self.plan, as_table("samples", sample_rows(self.journal.run_id, entries)).to_pandas())
-        blocks = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
-        suspected = self._open(case for case in self.contest.cases if case.case_id in blocks)
-        room = self.budget.room_to_confirm(suspected, blocks, self.contest.worker_of, least_to_confirm(self.plan))
-        if any(wanted > room for wanted in blocks.values()):  # fewer blocks for all tell more than none for the last
+        asked = dict(zip(found["case_id"].tolist(), found["blocks"].tolist(), strict=True))
+        suspected = self._open(case for case in self.contest.cases if case.case_id in asked)
+        room = self.budget.room_to_confirm(suspected, asked, self.contest.worker_of, least_to_confirm(self.plan))
+        if any(wanted > room for wanted in asked.values()):  # fewer blocks for all tell more than none for the last
             self._leave_room(room)
-        blocks = {case_id: blocks_in_time(wanted, self.plan) for case_id, wanted in blocks.items()}
-        self._cut(self.budget.beyond_confirming(suspected, blocks, self.contest.worker_of))
+        blocks = {case_id: blocks_in_time(wanted, self.plan) for case_id, wanted in asked.items()}
+        enough_s = self.budget.enough_to_confirm(suspected, asked, self.contest.worker_of)
+        self._cut(self.budget.beyond_confirming(suspected, blocks, self.contest.worker_of), enough_s)
         going_on = self._open(suspected)
         if suspected and not going_on:
             self._leave_room(0)
@@ -115,16 +119,12 @@ class AbRunner:
             block, todo = first + number, [case for case in going_on if blocks[case.case_id] > number]
             self._block(block, "confirm", todo, f"confirming {number + 1}/{most}")
             if self.budget.spent("confirm", block):
-                self._run_out(block, number, self._open(todo), blocks)
+                missed = [case for case in self._open(todo) if not self._ended(case, block)]
+                if missed or any(blocks[case.case_id] > number + 1 for case in self._open(todo)):
+                    self._leave_room(number if missed else number + 1)  # what there is, is judged
+                if number == 0:
+                    self._cut(missed, self.budget.enough_to_confirm(suspected, asked, self.contest.worker_of))
                 break
-
-    def _run_out(self, block: int, number: int, suspected: list[Case], blocks: Mapping[str, int]) -> None:
-        """Note what suspects lack where time was over in a block, the confirmation's `number`-th from 0: it, or later ones."""
-        missed = [case for case in suspected if not self._ended(case, block)]
-        if missed or any(blocks[case.case_id] > number + 1 for case in suspected):  # what there is, is judged
-            self._leave_room(number if missed else number + 1)
-        if number == 0:
-            self._cut(missed)
 
     def _leave_room(self, blocks: int) -> None:
         """Note the blocks that every suspect could have. A plan counts from 1 on; one block confirms nothing, like none."""
@@ -155,9 +155,9 @@ class AbRunner:
         """Say whether a case was measured in a block, before its time was over."""
         return self._latest.get(case.case_id) == block
 
-    def _cut(self, cases: Iterable[Case]) -> None:
+    def _cut(self, cases: Iterable[Case], enough_s: float) -> None:
         for case in cases:
-            self.plan["not_measured"][case.case_id] = self.budget.reason
+            self.plan["not_measured"][case.case_id] = self.budget.reason(enough_s)
 
     # --- one block
 

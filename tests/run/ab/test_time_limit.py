@@ -1,7 +1,9 @@
 """A time limit over fake workers and a fake clock: what it cuts, what it shortens, and what it says of either."""
 
 import math
+import re
 
+import pytest
 from contests import contest, ids, judged, only, plan_of, run, side_of, times
 from run_helpers import case
 
@@ -31,7 +33,7 @@ def test_a_time_limit_cuts_from_the_end_of_the_order_and_says_so(tmp_path):
     wanted = contest("first", "second", "third")
     limit = Budget(50.0, clock)
     _, entries, plan, _ = run(tmp_path, wanted, ticking(clock, times(100.0)), limit)
-    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 50 s leaves no room for it"}
+    assert plan["not_measured"] == {ids(wanted)[2]: "the time limit of 50 s leaves no room for it, 70 s would do"}
     assert len(only(entries, ids(wanted)[1], "head")) == 12
     assert len(only(entries, ids(wanted)[2], "head")) == 2
     assert clock.now < 50.0
@@ -87,6 +89,41 @@ def test_a_confirmation_that_runs_out_of_time_is_judged_by_the_blocks_there_are(
     confirmed = {entry["block"] for entry in entries if entry["stage"] == "confirm"}
     assert 0 < plan["confirm_blocks"]["room"] == len(confirmed) < plan["confirm_blocks"]["least"]
     assert plan["not_measured"] == {}
+
+
+# --- what would have done
+
+
+@pytest.mark.parametrize(
+    ("stage", "limit_s", "script"), [("screening", 50, times(100.0)), ("confirmation", 80, times(140.0))]
+)
+def test_a_limit_that_is_said_to_do_does(tmp_path, stage, limit_s, script):
+    wanted = contest("first", "second", "third")
+
+    def plan_within(limit_s):
+        clock = Clock(0.1)
+        return run(tmp_path / f"{limit_s}", wanted, ticking(clock, script), Budget(limit_s, clock))[2]
+
+    (reason,) = plan_within(limit_s)["not_measured"].values()
+    told = re.fullmatch(rf"the time limit of {limit_s} s leaves no room for it, (\d+) s would do", reason)
+    assert told is not None
+    plan = plan_within(int(told[1]))
+    assert plan["not_measured"] == {}
+    assert "room" not in plan["confirm_blocks"]
+
+
+def test_a_limit_that_is_over_in_the_first_block_says_what_would_do_by_what_was_timed():
+    clock, cases = Clock(0.0), [case("first"), case("second")]
+    budget = Budget(20.0, clock)
+    with budget.clock_workers("origin"):
+        clock.now += 2.0
+        with budget.clock(cases[0]):
+            clock.now += 6.0
+    left = {cases[0].case_id: 11, cases[1].case_id: 12}  # the second one was not reached: it may take as long
+    assert budget.enough_to_screen(cases, left, lambda case: "origin") == (8 + 11 * 6 + 12 * 6 + 12 * 2) / 0.75
+    assert budget.reason(226.7) == "the time limit of 20 s leaves no room for it, 4 min would do"
+    assert budget.reason(111.0).endswith(", 2 min would do")
+    assert budget.reason(91.0).endswith(", 100 s would do")
 
 
 # --- confirmation that outlasts the limit all the same
