@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE, disturbed_shares
-from gatebench.analyze.statistics import block_medians, mean_interval
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE, block_logs, blocks_of, disturbed_shares
+from gatebench.analyze.statistics import mean_interval
 
 TIE_WITHIN = 1.5  # few blocks have wide intervals: what looks much slower is no tie, even if it may yet turn out one
 PREFERRED_BASELINES = ("native", "eager")
@@ -40,7 +40,7 @@ def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> st
 
 
 def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
-    """Return `measurements` with what each case's time means beside its competitors'.
+    """Return `measurements` with what each case's time means beside its competitors'; samples: theirs, or their blocks.
 
     Added columns:
         baseline             implementation that speed-ups are divided by; without a wish, one for each table of a run
@@ -55,7 +55,8 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
         speedup_inconclusive the same of the case or its baseline
     Rows without a time keep NaN, rank 0 and False. Rows of different harness never compete.
     """
-    logs, disturbed = block_logs(samples), disturbed_shares(samples)
+    blocks = blocks_of(samples)
+    logs, disturbed = block_logs(blocks), disturbed_shares(blocks)
     baselines = np.full(len(measurements), baseline, dtype=object) if baseline else _default_baselines(measurements)
     columns = ("run_id", "case_id", "side", "implementation", "implementation_options", "time_ns")
     # Plain tuples and arrays: frames of a few rows each would take seconds for a run of a thousand cases.
@@ -82,14 +83,6 @@ def _default_baselines(measurements: pd.DataFrame) -> np.ndarray:
     for places in measurements.groupby(["run_id", *SHARED_COLUMNS], sort=False, dropna=False).indices.values():
         names[places] = choose_baseline(measurements.iloc[places])
     return names
-
-
-def block_logs(samples: pd.DataFrame) -> dict[tuple, dict[int, float]]:
-    """Return the median log time of each block, by (run_id, case_id, side) and block."""
-    found: dict[tuple, dict[int, float]] = {}
-    for run, case, side, block, log_ns in block_medians(samples).itertuples(index=False):
-        found.setdefault((run, case, side), {})[block] = log_ns
-    return found
 
 
 def _compare_problem(timed: list[_Timed], added: dict[str, np.ndarray]) -> None:

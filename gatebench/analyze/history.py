@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE, block_logs, blocks_of, disturbed_shares
 from gatebench.analyze.change_points import LEAST_POINTS, find_steps
-from gatebench.analyze.compare import PREFERRED_BASELINES, block_logs
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE, disturbed_shares
+from gatebench.analyze.compare import PREFERRED_BASELINES
 from gatebench.analyze.statistics import CONFIDENCE
 from gatebench.store.schema import FAILURES
 
@@ -65,7 +65,8 @@ def history(
         verdict            of an A/B run; else null
         inconclusive       more than a fifth of the samples was disturbed: shown, but no change is looked for in it
     """  # fmt: skip
-    logs, shares = block_logs(samples), disturbed_shares(samples)
+    blocks = blocks_of(samples)
+    logs, shares = block_logs(blocks), disturbed_shares(blocks)
     timed = measurements.loc[measurements["time_ns"].notna(), _NEEDED]
     rows = timed.merge(_versions(runs), on="run_id", how="inner")
     found = [*_ab_rows(rows, verdicts, logs), *_run_rows(rows, logs, baseline)]

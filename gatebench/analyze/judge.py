@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE
 from gatebench.analyze.detection import blocks_in_time, confirm_blocks, minimum_detectable_effect
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
 from gatebench.analyze.pairs import Pairs
 from gatebench.analyze.sign_flip import p_value, shift_interval, spread
 from gatebench.analyze.statistics import CONFIDENCE

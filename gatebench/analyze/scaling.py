@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gatebench.analyze.compare import block_logs, ratio
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE, disturbed_shares
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE, block_logs, disturbed_shares
+from gatebench.analyze.compare import ratio
 from gatebench.analyze.statistics import mean_interval
 
 LEAST_SIZES = 3  # two sizes always lie on a line

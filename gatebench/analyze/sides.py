@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gatebench.analyze.compare import SHARED_COLUMNS, block_logs, compare, geometric_means
+from gatebench.analyze.blocks import block_logs
+from gatebench.analyze.compare import SHARED_COLUMNS, compare, geometric_means
 from gatebench.analyze.states import STATUS_WORDS
 from gatebench.analyze.two_runs import Frames, changes, mean_changes
 from gatebench.store.schema import FAILURES

@@ -30,11 +30,11 @@ def kept_times(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def block_medians(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the median log time of each (run_id, case_id, side, block), columns run_id, case_id, side, block, log_ns."""
+    """Return the median log time of each (run_id, case_id, side, block): those columns, log_ns, and samples: how many were kept."""
     times = kept_times(samples)
     times = times.assign(log_ns=np.log(times["wall_ns"].to_numpy(dtype=float)))
-    keys = ["run_id", "case_id", "side", "block"]
-    return times.groupby(keys, as_index=False, sort=False)["log_ns"].median()
+    blocks = times.groupby(["run_id", "case_id", "side", "block"], as_index=False, sort=False, observed=True)
+    return blocks.agg(log_ns=("log_ns", "median"), samples=("log_ns", "size"))
 
 
 def estimate(samples: pd.DataFrame) -> pd.DataFrame:

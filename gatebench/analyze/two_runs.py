@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from gatebench.analyze.compare import block_logs
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE, disturbed_shares
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE, block_logs, blocks_of, disturbed_shares
 from gatebench.analyze.statistics import CONFIDENCE
 
 CASE = ["case_id", "side", "harness"]  # numbers of another harness are another case's
@@ -24,7 +23,7 @@ _OWN = [
     "run_id", "status", "reason", "time_ns", "ci_low_ns", "ci_high_ns", "blocks", "error_ratio", "unsteady", "disturbed_share",
     "inconclusive",
 ]  # fmt: skip
-Frames = tuple[pd.DataFrame, pd.DataFrame]  # measurements, samples
+Frames = tuple[pd.DataFrame, pd.DataFrame]  # measurements, and their samples or blocks
 
 
 def welch_interval(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
@@ -57,6 +56,7 @@ def changes(before: Frames, after: Frames) -> pd.DataFrame:
         change_low, _high    95 % interval, Welch's t over the blocks' median log times; NaN with one block on a side
         change_inconclusive  one of the two is inconclusive (more than a fifth of its samples disturbed)
     """
+    before, after = ((measurements, blocks_of(samples)) for measurements, samples in (before, after))
     sides = [_described(*frames).set_index(CASE) for frames in (before, after)]
     logs = [block_logs(frames[1]) for frames in (before, after)]
     only_before = sides[0].loc[~sides[0].index.isin(sides[1].index), DESCRIBED]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE
 from gatebench.analyze.calibration import calibration
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
 from gatebench.analyze.plan import MARGINS, make_plan
 from gatebench.report.ci.words import percent
 from gatebench.report.table import Block

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from gatebench.analyze.compare import SHARED_COLUMNS, block_logs, compare, ratio
+from gatebench.analyze.blocks import block_logs
+from gatebench.analyze.compare import SHARED_COLUMNS, compare, ratio
 from gatebench.analyze.winners import compile_costs, over_calls, over_memory
 from gatebench.report.names import competitors, shown
 from gatebench.report.quantities import bytes_text, interval_text, is_missing, time_text

@@ -1,7 +1,7 @@
 """Read a store or one run folder into DataFrames; what cannot be read is named, and the rest still works."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,7 +70,7 @@ class Results:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run, newest last."""
-        return pd.DataFrame([_run_row(run) for run in self.folders], columns=pd.Index(RUN_COLUMNS))
+        return pd.DataFrame([run_row(run) for run in self.folders], columns=pd.Index(RUN_COLUMNS))
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
@@ -120,7 +120,8 @@ RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def run_row(run: Run) -> dict[str, Any]:
+    """Return a run's row of the table `runs`."""
     manifest = run.manifest
     git = manifest.get("git") or {}
     return {
@@ -149,16 +150,12 @@ def load(path: str | Path = "results") -> Results:
     path = Path(path)
     if (path / "manifest.json").is_file():
         return Results((read_run(path),))
-    _check_store(path)
+    check_store(path)
     problems: list[str] = []
     runs: list[Run] = []
     for folder in run_folders(path):
         try:
-            run = read_run(folder)
-            if run.run_id != folder.name:
-                what = f"holds run {run.run_id}, so it is a copy"
-                raise StoreError(f"run {folder.name}", what, "a folder named as its run", "move it out of the store")
-            runs.append(run)
+            runs.append(read_run_of_store(folder))
         except StoreError as error:
             problems.append(str(error))
     resumed = {str(run.manifest.get("resumes")) for run in runs}
@@ -166,7 +163,7 @@ def load(path: str | Path = "results") -> Results:
     return Results(tuple(kept), problems)
 
 
-def _check_store(store: Path) -> None:
+def check_store(store: Path) -> None:
     """Raise StoreError where a folder does not exist, or is a part of a store."""
     accepted = "a folder with runs/ or reference/"
     if not store.is_dir():
@@ -191,7 +188,7 @@ def find_run(store: Path, name: str) -> Run:
     """Return the run with this id (or a unique part of it), `latest`, or at this path; raises StoreError."""
     if (Path(name) / "manifest.json").is_file():
         return read_run(Path(name))
-    _check_store(store)
+    check_store(store)
     folders = run_folders(store)
     if name == "latest":
         matches = sorted((f for f in folders if (f / "manifest.json").exists()), key=lambda folder: folder.name)[-1:]
@@ -221,12 +218,21 @@ def read_run(folder: Path) -> Run:
     return Run(folder, folder.parent.name, manifest)
 
 
-def read_table(path: Path, table: str) -> pa.Table:
-    """Read one parquet of a run, columns as this version knows them; raises StoreError where it cannot."""
+def read_run_of_store(folder: Path) -> Run:
+    """Read the manifest of a run folder of a store; raises StoreError as `read_run` does, and where the folder is a copy."""
+    run = read_run(folder)
+    if run.run_id != folder.name:
+        what = f"holds run {run.run_id}, so it is a copy"
+        raise StoreError(f"run {folder.name}", what, "a folder named as its run", "move it out of the store")
+    return run
+
+
+def read_table(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one parquet of a run, columns as this version knows them, or some of them; raises StoreError where it cannot."""
     where = f"run {path.parent.name}"
     try:
         with pq.ParquetFile(path) as file:
-            found = file.read(use_threads=False)  # small files: handing columns to threads takes longer
+            found = file.read(columns, use_threads=False)  # small files: handing columns to threads takes longer
     except (OSError, pa.ArrowException) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StoreError(
@@ -238,6 +244,7 @@ def read_table(path: Path, table: str) -> pa.Table:
     if int(version) > SCHEMA_VERSION:
         raise StoreError(where, f"{path.name} has schema version {int(version)}", f"up to {SCHEMA_VERSION} is accepted")
     schema = arrow_schema(table).remove_metadata()
+    schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if found.schema.equals(schema):
         return found.replace_schema_metadata()
     columns = []

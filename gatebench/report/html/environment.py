@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from gatebench.analyze.disturbance import INCONCLUSIVE_ABOVE
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE
 from gatebench.report.environment import environment_rows
 from gatebench.report.html.content import Part, Section
 from gatebench.report.names import date_label
