@@ -1,15 +1,22 @@
 """What every page is made of: title and question, notes, figures, tables, commands, and help where there is nothing."""
 
+import io
 import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import loading
+from dashboard.filters import Filters, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
+
+OptionOf = Callable[[Any], str | None]  # of a clicked point, a dict as Streamlit gives it
 
 QUESTIONS = {
     "Overview": "Is anything wrong or new?",
@@ -68,16 +75,44 @@ def nothing(what: str, remedy: str) -> None:
     command(remedy)
 
 
-def figure(chart: go.Figure, key: str, alt: str) -> None:
-    """Show a plotly figure in the page's theme, full width, without a tool bar over the data."""
-    st.plotly_chart(
-        chart, theme="streamlit", key=key, alt=alt, config={"displaylogo": False, "displayModeBar": False}
-    )  # fmt: skip
+def figure(chart: go.Figure, key: str, alt: str, pick: tuple[str, OptionOf] | None = None) -> None:
+    """Show a plotly figure in the page's theme, full width, without a tool bar over the data.
+
+    pick: the key of a `Filters.pick`, and which of its options a clicked point stands for (None: for none).
+    """
+    settings = {
+        "theme": "streamlit", "key": key, "alt": alt, "config": {"displaylogo": False, "displayModeBar": False},
+    }  # fmt: skip
+    if pick is None:
+        st.plotly_chart(chart, **settings)
+        return
+    target, option_of = pick
+
+    def choose() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        option = option_of(points[0]) if points else None
+        if option is not None:
+            st.session_state[target] = option
+
+    st.plotly_chart(chart, on_select=choose, selection_mode="points", **settings)
 
 
-def table(frame: pd.DataFrame, **settings) -> None:
-    """Show a table without its row numbers."""
-    st.dataframe(frame, hide_index=True, **settings)
+def table(frame: pd.DataFrame, pick: tuple[str, Sequence[str]] | None = None, **settings) -> None:
+    """Show a table without its row numbers.
+
+    pick: the key of a `Filters.pick`, and which of its options each row stands for.
+    """
+    if pick is None:
+        st.dataframe(frame, hide_index=True, **settings)
+        return
+    target, options = pick
+    key = f"rows_of_{target}"
+
+    def choose() -> None:
+        if rows := st.session_state[key]["selection"]["rows"]:
+            st.session_state[target] = options[rows[0]]
+
+    st.dataframe(frame, hide_index=True, key=key, on_select=choose, selection_mode="single-row", **settings)
 
 
 def numbers(frame: pd.DataFrame, key: str) -> None:
@@ -103,6 +138,36 @@ def same_query(text: str) -> None:
     """Show the command that prints what the page shows."""
     st.caption("The same on the command line:")
     command(text)
+
+
+def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters) -> None:
+    """Close a page: the same query as a command, the link that shows this view again, and its data to download.
+
+    name: of the files, without an ending.
+    """
+    same_query(command_text)
+    st.caption("This view again, whatever the store's newest run will be:")
+    address = str(st.context.url or "").partition("?")[0]
+    st.code(f"{address}?{urlencode(filters.chosen, doseq=True)}", language=None, wrap_lines=True)
+    if len(frame):
+        with st.container(horizontal=True):
+            st.download_button("CSV", lambda: csv_of(frame), f"{name}.csv", "text/csv", on_click="ignore")
+            st.download_button(
+                "Parquet", lambda: parquet_of(frame), f"{name}.parquet", "application/octet-stream", on_click="ignore"
+            )
+
+
+def csv_of(frame: pd.DataFrame) -> bytes:
+    """Return a frame as CSV in UTF-8, numbers in full, nothing for what is missing."""
+    return frame.to_csv(index=False).encode("utf-8", "replace")
+
+
+def parquet_of(frame: pd.DataFrame) -> bytes:
+    """Return a frame as a parquet file; columns of mixed types as text."""
+    buffer = io.BytesIO()
+    mixed = [name for name in frame if frame[name].dtype == object and frame[name].map(type).nunique() > 1]
+    frame.assign(**{str(name): frame[name].map(text, na_action="ignore") for name in mixed}).to_parquet(buffer)
+    return buffer.getvalue()
 
 
 def store_option() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gatebench.report.names import by_value, natural
 
@@ -46,14 +47,16 @@ class Filters:
         for key in unknown:
             del st.query_params[key]
         self.another_run = False
+        self.chosen: dict[str, list[str]] = {}  # what the URL of this view holds, defaults too
         self._defaults = st.session_state.setdefault(DEFAULTS, {})
 
     def one(
-        self, key: str, label: str, options: Sequence[str], *, always: bool = True, words: dict[str, str] | None = None
+        self, key: str, label: str, options: Sequence[str], *, always: bool = True, words: dict[str, str] | None = None,
+        place: DeltaGenerator | None = None,
     ) -> str:
         """Return the chosen one of `options`; with `always` off the box shows only where there is a choice.
 
-        words: text shown for an option, and used in the URL.
+        words: text shown for an option, and used in the URL. place: where the box stands, if not in the sidebar.
         """
         shown = words or {}
         self._drop_from_url(key, [shown.get(option, option) for option in options])
@@ -70,9 +73,10 @@ class Filters:
             if key in st.query_params and key not in st.session_state:
                 del st.query_params[key]
             return options[0]
-        chosen = st.sidebar.selectbox(
+        chosen = (st.sidebar if place is None else place).selectbox(
             label, options, key=key, bind="query-params", format_func=lambda option: shown.get(option, option)
         )
+        self.chosen[key] = [shown.get(chosen, chosen)]
         if key == RUN:
             self.another_run = st.session_state.get(SHOWN_RUN, chosen) != chosen
             st.session_state[SHOWN_RUN] = chosen
@@ -86,6 +90,8 @@ class Filters:
             self._note(key, [value for value in current if value not in options])
             st.session_state[key] = [value for value in current if value in options]
         chosen = st.sidebar.multiselect(label, options, key=key, bind="query-params", placeholder="All")
+        if chosen:
+            self.chosen[key] = list(chosen)
         return chosen or list(options)
 
     def slice(
@@ -112,10 +118,13 @@ class Filters:
             st.session_state[key] = current if current in options else None
         for note in self.notes[noted:]:
             st.caption(note)
-        return st.selectbox(
+        chosen = st.selectbox(
             label, options, index=None, key=key, bind="query-params", placeholder="Choose one",
             format_func=lambda option: shown.get(option, option),
         )  # fmt: skip
+        if chosen is not None:
+            self.chosen[key] = [shown.get(chosen, chosen)]
+        return chosen
 
     def number(self, key: str, label: str, help: str | None = None) -> int | None:
         """Return the whole number typed into a box of the page's body, None until one is; what is none is said below it."""

@@ -1,6 +1,7 @@
-"""Reading the store for pages: cached by what is in it, so that a store that grew or changed is read anew."""
+"""Reading the store for pages: through its index, cached by what is in it, so that a store that grew or changed is read anew."""
 
 import argparse
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -11,19 +12,40 @@ import pandas as pd
 import streamlit as st
 
 from gatebench.errors import StoreError
-from gatebench.report.runs import machine_labels, run_table
-from gatebench.store.read import load, read_run, run_folders
+from gatebench.query.index import Index, stamp, update_index
+from gatebench.query.questions import Questions
+from gatebench.report.runs import labelled
+from gatebench.store.read import FOLDERS, load, read_run
 
-Fingerprint = tuple[tuple[str, int, int], ...]
+_WORTH_A_BAR = 100  # new runs
+# A new or deleted folder is seen at once; each file of 10,000 folders is looked at that often, not for each click.
+_LOOK_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True)
 class Store:
-    """What pages share: runs (newest first: label, machine, path, counts), all measurements, what is broken."""
+    """What pages share: runs (newest first: label, machine, path, counts), what can be asked, what is broken."""
 
     runs: pd.DataFrame
-    measurements: pd.DataFrame
+    questions: Questions
     problems: list[str]
+
+    def rows(self, table: str, run_id: str) -> pd.DataFrame:
+        """Return the rows of one run in measurements, accuracy, stability, verdicts or blocks; pages read them only."""
+        return _rows(self.questions.index.state, table, run_id, self.questions)
+
+    def newest_rows(self, run_ids: tuple[str, ...]) -> pd.DataFrame:
+        """Return the measurements of the newest of these runs that holds each case, all its sides."""
+        return _newest_rows(self.questions.index.state, run_ids, self.questions)
+
+    def last_outcomes(self, run: Any) -> pd.DataFrame:
+        """Return each case and side of earlier runs of a run's machine and harness, as the last of them had it.
+
+        run: a row of `runs`. Columns: case_id, side, run_id, status, gate, implementation.
+        """
+        return _last_outcomes(
+            self.questions.index.state, run.run_id, run.environment_class, run.harness, self.questions
+        )
 
 
 def store_path() -> Path:
@@ -35,15 +57,23 @@ def store_path() -> Path:
 
 
 def open_store() -> Store:
-    """Read runs and measurements of the store; raises StoreError where there is no such folder."""
+    """Return the store as it is now; raises StoreError where there is no such folder, or no place for its index."""
     path = store_path()
-    fingerprint = tuple(entry for folder in run_folders(path) for entry in _fingerprint(folder))
-    return _read_store(str(path), fingerprint)
+    index = _index(str(path), tuple(_listed(path / name) for name in FOLDERS))
+    return _open(index.state, index)
+
+
+def _listed(folder: Path) -> int:
+    """Return a number that changes when a run comes to a folder or goes; 0 for a folder that is not there."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def table(run_path: str, name: str) -> pd.DataFrame:
-    """Read one table of one run; what cannot be read comes back empty, and said on the page."""
-    frame, problems = _read_table(run_path, name, _fingerprint(Path(run_path)))
+    """Read one table of one run's own file; what cannot be read comes back empty, and said on the page."""
+    frame, problems = _read_table(run_path, name, stamp(Path(run_path)))
     for problem in problems:
         st.warning(problem, icon=":material/broken_image:")
     return frame
@@ -67,51 +97,66 @@ def manifest(run_path: str) -> dict[str, Any] | None:
         return None
 
 
-def stability_asked(run_path: str) -> list[dict[str, Any]]:
+def stability_asked(store: Store, run_id: str) -> list[dict[str, Any]]:
     """Return the [stability] parts that a run was asked for, keys as in a suite; none where its manifest holds none."""
-    try:
-        request = read_run(Path(run_path)).manifest.get("request")
-    except StoreError:
-        return []
+    request = json.loads(store.questions.manifest(run_id)).get("request")
     parts = request.get("stability") if isinstance(request, dict) else None
     return [part for part in parts or [] if isinstance(part, dict)]
 
 
-def _fingerprint(folder: Path) -> Fingerprint:
-    """Return (path, mtime, size) of a run folder's files; a folder that just went away has none."""
+@st.cache_resource(show_spinner=False, ttl=_LOOK_AGAIN_S, max_entries=2)
+def _index(path: str, listed: tuple[int, ...]) -> Index:
+    shown = st.empty()
+
+    def show(done: int, total: int) -> None:
+        if total > _WORTH_A_BAR:
+            shown.progress(done / total, f"Reading {total} new runs: {done} done")
+
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        return tuple((entry.path, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries)
-    except OSError:
-        return ()
+        return update_index(Path(path), show)
+    finally:
+        shown.empty()
 
 
 # cache_resource, not cache_data: pages only read these frames, and copying a large store for each click takes seconds.
 @st.cache_resource(show_spinner="Reading the store …", max_entries=2)
-def _read_store(path: str, fingerprint: Fingerprint) -> Store:
-    results = load(path)
-    measurements = results.measurements
-    runs = run_table(results.runs, measurements)
-    found = {run.run_id: run for run in results.folders}
-    runs["machine"] = machine_labels(runs)
-    runs["path"] = [str(found[run_id].path) for run_id in runs["run_id"]]
-    files = [found[run_id].manifest["files"] for run_id in runs["run_id"]]
-    # Readable as a folder, and not as a table: no count of such a run says anything.
-    runs["unreadable"] = [
-        _rows(entry, "measurements.parquet") > 0 and cases == 0
-        for entry, cases in zip(files, runs["cases"], strict=True)
-    ]
-    runs["stability_rows"] = [_rows(entry, "stability.parquet") for entry in files]
-    return Store(runs, measurements, results.problems)
+def _open(state: str, _index: Index) -> Store:
+    questions = Questions(_index)
+    runs = labelled(questions.frame("SELECT * FROM runs"))
+    runs["path"] = [str(store_path() / name) for name in runs["path"]]
+    return Store(runs, questions, list(_index.problems))
 
 
-def _rows(files: dict, name: str) -> int:
-    entry = files.get(name)
-    return int(entry.get("rows") or 0) if isinstance(entry, dict) else 0
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _rows(state: str, table: str, run_id: str, _questions: Questions) -> pd.DataFrame:
+    return _questions.frame(f"SELECT * FROM {table} WHERE run_id = ?", [run_id])
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _newest_rows(state: str, run_ids: tuple[str, ...], _questions: Questions) -> pd.DataFrame:
+    sql = """
+        SELECT * FROM measurements WHERE run_id IN (SELECT unnest(?))
+        QUALIFY rank() OVER (PARTITION BY case_id ORDER BY run_id DESC) = 1
+    """
+    return _questions.frame(sql, [list(run_ids)])
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _last_outcomes(
+    state: str, run_id: str, environment_class: str, harness: str, _questions: Questions
+) -> pd.DataFrame:
+    sql = """
+        SELECT case_id, side, max(run_id) AS run_id, arg_max(measurements.status, run_id) AS status,
+               any_value(gate) AS gate, any_value(implementation) AS implementation
+        FROM measurements JOIN runs USING (run_id)
+        WHERE environment_class IS NOT DISTINCT FROM ? AND runs.harness = ? AND run_id < ?
+        GROUP BY case_id, side
+    """
+    return _questions.frame(sql, [environment_class, harness, run_id])
 
 
 @st.cache_resource(show_spinner="Reading the run …", max_entries=12)
-def _read_table(run_path: str, name: str, fingerprint: Fingerprint) -> tuple[pd.DataFrame, list[str]]:
+def _read_table(run_path: str, name: str, seen: str) -> tuple[pd.DataFrame, list[str]]:
     try:
         results = load(run_path)
         return getattr(results, name), results.problems

@@ -66,16 +66,14 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
 
     along: `batch` where all batch sizes are wanted.
     """
-    measurements = store.measurements[store.measurements["seq_len"].notna()]  # what was imported may have no sizes
-    measurements = measurements.astype(dict.fromkeys(SIZES, "int64"))
-    runs = store.runs[store.runs["run_id"].isin(set(measurements["run_id"]))]
+    runs = store.runs[store.runs["sized"] > 0]  # what was imported may have no sizes
     # A run whose every case failed must not hide the newest one that has times.
-    timed = set(measurements.loc[measurements["time_ns"].notna(), "run_id"])
-    runs = runs.iloc[(~runs["run_id"].isin(timed)).to_numpy().argsort(kind="stable")]
+    runs = runs.iloc[(runs["timed"] == 0).to_numpy().argsort(kind="stable")]
     if runs.empty:
         return None
     run = choose_run(filters, runs)
-    rows = measurements[measurements["run_id"] == run["run_id"]]
+    rows = store.rows("measurements", run["run_id"])
+    rows = rows[rows["seq_len"].notna()].astype(dict.fromkeys(SIZES, "int64"))
     rows = rows.assign(gate_name=_gate_names(rows), device_text=devices(rows), input_text=inputs(rows))
     rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=_by_appearance(rows["gate_name"]))
     rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)

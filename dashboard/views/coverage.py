@@ -40,15 +40,15 @@ def page(store: Store, filters: Filters) -> None:
     show_reasons(cases)
     show_missing(cases)
     show_cells(rows)
-    show_errors(rows)
+    show_errors(store, rows)
     elements.same_query(command(rows))
 
 
 def choose_cases(store: Store, filters: Filters) -> tuple[pd.DataFrame, str]:
     """Let the sidebar choose a machine and its runs; returns the newest row of each case with `date`, and words for it."""
-    measured = store.runs[store.runs["run_id"].isin(set(store.measurements["run_id"]))]
+    measured = store.runs[store.runs["cases"] > 0]
     if measured.empty:
-        return store.measurements.iloc[:0], ""
+        return pd.DataFrame(), ""
     machine = filters.one("on_machine", "Machine", list(dict.fromkeys(measured["machine"])))
     runs = measured[measured["machine"] == machine]
     words = dict(zip(runs["run_id"], runs["label"], strict=True))
@@ -57,7 +57,7 @@ def choose_cases(store: Store, filters: Filters) -> tuple[pd.DataFrame, str]:
         where = f"{machine}: the newest measurement of each case, from {len(runs)} run{'s' if len(runs) > 1 else ''}"
     else:
         runs, where = runs[runs["run_id"] == run_id], f"{machine}: {words[run_id]}"
-    cases = newest_cases(store.measurements[store.measurements["run_id"].isin(set(runs["run_id"]))])
+    cases = newest_cases(store.newest_rows(tuple(runs["run_id"])))
     return cases.assign(date=cases["run_id"].map(dict(zip(runs["run_id"], runs["date"], strict=True)))), where
 
 
@@ -140,10 +140,10 @@ def show_cells(rows: pd.DataFrame) -> None:
         elements.table(shown.rename(columns={"case_id": "case", "date": "measured (UTC)"}))
 
 
-def show_errors(rows: pd.DataFrame) -> None:
+def show_errors(store: Store, rows: pd.DataFrame) -> None:
     """Show how close each tensor comes to its limit, as heatmap and table."""
     st.subheader("Errors by tensor and gate block", anchor=False)
-    cells = error_cells(stored_errors(rows), rows)
+    cells = error_cells(stored_errors(store, rows), rows)
     elements.figure(error_figure(cells), "errors", "error ratio of each tensor by implementation, against its limit")
     if cells.empty:
         return
@@ -155,11 +155,14 @@ def show_errors(rows: pd.DataFrame) -> None:
     elements.table(error_table(cells))
 
 
-def stored_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy rows of the runs that these cases come from."""
-    paths = loading.open_store().runs.set_index("run_id")["path"]
-    frames = [loading.table(paths[run_id], "accuracy") for run_id in sorted(set(rows["run_id"]))]
-    return pd.concat(frames, ignore_index=True)
+def stored_errors(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy rows of these cases."""
+    wanted = rows[["run_id", "case_id"]].drop_duplicates()
+    sql = """
+        SELECT accuracy.* FROM accuracy
+        WHERE (run_id, case_id) IN (SELECT unnest(?), unnest(?))
+    """
+    return store.questions.frame(sql, [wanted["run_id"].tolist(), wanted["case_id"].tolist()])
 
 
 def error_table(cells: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ STABILITY_RUNS = 5  # the newest runs that are searched for the gate's stability
 
 def page(store: Store, filters: Filters) -> None:
     """Ask the sidebar for a gate and a run that has it, then show what the run tells of it."""
-    measured = store.measurements[store.measurements["gate"].notna()]
+    measured = store.questions.frame("SELECT DISTINCT run_id, gate FROM measurements WHERE gate IS NOT NULL")
     run, rows = choose(store, filters, measured) if len(measured) else (None, measured)
     elements.header("Gate", filters.notes)
     if run is None:
@@ -29,7 +29,7 @@ def page(store: Store, filters: Filters) -> None:
     facts = gate_facts(loading.gates(run["path"]), name)
     show_what(facts, f"{run['label']} · {run['machine']}")
     show_stability(store, run, name)
-    show_best(run, rows)
+    show_best(store, run, rows)
     show_cost(rows)
     show_tables(facts)
     st.subheader("Reference", anchor=False)
@@ -50,7 +50,8 @@ def choose(store: Store, filters: Filters, measured: pd.DataFrame) -> tuple[pd.S
     runs = runs[runs["machine"] == machine]
     words = dict(zip(runs["run_id"], runs["label"], strict=True))
     run_id = filters.one("gate_run", "Run", list(runs["run_id"]), words=words)
-    return runs[runs["run_id"] == run_id].iloc[0], rows[rows["run_id"] == run_id]
+    found = store.rows("measurements", run_id)
+    return runs[runs["run_id"] == run_id].iloc[0], found[found["gate"] == gate]
 
 
 def show_what(facts: GateFacts, where: str) -> None:
@@ -74,7 +75,7 @@ def show_stability(store: Store, run: pd.Series, gate: str) -> None:
     st.subheader("Gradients", anchor=False)
     runs = store.runs[(store.runs["stability_rows"] > 0) & (store.runs["machine"] == run["machine"])]
     for candidate in runs.iloc[:STABILITY_RUNS].to_dict("records"):
-        stability = loading.table(candidate["path"], "stability")
+        stability = store.rows("stability", candidate["run_id"])
         found = gradient_lines(stability[stability["gate"] == gate]) if len(stability) else {}
         if found:
             several = len(found) > 1
@@ -94,11 +95,11 @@ def show_stability(store: Store, run: pd.Series, gate: str) -> None:
     )
 
 
-def show_best(run: pd.Series, rows: pd.DataFrame) -> None:
+def show_best(store: Store, run: pd.Series, rows: pd.DataFrame) -> None:
     """Show the fastest implementation at each measured shape."""
     st.subheader("Fastest implementation by shape", anchor=False)
-    samples = loading.table(run["path"], "samples")
-    table = best_by_shape(rows, samples) if len(samples) else pd.DataFrame()
+    blocks = store.rows("blocks", run["run_id"])
+    table = best_by_shape(rows, blocks) if len(blocks) else pd.DataFrame()
     if table.empty:
         st.markdown("No case of this gate in this run has a time.")
         return

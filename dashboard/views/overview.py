@@ -39,7 +39,9 @@ def what_is_new(store: Store, newest: pd.DataFrame) -> None:
     """Say per machine what its newest run holds that no earlier one held."""
     st.subheader("What is new", anchor=False)
     for run in newest.itertuples():
-        found = news(store.runs, store.measurements, run.run_id)
+        found = news(
+            store.runs, pd.concat([store.last_outcomes(run), store.rows("measurements", run.run_id)]), run.run_id
+        )
         lines = "\n".join(f"- {elements.plain(line)}" for line in found or ["Nothing new since the run before."])
         st.markdown(f"**{elements.plain(run.machine)}**, {elements.plain(run.label)}\n{lines}")
 
@@ -48,7 +50,7 @@ def what_failed(store: Store, newest: pd.DataFrame) -> None:
     """List the failures of the newest runs with their reasons, by machine; say so where there are none."""
     st.subheader("Failures in the newest runs", anchor=False)
     for run in newest.itertuples():
-        table = failures(store.measurements[store.measurements["run_id"] == run.run_id])
+        table = failures(store.rows("measurements", run.run_id))
         st.markdown(f"**{elements.plain(run.machine)}**, {elements.plain(run.label)}")
         if run.unreadable:
             st.markdown("Unknown: the run's measurements cannot be read.")

@@ -1,5 +1,7 @@
 """Stability: gradients by lag, half-lives, exponents, sweeps, spectra, training, saturation; gates side by side."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -15,7 +17,7 @@ def page(store: Store, filters: Filters) -> None:
     """Ask the sidebar, then show title, numbers, figures and command."""
     runs = store.runs[store.runs["stability_rows"] > 0]
     run = choose_run(filters, runs) if len(runs) else None
-    found = loading.table(run["path"], "stability") if run is not None else pd.DataFrame()
+    found = store.rows("stability", run["run_id"]) if run is not None else pd.DataFrame()
     chosen = choose(filters, found) if len(found) else Chosen(found)
     elements.header("Stability", filters.notes)
     if run is None:
@@ -25,10 +27,10 @@ def page(store: Store, filters: Filters) -> None:
     elif chosen.rows.empty:
         st.info("This run has no stability values for what is chosen.", icon=":material/info:")
     else:
-        show(run, chosen)
+        show(run, chosen, loading.stability_asked(store, run["run_id"]))
 
 
-def show(run: pd.Series, chosen: Chosen) -> None:
+def show(run: pd.Series, chosen: Chosen, asked: list[dict[str, Any]]) -> None:
     """Show what the figures hold fixed, a section for each thing that was measured, and the command."""
     rows = chosen.here()
     st.caption(elements.plain(" · ".join([*fixed(chosen), run["label"], run["machine"]])))
@@ -42,7 +44,7 @@ def show(run: pd.Series, chosen: Chosen) -> None:
     stability_sections.training(chosen.here("train_step", "probe"), chosen.told())
     stability_sections.saturation(chosen.here("probe"))
     along = [chosen.axis] if chosen.axis else []
-    elements.same_query(command(chosen.here("train_step", "probe", *along), loading.stability_asked(run["path"])))
+    elements.same_query(command(chosen.here("train_step", "probe", *along), asked))
 
 
 def fixed(chosen: Chosen) -> list[str]:

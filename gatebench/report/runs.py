@@ -5,28 +5,23 @@ import pandas as pd
 from gatebench.report.names import date_label, run_label
 from gatebench.report.quantities import is_missing
 from gatebench.store.read import WORKER
-from gatebench.store.schema import FAILURES, REFUSALS
+from gatebench.store.schema import FAILURES
 from gatebench.words import counted
 
 CASE = ["case_id", "side"]
-COUNTS = ["cases", "ok", *FAILURES, *REFUSALS]
 
 
-def run_table(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per run, newest first, with its rows counted by status.
+def labelled(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs newest first, with what people call them: columns label, date and machine added.
 
-    runs: columns run_id, folder, created_utc, status, suite, environment_class, device_name, harness. measurements: run_id,
-    status. Columns added: label (for people), date, cases, and one count per status.
+    runs: columns run_id, folder, created_utc, suite, environment_class, device_name, harness.
     """
-    counts = pd.crosstab(measurements["run_id"], measurements["status"]) if len(measurements) else pd.DataFrame()
-    counts = counts.reindex(index=runs["run_id"], columns=COUNTS[1:], fill_value=0).fillna(0).astype(int)
-    table = runs.set_index("run_id").join(counts).reset_index()
-    table["cases"] = counts.sum(axis=1).to_numpy()
-    table["date"] = [date_label(text) for text in table["created_utc"]]
-    table["label"] = [
-        run_label(row.run_id, row.suite, row.created_utc, row.folder, row.harness)
-        for row in table[["run_id", "suite", "created_utc", "folder", "harness"]].itertuples()
-    ]
+    named = runs[["run_id", "suite", "created_utc", "folder", "harness"]].itertuples(index=False)
+    table = runs.assign(
+        date=[date_label(text) for text in runs["created_utc"]],
+        label=[run_label(row.run_id, row.suite, row.created_utc, row.folder, row.harness) for row in named],
+        machine=machine_labels(runs),
+    )
     return table.sort_values("run_id", ascending=False, ignore_index=True)
 
 
@@ -61,6 +56,7 @@ def _listed(values: pd.Series) -> str:
 def news(runs: pd.DataFrame, measurements: pd.DataFrame, run_id: str) -> list[str]:
     """Say what a run holds that no earlier run of its environment class and harness held, one sentence each.
 
+    measurements: the run's own, and of earlier ones at least the last of each case; columns run_id, case_id, side, status, gate, implementation.
     New gates and implementations, cases that failed now and were ok in the latest run that had them, and cases that
     are ok again. Empty where nothing is new; the first run of a machine says so.
     """
