@@ -1,17 +1,14 @@
 """What the page Compare reads of runs: their rows and blocks, narrowed by gate, mode, dtype and implementation."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
-from dashboard import loading
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
 from dashboard.slices import DTYPES, MODES
 from gatebench.analyze.two_runs import Frames
 from gatebench.report.names import competitors, options_label
-from gatebench.store.read import read_run
 
 # Filter, label, column: several values each, none chosen means all.
 SEVERAL = (
@@ -41,38 +38,23 @@ class Narrowed:
 
 def measurements(store: Store, run_id: str) -> pd.DataFrame:
     """Return one run's measurements, with gate_name (options and all) and competitor."""
-    rows = store.measurements[store.measurements["run_id"] == run_id]
+    rows = store.rows("measurements", run_id)
     labels = [options_label(text) for text in rows["gate_options"]]
     names = [f"{gate} ({label})" if label else str(gate) for gate, label in zip(rows["gate"], labels, strict=True)]
     return rows.assign(gate_name=names, competitor=competitors(rows))
 
 
-def blocks(run: pd.Series) -> pd.DataFrame:
-    """Return one run's blocks."""
-    return loading.table(run["path"], "samples")
-
-
-def verdicts(run: pd.Series) -> pd.DataFrame:
-    """Return the stored verdicts of one A/B run."""
-    return loading.table(run["path"], "verdicts")
-
-
-def stability(run: pd.Series) -> pd.DataFrame:
-    """Return one run's stability."""
-    return loading.table(run["path"], "stability")
-
-
 def measured_runs(store: Store) -> pd.DataFrame:
-    """Return the runs that measured a case, newest first, those with a time before those without.
+    """Return the runs that measured a case, newest first, those with a time before those without."""
+    runs = store.runs[store.runs["cases"] > 0]
+    return last(runs, runs["timed"] == 0)
 
-    Columns added: purpose; implementations and dtypes, how many it has a time of.
-    """
-    timed = store.measurements[store.measurements["time_ns"].notna()]
-    counts = timed.groupby("run_id")[["implementation", "dtype"]].nunique()
-    counts = counts.rename(columns={"implementation": "implementations", "dtype": "dtypes"})
-    runs = store.runs[store.runs["cases"] > 0].join(counts, on="run_id").fillna({"implementations": 0, "dtypes": 0})
-    runs = runs.assign(purpose=[read_run(Path(path)).purpose for path in runs["path"]])
-    return last(runs, runs["implementations"] == 0)
+
+def counted(store: Store, runs: pd.DataFrame, column: str) -> pd.Series:
+    """Return how many values of a column of the measurements each run has a time of."""
+    sql = f"SELECT run_id, count(DISTINCT {column}) AS n FROM measurements WHERE time_ns IS NOT NULL GROUP BY run_id"
+    counts = store.questions.frame(sql).set_index("run_id")["n"]
+    return runs["run_id"].map(counts).fillna(0)
 
 
 def last(runs: pd.DataFrame, behind: pd.Series) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def choose(store: Store, filters: Filters) -> Comparison | Nothing:
 
 
 def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
-    run = choose_run(filters, compare_rows.last(runs, runs["implementations"] < 2))
+    run = choose_run(filters, compare_rows.last(runs, compare_rows.counted(store, runs, "implementation") < 2))
     rows = compare_rows.measurements(store, run["run_id"])
     rows = filters.slice(rows, "side", "Side", "side", order=ordered("run", "head", "base"))
     timed = rows[rows["time_ns"].notna()]
@@ -74,7 +74,7 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
         what = f"This run has one implementation, {a}; a second one is needed."
         return Nothing(elements.plain(what), "gatebench run quick")
     b = filters.one("competitor", "B", others)
-    narrowed = narrow(filters, [(rows, compare_rows.blocks(run))], without=("implementation",))
+    narrowed = narrow(filters, [(rows, store.rows("blocks", run["run_id"]))], without=("implementation",))
     ((kept, blocks),) = narrowed.frames
     other = rows.loc[rows["competitor"] == b, ["implementation", "implementation_options"]].fillna("{}").iloc[0]
     sides = of_implementations(kept, blocks, a, (other.iloc[0], other.iloc[1]))
@@ -84,7 +84,7 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
 
 
 def _dtypes(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
-    several = runs[runs["dtypes"] > 1]
+    several = runs[compare_rows.counted(store, runs, "dtype") > 1]
     if several.empty:
         return Nothing(
             "No run in this store was measured in two dtypes.", "gatebench run -g gru --dtype float32,bfloat16"
@@ -94,7 +94,7 @@ def _dtypes(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | 
     dtypes = sorted(set(rows.loc[rows["time_ns"].notna(), "dtype"]), key=DTYPES)
     a = filters.one("dtype_a", "A: dtype", dtypes)
     b = filters.one("dtype_b", "B: dtype", [name for name in dtypes if name != a])
-    narrowed = narrow(filters, [(rows, compare_rows.blocks(run))], without=("dtype",))
+    narrowed = narrow(filters, [(rows, store.rows("blocks", run["run_id"]))], without=("dtype",))
     ((kept, blocks),) = narrowed.frames
     command = _inside(run, "--metrics", "time", *narrowed.words())
     worth = "Speed-ups are over blocks of the same processes; within a block the two dtypes were measured one after the other."
@@ -151,7 +151,7 @@ def _versions(store: Store, filters: Filters, run: pd.Series) -> Comparison | No
         plan = read_run(Path(run["path"])).plan()
     except StoreError as error:
         return Nothing(elements.plain(str(error)), "gatebench list runs")
-    judged = compare_rows.verdicts(run)
+    judged = store.rows("verdicts", run["run_id"])
     quantities = [name for name in QUANTITIES if len(judged) and name in set(judged["quantity"])]
     if not quantities:
         return Nothing("This A/B run has no verdicts.", command)
@@ -178,7 +178,7 @@ def _version(side: dict) -> str:
 def _two_runs(
     store: Store, filters: Filters, a: pd.Series, b: pd.Series, across: bool, commits: bool = False
 ) -> Comparison:
-    frames = [(compare_rows.measurements(store, run["run_id"]), compare_rows.blocks(run)) for run in (a, b)]
+    frames = [(compare_rows.measurements(store, run["run_id"]), store.rows("blocks", run["run_id"])) for run in (a, b)]
     narrowed = narrow(filters, frames)
     across_machines = ["--across-machines"] if across else []
     words = ["gatebench", "compare", a["run_id"], b["run_id"], *across_machines, *narrowed.words()]

@@ -1,11 +1,14 @@
 """The trade-off below the page Compare: speed against error, memory or half-life, at one shape of one run."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import compare_rows, elements
 from dashboard.compare_sides import Comparison
-from dashboard.filters import Filters, ordered
+from dashboard.filters import Filters, ordered, text
 from dashboard.loading import Store
 from dashboard.slices import DTYPES, MODES
 from gatebench.analyze.compare import choose_baseline, compare
@@ -28,7 +31,7 @@ _STABILITY = ["init", "dtype", "seq_len", "hidden_size", "inputs"]  # what a hal
 
 
 def show(store: Store, filters: Filters, comparison: Comparison) -> None:
-    """Let the sidebar choose what is traded and where; show figure, numbers, and what has no point."""
+    """Let the page choose what is traded and where; show figure, numbers, and what has no point."""
     st.subheader("What does speed cost?", anchor=False)
     run = comparison.runs[1]
     rows = compare_rows.measurements(store, run["run_id"])
@@ -36,14 +39,21 @@ def show(store: Store, filters: Filters, comparison: Comparison) -> None:
     if rows.empty:
         st.info("The cases of this run have no sizes: nothing can be told of one shape.", icon=":material/info:")
         return
-    against = filters.one("trade", "Trade-off: against", list(AGAINST), words=_words(AGAINST))
+    place = st.container(horizontal=True)  # boxes side by side, below each other where the window is narrow
+    against = filters.one("trade", "Against", list(AGAINST), words=_words(AGAINST), place=place)
     speed = (
-        filters.one("trade_speed", "Trade-off: speed", list(SPEEDS), words=SPEEDS) if against != "half_life" else "time"
+        filters.one("trade_speed", "Speed as", list(SPEEDS), words=SPEEDS, place=place)
+        if against != "half_life"
+        else "time"
     )
-    rows, words = _choose_shape(filters, rows, every_gate=against == "half_life")
-    half_lives, of = _choose_half_lives(filters, run, rows) if against == "half_life" else (None, "")
+    rows, words = _choose_shape(filters, rows, place, every_gate=against == "half_life")
+    half_lives, of = (
+        _choose_half_lives(filters, store.rows("stability", run["run_id"]), rows, place)
+        if against == "half_life"
+        else (None, "")
+    )
     baseline = comparison.names[0] if comparison.names[0] in set(rows["implementation"]) else choose_baseline(rows)
-    compared = compare(rows, compare_rows.blocks(run), baseline)
+    compared = compare(rows, store.rows("blocks", run["run_id"]), baseline)
     points = trade_off_points(compared, against, speed, half_lives)
     over = f"speed-up over {baseline}" if speed == "speedup" else ""
     st.caption(elements.plain(" · ".join(word for word in (*words, over, run["label"], run["machine"]) if word)))
@@ -63,30 +73,42 @@ def _words(names: dict[str, str]) -> dict[str, str]:
     return {key: name.split(" (")[0] for key, name in names.items()}
 
 
-def _choose_shape(filters: Filters, rows: pd.DataFrame, every_gate: bool) -> tuple[pd.DataFrame, list[str]]:
-    """Let the sidebar choose gate, mode, dtype, shape and what else differs; returns its rows, and words for a caption."""
+def _choose_shape(
+    filters: Filters, rows: pd.DataFrame, place: DeltaGenerator, every_gate: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """Let the page choose gate, mode, dtype, shape and what else differs; returns its rows, and words for a caption."""
     rows = rows.assign(device_text=devices(rows), shape=[shape_label(row) for row in rows.itertuples()])
     appearance = ordered(*dict.fromkeys(rows["gate_name"]))
     if not every_gate:
-        rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=appearance)
-    rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)
-    rows = filters.slice(rows, "dtype", "Dtype", "dtype", order=DTYPES)
+        rows = _slice(filters, rows, place, "gate", "Gate", "gate_name", order=appearance)
+    rows = _slice(filters, rows, place, "mode", "Mode", "mode", order=MODES)
+    rows = _slice(filters, rows, place, "dtype", "Dtype", "dtype", order=DTYPES)
     # The shape that most cases have a time for, which is where gates meet.
     order = rows[rows["time_ns"].notna()].groupby("shape").size().sort_values(ascending=False, kind="stable")
-    rows = filters.slice(rows, "shape", "Shape", "shape", always=True, order=ordered(*order.index))
+    rows = _slice(filters, rows, place, "shape", "Shape", "shape", order=ordered(*order.index))
     for column, key, label in _UNUSUAL:
-        rows = filters.slice(rows, key, label, column, order=ordered("run", "head", "hot", "eager"))
+        rows = _slice(filters, rows, place, key, label, column, order=ordered("run", "head", "hot", "eager"))
     first = rows.iloc[0]
     words = ["all gates" if every_gate else first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["shape"], first["device_text"]]  # fmt: skip
     return rows, words
 
 
-def _choose_half_lives(filters: Filters, run: pd.Series, timed: pd.DataFrame) -> tuple[pd.DataFrame | None, str]:
-    """Let the sidebar choose which half-lives: at one init, dtype, T and H, alike for all gates; says so in words.
+def _slice(
+    filters: Filters, rows: pd.DataFrame, place: DeltaGenerator, key: str, label: str, column: str, order: Callable
+) -> pd.DataFrame:
+    """Return the rows with the chosen value of a column; the box stands in the page, where there is a choice."""
+    values = rows[column].map(text)
+    chosen = filters.one(key, label, sorted(set(values), key=order), always=False, place=place)
+    return pd.DataFrame(rows[values == chosen])
 
-    timed: the measurements of the chosen shape.
+
+def _choose_half_lives(
+    filters: Filters, stability: pd.DataFrame, timed: pd.DataFrame, place: DeltaGenerator
+) -> tuple[pd.DataFrame | None, str]:
+    """Let the page choose which half-lives: at one init, dtype, T and H, alike for all gates; says so in words.
+
+    stability: of the run; timed: its measurements of the chosen shape.
     """
-    stability = compare_rows.stability(run)
     summary = case_summary(stability[stability["task"].isna()]) if len(stability) else pd.DataFrame()
     summary = summary[summary["half_life"].notna() & (summary["probe"] == "ones")] if len(summary) else summary
     if summary.empty:
@@ -100,7 +122,7 @@ def _choose_half_lives(filters: Filters, run: pd.Series, timed: pd.DataFrame) ->
     # What most gates share comes first, for there they can be compared; then the shape that is timed.
     order = table.assign(gates=-table.groupby("condition")["gate"].transform("size"))
     order = order.sort_values(["gates", "other_size", "other_init", "coarseness"], kind="stable")["condition"]
-    chosen = filters.one("half_life_of", "Half-lives with", list(dict.fromkeys(order)))
+    chosen = filters.one("half_life_of", "Half-lives with", list(dict.fromkeys(order)), place=place)
     kept = table[table["condition"] == chosen]
     beside = (
         ""

@@ -18,7 +18,7 @@ KEYS = (
     "machine", "run", "gate", "mode", "dtype", "device", "batch", "input", "cache", "launch", "side", "seed",
     "implementation", "baseline", "axis", "per", "fixed_h", "fixed_t", "gates", "init", "chain_dtype", "seq_len",
     "hidden_size", "inputs", "probe", "task", "train_step", "stability_batch", "against",
-    "sides", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
+    "sides", "case", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
     "on_machine", "of_run", "errors_mode", "gate_run",
     "case", "other_run", "suite", "history_machine", "reference", "kind", "to_run",

@@ -8,10 +8,12 @@ from dashboard import compare_trade_off, elements
 from dashboard.compare_sides import Comparison, Nothing, choose
 from dashboard.filters import Filters
 from dashboard.loading import Store
+from dashboard.raw_samples import show_samples
 from gatebench.analyze.sides import CHANGE, INCONCLUSIVE, NOT_TOLD_APART, TOLD_APART
 from gatebench.report.figures.forest import forest_figure
 from gatebench.report.side_words import MEASURES, outcome_text, shown_rows, without_number
 
+CASE = "case"  # the pick of a row
 LONGEST_NAME = 120  # letters of a side's name
 
 
@@ -24,8 +26,9 @@ def page(store: Store, filters: Filters) -> None:
         return
     show_sides(comparison)
     show_effects(comparison)
+    show_raw_samples(comparison, filters)
     compare_trade_off.show(store, filters, comparison)
-    elements.same_query(comparison.command + elements.store_option())
+    elements.ways_out(comparison.command + elements.store_option(), comparison.sides.rows, "compare", filters)
 
 
 def show_sides(comparison: Comparison) -> None:
@@ -58,14 +61,30 @@ def show_effects(comparison: Comparison) -> None:
     numbers = quantity != "coverage"  # of which there are verdicts, and nothing to measure
     if numbers:
         alt = f"{MEASURES[sides.measure]} of each case, with intervals"
-        elements.figure(forest_figure(sides, quantity), "forest", alt)
+        # A point of a group's mean has no key.
+        pick = (CASE, lambda point: point["customdata"][1] if len(point["customdata"]) > 1 else None)
+        elements.figure(forest_figure(sides, quantity), "forest", alt, pick)
         st.caption(legend(comparison))
-    if sides.rows["value"].notna().any():
-        elements.table(shown_rows(sides, quantity))
+    shown = sides.rows["value"].notna()
+    if shown.any():
+        elements.table(shown_rows(sides, quantity), pick=(CASE, list(sides.rows.loc[shown, "key"])))
     without = without_number(sides, quantity)
     if len(without):
         st.markdown("Without a number:" if numbers else "Does the head still compute what the base did?")
         elements.wrapped(without)
+
+
+def show_raw_samples(comparison: Comparison, filters: Filters) -> None:
+    """Show the raw samples of both sides of the picked case: of a click on its point or row, or of the box."""
+    rows = comparison.sides.rows.drop_duplicates("key").set_index("key")
+    picked = filters.pick(CASE, "Raw samples of a case (or click on its point or row)", list(rows.index))
+    if picked is None:
+        return
+    row = rows.loc[picked]
+    for name, run in zip("ab", comparison.runs, strict=True):
+        if isinstance(case_id := row[f"case_id_{name}"], str):
+            st.markdown(f"**{name.upper()}** {elements.plain(case_id)}")
+            show_samples(run, case_id, row[f"side_{name}"])
 
 
 def legend(comparison: Comparison) -> str:

@@ -53,6 +53,11 @@ def effects(app: AppTest):
     return app.dataframe[0].value
 
 
+def command(app: AppTest) -> str:
+    """Return the command that the page gives."""
+    return next(code.value for code in reversed(app.code) if code.value.startswith("gatebench "))
+
+
 def charts(app: AppTest) -> int:
     return len(app.get("plotly_chart"))
 
@@ -76,8 +81,31 @@ def test_both_sides_are_chosen_by_the_url(opened, four_runs):
     assert "**A** eager  \n**B** numba" in texts(app)
     assert set(effects(app)["gate, mode"]) == {"gru, forward"}
     assert set(effects(app)["outcome"]) == {"faster"}
-    assert "gatebench compare" in app.code[-1].value
-    assert "--baseline eager -i eager -i numba -g gru -m forward" in app.code[-1].value
+    assert "gatebench compare" in command(app)
+    assert "--baseline eager -i eager -i numba -g gru -m forward" in command(app)
+
+
+def test_a_picked_case_opens_the_raw_samples_of_both_sides(opened, four_runs):
+    app = opened(four_runs, competitor="numba")
+    case = app.selectbox(key="case").options[0]
+    assert app.selectbox(key="case").value is None
+    before = charts(app)
+    app.selectbox(key="case").select(case).run()
+    assert not app.exception
+    found = texts(app)
+    assert f"**B** {case}" in found
+    assert f"**A** {case.replace('numba', 'native')}" in found
+    assert charts(app) == before + 4, "samples and autocorrelation of each side"
+    assert app.query_params["case"] in (case, [case])
+
+
+def test_a_case_of_one_side_alone_opens_the_samples_that_there_are(opened, four_runs):
+    case = "lstm/cudnn/T64-B16-I64-H64/float32/cpu-2/forward"
+    app = opened(four_runs, competitor="cudnn", case=case)
+    found = texts(app)
+    assert f"**B** {case}" in found
+    assert "There are no raw samples of this case: it was not timed." in found
+    assert "n = 3 blocks" in found
 
 
 def test_an_implementation_that_never_ran_is_offered_with_its_reason(opened, four_runs):
@@ -100,7 +128,7 @@ def test_runs_of_one_machine_are_changes_and_no_verdict(opened, four_runs):
     assert set(table["outcome"]) == {"slower"}
     a, b = app.selectbox(key="run_a").value, app.selectbox(key="run").value
     assert a < b
-    assert f"gatebench compare {a} {b} -i numba" in app.code[-1].value
+    assert f"gatebench compare {a} {b} -i numba" in command(app)
 
 
 def test_runs_of_another_machine_are_never_offered_as_a_change(opened, four_runs):
@@ -116,7 +144,7 @@ def test_machines_are_speeds_and_no_change_of_the_code(opened, four_runs):
     assert " on M3" in found
     assert " on EPYC" in found
     assert "speed-up of B over A (95 %)" in effects(app)
-    assert "--across-machines" in app.code[-1].value
+    assert "--across-machines" in command(app)
 
 
 def test_commits_without_an_ab_are_two_runs_of_one_machine(opened, four_runs):
@@ -138,7 +166,7 @@ def test_the_verdicts_of_an_ab_are_shown_as_stored(opened, four_runs, tmp_path):
     assert table["why"].tolist()[1].startswith("seems slower, but was not confirmed")
     assert table["detectable"].str.endswith(" %").all()
     assert "cannot gate" not in found
-    assert f"gatebench compare {folder.name} --long" in app.code[-1].value
+    assert f"gatebench compare {folder.name} --long" in command(app)
     app = opened(store, sides="commits", ab="two runs of two commits")
     assert "cannot gate" in texts(app)
 
@@ -152,7 +180,7 @@ def test_both_versions_of_an_ab_are_there_by_implementation(opened, tmp_path):
     app = opened(tmp_path / "results", side="base", trade_side="base")
     assert (app.selectbox(key="side").value, app.selectbox(key="trade_side").value) == ("base", "base")
     assert effects(app)["case"].tolist() == ["T8 B8 H8"]
-    assert "--long" in app.code[-1].value, "the command takes no baseline for an A/B"
+    assert "--long" in command(app), "the command takes no baseline for an A/B"
     assert charts(app) == 2
 
 
@@ -187,7 +215,7 @@ def test_dtypes_of_one_run_are_compared_case_by_case(opened, tmp_path):
     assert {"native T64 B16 H64", "numba T64 B16 H128"} <= set(effects(app)["case"])
     assert set(effects(app)["n"]) == {"3 pairs of blocks"}
     app = opened(tmp_path / "results", dtypes="bfloat16")
-    assert app.code[-1].value.split(" --store")[0].endswith("-k '*/bfloat16/*'")
+    assert command(app).split(" --store")[0].endswith("-k '*/bfloat16/*'")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +228,7 @@ def test_dtypes_of_one_run_are_compared_case_by_case(opened, tmp_path):
 def test_sides_that_a_store_does_not_hold_are_explained_with_a_command(opened, one_run, kind, what):
     app = opened(one_run, sides=kind)
     assert what in texts(app)
-    assert app.code[-1].value.startswith("gatebench ")
+    assert command(app).startswith("gatebench ")
     assert charts(app) == 0
 
 
