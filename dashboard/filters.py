@@ -51,7 +51,13 @@ class Filters:
         self._defaults = st.session_state.setdefault(DEFAULTS, {})
 
     def one(
-        self, key: str, label: str, options: Sequence[str], *, always: bool = True, words: dict[str, str] | None = None,
+        self,
+        key: str,
+        label: str,
+        options: Sequence[str],
+        *,
+        always: bool = True,
+        words: dict[str, str] | None = None,
         place: DeltaGenerator | None = None,
     ) -> str:
         """Return the chosen one of `options`; with `always` off the box shows only where there is a choice.

@@ -5,7 +5,7 @@ import shlex
 import pandas as pd
 import streamlit as st
 
-from dashboard import elements, loading
+from dashboard import elements
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
 from dashboard.slices import DTYPES, MODES
@@ -41,7 +41,7 @@ def page(store: Store, filters: Filters) -> None:
     show_missing(cases)
     show_cells(rows)
     show_errors(store, rows)
-    elements.same_query(command(rows))
+    elements.ways_out(command(rows), rows, "coverage", filters)
 
 
 def choose_cases(store: Store, filters: Filters) -> tuple[pd.DataFrame, str]:

@@ -38,7 +38,7 @@ def page(store: Store, filters: Filters) -> None:
     else:
         st.code(facts.reference[:LONGEST_CODE], language="python")
     words = ["gatebench", "compare", run["run_id"], "-g", name]
-    elements.same_query(shlex.join(words) + elements.store_option())
+    elements.ways_out(shlex.join(words) + elements.store_option(), rows, "gate", filters)
 
 
 def choose(store: Store, filters: Filters, measured: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:

@@ -21,7 +21,8 @@ def page(store: Store, filters: Filters) -> None:
     what_is_new(store, newest)
     what_failed(store, newest)
     every_run(runs)
-    elements.same_query(f"gatebench compare {newest['run_id'].iloc[0]}{elements.store_option()}")
+    command = f"gatebench compare {newest['run_id'].iloc[0]}{elements.store_option()}"
+    elements.ways_out(command, runs.drop(columns=["path", "run_key"]), "runs", filters)
 
 
 def tiles(runs: pd.DataFrame, newest: pd.DataFrame) -> None:

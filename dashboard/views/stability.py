@@ -27,11 +27,12 @@ def page(store: Store, filters: Filters) -> None:
     elif chosen.rows.empty:
         st.info("This run has no stability values for what is chosen.", icon=":material/info:")
     else:
-        show(run, chosen, loading.stability_asked(store, run["run_id"]))
+        again = show(run, chosen, loading.stability_asked(store, run["run_id"]))
+        elements.ways_out(again, chosen.here(), "stability", filters)
 
 
-def show(run: pd.Series, chosen: Chosen, asked: list[dict[str, Any]]) -> None:
-    """Show what the figures hold fixed, a section for each thing that was measured, and the command."""
+def show(run: pd.Series, chosen: Chosen, asked: list[dict[str, Any]]) -> str:
+    """Show what the figures hold fixed, and a section for each thing that was measured; returns the command for it."""
     rows = chosen.here()
     st.caption(elements.plain(" · ".join([*fixed(chosen), run["label"], run["machine"]])))
     summary = stability_sections.summary_of(rows)
@@ -44,7 +45,7 @@ def show(run: pd.Series, chosen: Chosen, asked: list[dict[str, Any]]) -> None:
     stability_sections.training(chosen.here("train_step", "probe"), chosen.told())
     stability_sections.saturation(chosen.here("probe"))
     along = [chosen.axis] if chosen.axis else []
-    elements.same_query(command(chosen.here("train_step", "probe", *along), asked))
+    return command(chosen.here("train_step", "probe", *along), asked)
 
 
 def fixed(chosen: Chosen) -> list[str]:
