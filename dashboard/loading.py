@@ -135,8 +135,9 @@ def _rows(state: str, table: str, run_id: str, _questions: Questions) -> pd.Data
 @st.cache_resource(show_spinner=False, max_entries=6)
 def _newest_rows(state: str, run_ids: tuple[str, ...], _questions: Questions) -> pd.DataFrame:
     sql = """
-        SELECT * FROM measurements WHERE run_id IN (SELECT unnest(?))
-        QUALIFY rank() OVER (PARTITION BY case_id ORDER BY run_id DESC) = 1
+        SELECT * FROM measurements WHERE (case_id, run_id) IN (
+            SELECT case_id, max(run_id) FROM measurements WHERE run_id IN (SELECT unnest(?)) GROUP BY case_id
+        )
     """
     return _questions.frame(sql, [list(run_ids)])
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.filters import Filters
@@ -52,7 +53,7 @@ def table_with(app: AppTest, column: str) -> pd.DataFrame:
 
 def said(app: AppTest) -> str:
     """Return the command at the bottom, without the store."""
-    return app.code[-1].value.partition(" --store ")[0]
+    return [code.value for code in app.code if code.language == "bash"][-1].partition(" --store ")[0]
 
 
 def test_a_run_that_varies_nothing_has_neither_sweep_nor_spectra_nor_training(opened, tmp_path):
@@ -157,6 +158,7 @@ def write_rows(store: Path, rows: pd.DataFrame) -> None:
     path = next((store / "runs").iterdir()) / "stability.parquet"
     schema = pq.read_schema(path)
     pq.write_table(pa.Table.from_pylist(rows.to_dict("records"), schema), path)
+    st.cache_resource.clear()  # an edited run is seen after seconds only: run folders are never edited
 
 
 def read_rows(store: Path) -> pd.DataFrame:
