@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from browsing import chromium  # noqa: E402 (needs the path above)
+
 from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path above)
 
 FULL = Plan(gates=("lstm", "gru"), seq_lens=(64,), hidden_sizes=(64,), series=True)
@@ -61,3 +63,10 @@ def broken_run(one_run, tmp_path):
     (foreign / "manifest.json").write_text('{"schema_version": 99, "run_id": "x", "files": {}}')
     (store / "runs" / "stray").mkdir()
     return store
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's chromium; a test that wants it fails with the command that installs it where there is none."""
+    with chromium() as running:
+        yield running

@@ -1,7 +1,6 @@
 """Take pictures of the dashboard's pages over the committed runs: `make screenshots`, into docs/images."""
 
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -9,8 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from playwright.sync_api import sync_playwright  # noqa: E402 (needs the path above)
-from test_browser import ARGUMENTS, BROWSERS, server  # noqa: E402
+from browsing import chromium, server  # noqa: E402 (needs the path above)
 
 PAGES = {
     "overview": "/",
@@ -30,13 +28,11 @@ SIZE = {"width": 1400, "height": 1000}
 def main(target: Path, store: Path) -> None:
     """Write <page>.png for every page of a store into `target`."""
     target.mkdir(parents=True, exist_ok=True)
-    executable = next(path for name in BROWSERS if (path := shutil.which(name)))
     with (
         tempfile.TemporaryDirectory() as scratch,
-        server(store, Path(scratch) / "log") as address,
-        sync_playwright() as playwright,
+        server(store, Path(scratch) / "log") as (address, _),
+        chromium() as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         page = browser.new_page(viewport=SIZE)
         for name, path in PAGES.items():
             page.set_viewport_size(SIZES.get(name, SIZE))
@@ -45,7 +41,6 @@ def main(target: Path, store: Path) -> None:
             page.wait_for_load_state("networkidle")
             page.wait_for_timeout(2500)  # charts fade in
             page.screenshot(path=target / f"{name}.png")
-        browser.close()
 
 
 if __name__ == "__main__":

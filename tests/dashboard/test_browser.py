@@ -3,136 +3,21 @@
 Debian's chromium through playwright; where it is missing these tests fail with the command that installs it.
 """
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run",
-)  # fmt: skip
-START_S, WAIT_MS = 40, 20_000
-PAGES = {
-    "/": "Overview",
-    "/compare": "Compare",
-    "/scaling": "Scaling",
-    "/winner_map": "Winner map",
-    "/stability": "Stability",
-    "/coverage": "Coverage",
-    "/history": "History",
-    "/run": "Run",
-    "/gate": "Gate",
-}
-
-
-@contextmanager
-def server(store: Path, log: Path):
-    """Run the app on a free port as `gatebench dashboard` does; yields its address, always kills it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"), "--server.port", str(port),
-        "--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false",
-        "--server.fileWatcherType", "none", "--", "--store", str(store),
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=store.parent, env=environment)
-        try:
-            _wait(f"http://127.0.0.1:{port}/_stcore/health", process, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-            process.wait(10)
-
-
-def _wait(address: str, process: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    pytest.fail(f"the dashboard did not start:\n{log.read_text()}")
+from browsing import PAGES, choose, opening, query, server, settled
+from playwright.sync_api import expect
 
 
 @pytest.fixture(scope="module")
 def address(one_run, tmp_path_factory):
-    with server(one_run, tmp_path_factory.mktemp("log") / "streamlit.log") as found:
+    with server(one_run, tmp_path_factory.mktemp("log") / "streamlit.log") as (found, _):
         yield found
 
 
 @pytest.fixture(scope="module")
 def full_address(full_run, tmp_path_factory):
-    with server(full_run, tmp_path_factory.mktemp("log") / "streamlit.log") as found:
+    with server(full_run, tmp_path_factory.mktemp("log") / "streamlit.log") as (found, _):
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if executable is None:
-        pytest.fail("no chromium here; install it with: apt-get install chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
-        yield running
-        running.close()
-
-
-class Watch:
-    """What a page asked of other hosts, and what its console complained about."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.foreign: list[str] = []
-        self.complaints: list[str] = []
-        self.address = address
-        page.on("request", self._asked)
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _asked(self, request) -> None:
-        if not request.url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
-            self.foreign.append(request.url)
-
-    def _said(self, message) -> None:
-        # Streamlit looks for its server below the page's own path first (/scaling/_stcore/health), then at the root.
-        probing = "/_stcore/" in (message.location or {}).get("url", "") and "404" in message.text
-        if message.type == "error" and not probing:
-            self.complaints.append(f"{message.text} at {message.location}")
-
-
-@contextmanager
-def opening(browser, address: str):
-    """Yield a function that opens a path in a fresh page; afterwards nothing foreign and no complaint may remain."""
-    context = browser.new_context(viewport={"width": 1000, "height": 900})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    watch = Watch(page, address)
-
-    def open_path(path: str) -> Page:
-        page.goto(address + path)
-        settled(page)
-        return page
-
-    yield open_path
-    context.close()
-    assert watch.foreign == []
-    assert watch.complaints == []
 
 
 @pytest.fixture
@@ -145,34 +30,6 @@ def opened(browser, address):
 def opened_full(browser, full_address):
     with opening(browser, full_address) as open_path:
         yield open_path
-
-
-def settled(page: Page) -> None:
-    """Wait until the title is there and no script runs any more."""
-    expect(page.locator("h1")).to_be_visible(timeout=WAIT_MS)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    page.wait_for_function("!document.querySelector('[data-stale=\"true\"]')")
-
-
-def shown(page: Page, label: str) -> str:
-    """Return the value that a select box shows."""
-    return (
-        box(page, label).input_value() or box(page, label).locator("xpath=ancestor::*[@data-baseweb][1]").inner_text()
-    )
-
-
-def box(page: Page, label: str):
-    return page.get_by_role("combobox", name=label).first
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    box(page, label).click()
-    page.get_by_role("option", name=option, exact=True).click()
-    settled(page)
-
-
-def query(page: Page) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(page.url).query)
 
 
 def test_every_page_opens_with_its_figures_and_asks_no_other_host(opened):

@@ -1,8 +1,8 @@
 """The HTML report in a real browser, opened from a file: figures, choices, both themes, wide and narrow, nothing asked of a host."""
 
 import pytest
+from browsing import WAIT_MS
 from playwright.sync_api import expect
-from test_browser import WAIT_MS, browser  # noqa: F401 (a fixture)
 
 from gatebench.report.html.document import run_report
 from gatebench.report.html.page import html_page
@@ -23,7 +23,7 @@ def report(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, report):  # noqa: F811
+def opened(browser, report):
     """Open the file in a window of some width and theme; nothing may be asked of a host, and no complaint may remain."""
     asked, said, contexts = [], [], []
 
