@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import loading
-from dashboard.filters import Filters, text
+from dashboard.filters import Filters, Notes, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
@@ -39,12 +39,12 @@ def tighten() -> None:
     )
 
 
-def header(title: str, notes: list[str] | None = None) -> None:
+def header(title: str, notes: Notes | None = None) -> None:
     """Show the page's title, the question it answers, and what was dropped from the URL."""
     st.title(title, anchor=False)
     st.markdown(f"**{QUESTIONS[title]}**")
-    if notes:
-        st.warning("  \n".join(notes), icon=":material/filter_alt_off:")
+    if notes is not None:
+        notes.show()
 
 
 def banner(problems: list[str]) -> None:

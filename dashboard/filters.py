@@ -1,6 +1,6 @@
 """Filters in the sidebar: their values live in the URL, are kept across pages, and are dropped where they don't exist.
 
-Every filter's first option is its default: what the URL leaves out. `notes` collects what was dropped, but for what
+Every filter's first option is its default: what the URL leaves out. `notes` says what was dropped, but for what
 nobody chose, and for what another run than before does not have.
 """
 
@@ -38,13 +38,36 @@ LARGEST_NUMBER = 10**9  # that a box for whole numbers takes
 LONGEST_VALUE = 60  # letters of a dropped value that the page repeats
 
 
+class Notes:
+    """What was dropped from the URL, said in one place; also what a box finds after that place was shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._place: DeltaGenerator | None = None
+
+    def add(self, line: str) -> None:
+        """Say one more line."""
+        self.lines.append(line)
+        self._say()
+
+    def show(self) -> None:
+        """Say the lines here, those of this run of the script that are still to come too."""
+        self._place = st.empty()
+        self._say()
+
+    def _say(self) -> None:
+        if self._place is not None and self.lines:
+            self._place.warning("  \n".join(self.lines), icon=":material/filter_alt_off:")
+
+
 class Filters:
     """The filters of one page in one run of the script; `notes` says which values were dropped."""
 
     def __init__(self) -> None:
         unknown = [key for key in st.query_params if key not in KEYS]
-        self.notes = [f"`{_short(key)}` in the address is no filter and was dropped." for key in unknown]
+        self.notes = Notes()
         for key in unknown:
+            self.notes.add(f"`{_short(key)}` in the address is no filter and was dropped.")
             del st.query_params[key]
         self.another_run = False
         self.chosen: dict[str, list[str]] = {}  # what the URL of this view holds, defaults too
@@ -111,19 +134,15 @@ class Filters:
         return pd.DataFrame(frame[values == chosen])
 
     def pick(self, key: str, label: str, options: Sequence[str], words: dict[str, str] | None = None) -> str | None:
-        """Return the option chosen in a box of the page's body, None until one is; what does not exist is said above it.
+        """Return the option chosen in a box of the page's body, None until one is, and again where it is offered no more.
 
         words: text shown for an option, and used in the URL.
         """
-        shown, noted = words or {}, len(self.notes)
+        shown = words or {}
         self._drop_from_url(key, [shown.get(option, option) for option in options])
         current = st.session_state.get(key)
         if current is not None:
-            if current not in options:
-                self._note(key, [shown.get(current, current)])
             st.session_state[key] = current if current in options else None
-        for note in self.notes[noted:]:
-            st.caption(note)
         chosen = st.selectbox(
             label, options, index=None, key=key, bind="query-params", placeholder="Choose one",
             format_func=lambda option: shown.get(option, option),
@@ -149,7 +168,7 @@ class Filters:
 
     def _note(self, key: str, values: list[str]) -> None:
         for value in [] if self.another_run else values:
-            self.notes.append(f"{NAMES.get(key, key)} = `{_short(value)}` does not exist here and was dropped.")
+            self.notes.add(f"{NAMES.get(key, key)} = `{_short(value)}` does not exist here and was dropped.")
 
 
 def _short(value: str) -> str:

@@ -204,6 +204,16 @@ def test_values_in_the_url_that_do_not_exist_are_dropped_and_named(opened, one_r
     assert set(app.dataframe[0].value["implementation"]) == {"numba"}
 
 
+@pytest.mark.parametrize(("page", "key"), [("compare", "trade"), ("compare", "case"), ("history", "to_run"), ("run", "other_run")])  # fmt: skip
+def test_a_value_that_a_box_below_the_title_does_not_offer_is_named_under_the_title_too(opened, one_run, page, key):
+    app = opened(one_run, page, **{key: "nosuch"})
+    well(app, page)
+    assert sum("`nosuch` does not exist here and was dropped." in warning.value for warning in app.warning) == 1
+    values = [getattr(element, "value", None) for element in app.main.children.values()]
+    assert values.index(app.warning[0].value) == values.index(f"**{QUESTIONS[page]}**") + 1
+    assert key not in app.query_params
+
+
 def test_a_value_for_a_filter_without_a_choice_is_dropped_and_leaves_the_url(opened, one_run):
     app = opened(one_run, "scaling", cache="cold", gate="`[x](http://elsewhere)` " + 200 * "y")
     note = "\n".join(warning.value for warning in app.warning)
