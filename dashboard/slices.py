@@ -1,21 +1,19 @@
 """One slice of a run's measurements for the pages that compare implementations: chosen by filters, as a command too."""
 
+import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dashboard import elements, loading
+from dashboard import elements
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
-from gatebench.errors import StoreError
 from gatebench.report.names import devices, inputs, options_label
 from gatebench.report.run_commands import run_commands
-from gatebench.store.read import read_run
 
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 MODES = ordered("forward", "backward", "forward_backward")
@@ -29,23 +27,20 @@ class Slice:
     every_batch: the rows of all batch sizes, else alike.
     """
 
+    store: Store
     run: pd.Series
     rows: pd.DataFrame
     words: list[str] = field(default_factory=list)
     every_batch: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def samples(self, rows: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return the samples of these rows, or of others of the run."""
-        samples = loading.table(self.run["path"], "samples")
-        cases = set((self.rows if rows is None else rows)["case_id"])
-        return samples[samples["case_id"].isin(cases)] if len(samples) else samples
+    def blocks(self, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return the blocks of these rows' samples, or of others of the run."""
+        blocks = self.store.rows("blocks", self.run["run_id"])
+        return blocks[blocks["case_id"].isin((self.rows if rows is None else rows)["case_id"])]
 
     def environment(self) -> Mapping[str, Any]:
-        """Return the environment that the run's manifest holds; nothing where it cannot be read any more."""
-        try:
-            found = read_run(Path(self.run["path"])).manifest.get("environment")
-        except StoreError:
-            return {}
+        """Return the environment that the run's manifest holds; nothing where it holds none."""
+        found = json.loads(self.store.questions.manifest(self.run["run_id"])).get("environment")
         return found if isinstance(found, dict) else {}
 
     @property
@@ -90,7 +85,7 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
     first = rows.iloc[0]
     sizes = [first["input_text"]] if along == "batch" else [f"B = {first['batch']}", first["input_text"]]
     words = [first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["device_text"], *sizes]
-    return Slice(run, rows, [*words, run["label"], run["machine"]], every_batch)
+    return Slice(store, run, rows, [*words, run["label"], run["machine"]], every_batch)
 
 
 def choose_implementations(filters: Filters, chosen: Slice) -> Slice:

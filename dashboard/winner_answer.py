@@ -41,9 +41,9 @@ class Question:
         """Name the sizes."""
         return f"T = {self.seq_len}, H = {self.hidden_size}, B = {self.batch}"
 
-    def cells(self, rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    def cells(self, rows: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
         """Return the cells of report.winners under the conditions that are asked for."""
-        return winner_cells(rows, samples, self.calls, self.cap_bytes)
+        return winner_cells(rows, blocks, self.calls, self.cap_bytes)
 
 
 def ask(filters: Filters, chosen: Slice) -> Question:
@@ -78,7 +78,7 @@ def show_answer(chosen: Slice, question: Question) -> None:
         for command in commands_to_measure(chosen, [question.sizes]):
             elements.command(command)
         return
-    cell = question.cells(here, chosen.samples(here)).iloc[0]
+    cell = question.cells(here, chosen.blocks(here)).iloc[0]
     show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell)}", cell["state"])
 
 
@@ -89,7 +89,7 @@ def show_evidence(filters: Filters, chosen: Slice, question: Question) -> None:
         return
     st.subheader(question.where, anchor=False)
     elements.wrapped(competition(here))
-    show_own_samples(filters, chosen, here, question.cells(here, chosen.samples(here)).iloc[0])
+    show_own_samples(filters, chosen, here, question.cells(here, chosen.blocks(here)).iloc[0])
 
 
 def asked_about(chosen: Slice, question: Question) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def nearest(chosen: Slice, question: Question) -> str:
     distance = np.abs(np.log(timed[AXES].to_numpy(dtype=float) / wanted)).sum(axis=1)
     sizes = timed.iloc[int(distance.argmin())][AXES]
     there = timed[(timed[AXES] == sizes.to_numpy()).all(axis=1)]
-    cell = question.cells(there, chosen.samples(there)).iloc[0]
+    cell = question.cells(there, chosen.blocks(there)).iloc[0]
     at = "T = {}, H = {}, B = {}".format(*map(int, sizes))
     return f"The nearest that is: {at}: {sentence(cell, question)} It may well be different here."
 

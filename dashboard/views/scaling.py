@@ -66,11 +66,11 @@ def _most_sizes(rows: pd.DataFrame, column: str, axis: str) -> Callable[[str], t
 def show(chosen: Slice, axis: str, per: str, baseline: str | None) -> None:
     """Show the figure, how fast time grows, crossovers, numbers, what is missing, and the command."""
     st.caption(elements.plain(chosen.caption))
-    samples = chosen.samples()
-    compared = compare(chosen.rows, samples, baseline)
+    blocks = chosen.blocks()
+    compared = compare(chosen.rows, blocks, baseline)
     rows = compared.join(ceiling_shares(compared, chosen.environment())) if per == "ceiling" else compared
     points = scaling_points(rows, axis, per)
-    crossings = crossovers(chosen.rows, samples, axis)
+    crossings = crossovers(chosen.rows, blocks, axis)
     elements.figure(
         scaling_figure(rows, axis, per, crossings),
         "scaling",
@@ -78,7 +78,7 @@ def show(chosen: Slice, axis: str, per: str, baseline: str | None) -> None:
     )
     st.caption(explanation(chosen, per))
     if compared["time_ns"].notna().any():
-        show_growth(chosen, samples, crossings, axis)
+        show_growth(chosen, blocks, crossings, axis)
         st.subheader("Numbers", anchor=False)
         elements.table(numbers(compared, points, axis, per, baseline))
     show_missing(points[points["value"].isna()], axis)
@@ -102,11 +102,11 @@ def explanation(chosen: Slice, per: str) -> str:
     return f"{text} {held}"
 
 
-def show_growth(chosen: Slice, samples: pd.DataFrame, crossings: pd.DataFrame, axis: str) -> None:
+def show_growth(chosen: Slice, blocks: pd.DataFrame, crossings: pd.DataFrame, axis: str) -> None:
     """Show exponents and crossovers, or that there are none."""
     word = AXIS_WORDS[axis]
     st.subheader(f"Growth with {word}", anchor=False)
-    elements.wrapped(growth(fitted_exponents(chosen.rows, samples, axis), axis))
+    elements.wrapped(growth(fitted_exponents(chosen.rows, blocks, axis), axis))
     st.caption(
         f"p: least squares of log time over log {word}, in each block; its interval is Student's t over blocks. It says how sure "
         "the slope is; the last column says how far a time lies off the line, where time follows no power law."

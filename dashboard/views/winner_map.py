@@ -36,7 +36,7 @@ def show(filters: Filters, chosen: Slice) -> None:
     question = ask(filters, chosen)
     show_answer(chosen, question)
     st.subheader(f"Every T and H at B = {chosen.rows['batch'].iloc[0]}", anchor=False)
-    cells = question.cells(chosen.rows, chosen.samples())
+    cells = question.cells(chosen.rows, chosen.blocks())
     show_map(cells, int(chosen.rows["batch"].iloc[0]))
     st.caption(explanation(question))
     show_evidence(filters, chosen, question)
