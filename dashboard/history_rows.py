@@ -1,5 +1,7 @@
-"""What the History page reads: the runs of one suite on one machine, and the rows of one gate in one mode."""
+"""What the History page reads from the index: the runs of one suite on one machine, and the rows of one gate in one mode."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,22 +9,25 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.loading import Store
 from gatebench.analyze.history import changes, failures, history, series
-from gatebench.errors import StoreError, UserError
-from gatebench.report.history import environment_changes, of_suite, run_facts, without_controls
-from gatebench.store.read import Results, read_run
-
-_READ = ("manifest.json", "measurements.parquet", "samples.parquet", "verdicts.parquet")
+from gatebench.errors import StoreError
+from gatebench.query.questions import Questions
+from gatebench.report.history import environments_of, version_facts
+from gatebench.store.read import read_run
 
 
 @dataclass(frozen=True)
 class SuiteRuns:
-    """Runs of a suite on one machine: facts (a row per run), measurements, environments, and what could not be read."""
+    """Runs of a suite on one machine: facts (a row per run), the gates, modes and implementations measured, environments.
+
+    controls: (run_id, case_id) of what an A/B measured to check itself. problems: runs left out, a line each.
+    """
 
     key: tuple  # changes with what is read
-    results: Results
     facts: pd.DataFrame
-    measurements: pd.DataFrame
+    measured: pd.DataFrame
+    controls: frozenset[tuple[str, str]]
     environments: list[dict[str, Any]]
     problems: list[str]
 
@@ -37,55 +42,75 @@ class Lines:
     series: pd.DataFrame
 
 
-def read_suite(runs: pd.DataFrame, suite: str) -> SuiteRuns | None:
-    """Read the runs (rows of Store.runs) of a suite; None where none of them has a history."""
-    return _read_suite(tuple(runs["path"].sort_values()), suite, _stamps(runs))
+def read_suite(store: Store, runs: pd.DataFrame) -> SuiteRuns | None:
+    """Return what is known of these runs (rows of Store.runs) of one suite; None where none of them has a history."""
+    # Of a calibration both sides are the same code.
+    runs = runs[runs["purpose"] != "calibrate"].sort_values("run_id")
+    return _read_suite(store.questions.index.state, tuple(runs["run_id"]), runs, store.questions)
 
 
-def read_lines(suite: SuiteRuns, gate: str, mode: str, baseline: str | None) -> Lines:
+def read_lines(store: Store, suite: SuiteRuns, gate: str, mode: str, baseline: str | None) -> Lines:
     """Return the history of one gate in one mode; baseline: what times are divided by, None for native or eager."""
-    return _read_lines(suite.key, suite, gate, mode, baseline)
+    return _read_lines(suite.key, gate, mode, baseline, suite, store.questions)
 
 
-def _stamps(runs: pd.DataFrame) -> tuple[int, ...]:
-    """Return when each run's files changed: a run that was replaced, or a file that broke, is read anew."""
-    return tuple(_changed(Path(path) / name) for path in runs["path"].sort_values() for name in _READ)
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-@st.cache_resource(show_spinner="Reading the suite's runs …", max_entries=3)
-def _read_suite(paths: tuple[str, ...], suite: str, stamps: tuple[int, ...]) -> SuiteRuns | None:
-    found, problems = [], []
-    for path in paths:
+@st.cache_resource(show_spinner="Reading the suite's runs …", max_entries=6)
+def _read_suite(state: str, run_ids: tuple[str, ...], _runs: pd.DataFrame, _questions: Questions) -> SuiteRuns | None:
+    plans, problems = {}, []
+    for run in _runs[_runs["purpose"] == "ab"].itertuples():
         try:
-            found.append(read_run(Path(path)))
+            plans[run.run_id] = read_run(Path(str(run.path))).plan()
         except StoreError as error:
             problems.append(str(error))
-    found.sort(key=lambda run: run.run_id)
-    try:
-        results = of_suite(Results(tuple(found), problems), suite)
-    except UserError:  # calibrations only, or runs of two versions without a plan
+    runs = _runs[(_runs["purpose"] != "ab") | _runs["run_id"].isin(set(plans))]
+    kept = list(runs["run_id"])
+    sql = "SELECT DISTINCT gate, mode, implementation FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate IS NOT NULL AND mode IS NOT NULL"
+    measured = _questions.frame(sql, [kept])
+    if measured.empty:
         return None
+    plugins = _plugins(_questions, kept)
     # No git here: commits are ordered by when they were measured.
-    facts = run_facts(results.folders, lambda commits: {})
-    measurements = without_controls(results)
-    return SuiteRuns(
-        (paths, suite, stamps), results, facts, measurements, environment_changes(results.folders), results.problems
-    )
+    facts = pd.DataFrame([_facts(run, plugins.get(run["run_id"], []), plans.get(run["run_id"], {})) for run in runs.to_dict("records")])  # fmt: skip
+    controls = frozenset((run_id, case) for run_id, plan in plans.items() for case in plan["controls"])
+    return SuiteRuns((state, *run_ids), facts, measured, controls, _environments(_questions, runs), problems)
+
+
+def _facts(run: Mapping[str, Any], plugins: list[Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    git = {"sha": run["git_sha"], "dirty": run["git_dirty"]}
+    about = {"created_utc": run["created_utc"], "git": git, "environment_class": run["environment_class"], "plugins": plugins}  # fmt: skip
+    return version_facts(run["run_id"], about, plan)
+
+
+def _plugins(questions: Questions, run_ids: list[str]) -> dict[str, list[Any]]:
+    """Return what the manifests of those of these runs that had plugins say of them."""
+    found = questions.from_manifests("plugins", run_ids)
+    return {row.run_id: json.loads(row.value) for row in found.itertuples() if isinstance(row.value, str)}
+
+
+def _environments(questions: Questions, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the environment classes, oldest first; of each only the first run's manifest is read."""
+    names = runs["environment_class"].fillna("None")
+    counts = names.value_counts()
+    first = runs.assign(name=names).drop_duplicates("name")
+    return environments_of(
+        (row.run_id, json.loads(questions.manifest(str(row.run_id))), int(counts[row.name])) for row in first.itertuples()
+    )  # fmt: skip
 
 
 @st.cache_resource(show_spinner="Looking for changes …", max_entries=12)
-def _read_lines(key: tuple, _suite: SuiteRuns, gate: str, mode: str, baseline: str | None) -> Lines:
-    rows = _suite.measurements
-    rows = rows[(rows["gate"] == gate) & (rows["mode"] == mode)]
-    samples = _suite.results.samples
-    samples = samples[samples["case_id"].isin(set(rows["case_id"]))]
-    points = history(_suite.facts, rows, samples, _suite.results.verdicts, baseline)
+def _read_lines(
+    key: tuple, gate: str, mode: str, baseline: str | None, _suite: SuiteRuns, _questions: Questions
+) -> Lines:
+    # All implementations: what times are divided by is one of them.
+    chosen = "SELECT {} FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate = ? AND mode = ?"
+    asked = [list(_suite.facts["run_id"]), gate, mode]
+    rows = _questions.frame(chosen.format("*"), asked)
+    keys = zip(rows["run_id"], rows["case_id"], strict=True)
+    rows = rows.loc[[key not in _suite.controls for key in keys]]
+    blocks, verdicts = (
+        _questions.frame(f"SELECT {table}.* FROM {table} SEMI JOIN ({chosen.format('run_id, case_id')}) USING (run_id, case_id)", asked)
+        for table in ("blocks", "verdicts")
+    )  # fmt: skip
+    points = history(_suite.facts, rows, blocks, verdicts, baseline)
     changed = changes(points)
     return Lines(points, changed, failures(_suite.facts, rows), series(points, changed))

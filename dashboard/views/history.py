@@ -9,6 +9,7 @@ from dashboard import elements
 from dashboard.filters import Filters, ordered
 from dashboard.history_rows import Lines, SuiteRuns, read_lines, read_suite
 from dashboard.loading import Store
+from dashboard.raw_samples import show_samples
 from dashboard.slices import MODES
 from gatebench.analyze.change_points import LEAST_POINTS
 from gatebench.report.figures.history import (
@@ -23,6 +24,9 @@ from gatebench.report.names import date_label, natural
 from gatebench.report.quantities import is_missing
 
 USUAL = "native or eager"
+CASE, TO_RUN = "case", "to_run"  # the picks of a line and of one of its runs
+POINT = ["case_id", "harness", "environment_class", "kind", "segment", "run_id"]  # what names a point
+STEP = ["change", "change_low", "change_high", "p_value"]
 KIND_WORDS = {"relative": "against a reference in the same run", "ab": "head against base", "time": "plain time"}
 
 
@@ -45,7 +49,8 @@ def page(store: Store, filters: Filters) -> None:
     else:
         show_lines(lines, filters, store)
     show_environments(suite)
-    elements.same_query(shlex.join(["gatebench", "history", name, *query]) + elements.store_option())
+    command = shlex.join(["gatebench", "history", name, *query]) + elements.store_option()
+    elements.ways_out(command, shown_data(lines), "history", filters)
 
 
 def choose(store: Store, filters: Filters, runs: pd.DataFrame) -> tuple[SuiteRuns | None, tuple | None]:
@@ -55,17 +60,15 @@ def choose(store: Store, filters: Filters, runs: pd.DataFrame) -> tuple[SuiteRun
     name = filters.one("suite", "Suite", names)
     runs = runs[runs["suite"] == name].assign(device=lambda rows: rows["device_name"].fillna("unknown machine"))
     runs = filters.slice(runs, "history_machine", "Machine", "device", always=True, order=ordered(*dict.fromkeys(runs["device"])))  # fmt: skip
-    suite = read_suite(runs, name)
-    if suite is None or suite.measurements["mode"].isna().all():
+    suite = read_suite(store, runs)
+    if suite is None:
         return None, None
-    rows = suite.measurements[suite.measurements["gate"].notna()]
-    gate = filters.one("gate", "Gate", list(dict.fromkeys(rows["gate"])))
-    rows = rows[rows["gate"] == gate]
-    mode = filters.one("mode", "Mode", sorted(set(rows["mode"].dropna()), key=MODES))
-    rows = rows[rows["mode"] == mode]
+    rows = filters.slice(suite.measured, "gate", "Gate", "gate", always=True)
+    rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)
+    gate, mode = rows[["gate", "mode"]].iloc[0]
     every = sorted(set(rows["implementation"]))
     reference = filters.one("reference", "Divided by the time of", [USUAL, *every])
-    lines = read_lines(suite, gate, mode, None if reference == USUAL else reference)
+    lines = read_lines(store, suite, gate, mode, None if reference == USUAL else reference)
     kinds = sorted(set(lines.points["kind"]), key=ordered(*KIND_WORDS))
     kind = filters.one("kind", "Points", kinds, always=False, words=KIND_WORDS) if kinds else None
     kept = filters.many("implementation", "Implementations", every)
@@ -92,17 +95,19 @@ def show_lines(lines: Lines, filters: Filters, store: Store) -> None:
     st.markdown(
         f"**{moved} of {len(cases)} case{'' if len(cases) == 1 else 's'} moved.** Shown first: what moved most."
     )
-    case = filters.pick("case", "Case", cases) or cases[0]
+    case = filters.pick(CASE, "Case (or click on its panel or row)", cases) or cases[0]
     show_case(lines, case, filters, store)
     others = [name for name in cases if name != case]
     if others:
         st.subheader("The other cases", anchor=False)
         grid = history_grid(lines.points, lines.changed, others)
-        elements.figure(grid, "history_grid", "the other cases, each relative to its first point")
+        alt = "the other cases, each relative to its first point"
+        elements.figure(grid, "history_grid", alt, (CASE, lambda point: point["customdata"][2]))
         more = len(others) - MOST_PANELS
         st.caption("Each relative to its own first point." + (f" {more} more are in the table." if more > 0 else ""))
     if len(lines.series):
-        elements.table(numbers(lines))
+        table = numbers(lines)
+        elements.table(table, pick=(CASE, list(table["case"])))
         st.caption(
             "Changed: two methods (PELT, and a weighted step fit with an F-test) agree within one point; in brackets the 95 % "
             f"interval, given the place. No change is looked for in fewer than {LEAST_POINTS} points, nor across environments."
@@ -121,24 +126,44 @@ def show_case(lines: Lines, case: str, filters: Filters, store: Store) -> None:
     """Show one case over commits, its changes in words, and the way to a run."""
     points, changed, failed = (table[table["case_id"] == case] for table in (lines.points, lines.changed, lines.failed))
     st.subheader(elements.plain(case), anchor=False)
-    elements.figure(history_figure(points, changed, failed), "history", f"{case} over commits")
+    chart = history_figure(points, changed, failed)
+    elements.figure(chart, "history", f"{case} over commits", (TO_RUN, lambda point: point["customdata"][1]))
     st.caption(
-        "A point: the runs of one commit, mean of logs; band: 95 % interval. Commits stand in the order in which they were "
+        "A point: the runs of one commit, mean of logs; band: 95 % interval; a click opens the newest run's raw samples. Commits stand in the order in which they were "
         "measured: the dashboard asks no repository for their dates."
     )
     for step in changed.itertuples():
         before = version(step.before_git_sha, str(step.before_run_id))
         text = f"{change_words(step.change, step.low, step.high)}: between {before} and {version(step.git_sha, str(step.run_id))}"
         st.markdown("- " + elements.plain(text + f" (p = {step.p_value:.1g})"))
-    ids = {*points["run_id"], *failed["run_id"]}
+    show_run(case, {*points["run_id"], *failed["run_id"]}, filters, store)
+
+
+def show_run(case: str, ids: set[str], filters: Filters, store: Store) -> None:
+    """Let a click on a point or the box choose one of the case's runs; show its raw samples, and the way to its page."""
     runs = store.runs[store.runs["run_id"].isin(ids)]
     labels = dict(zip(runs["run_id"], runs["label"], strict=True))
-    run_id = filters.pick("to_run", "Look into a run of this case", list(runs["run_id"]), labels)
-    if run_id is not None:
-        target = {"run": labels[run_id], "case": case}
-        st.page_link(
-            "views/run.py", label="Open it on the page Run", icon=":material/receipt_long:", query_params=target
-        )
+    run_id = filters.pick(TO_RUN, "Look into a run of this case (or click on its point)", list(runs["run_id"]), labels)
+    if run_id is None:
+        return
+    show_samples(runs[runs["run_id"] == run_id].iloc[0], case)
+    target = {"run": labels[run_id], "case": case}
+    st.page_link("views/run.py", label="Open it on the page Run", icon=":material/receipt_long:", query_params=target)
+
+
+def shown_data(lines: Lines) -> pd.DataFrame:
+    """Return the points and failures as rows to download: times in ns, else shares of the reference's or base's time.
+
+    Columns beside those of analyze.history: status and reason; change, change_low, change_high (new level / old - 1) and
+    p_value at the first point after a change.
+    """
+    points = lines.points.drop(columns=["log", "standard_error"]).assign(status="ok", reason=None)
+    steps = lines.changed.rename(columns={"low": "change_low", "high": "change_high"})
+    points = points.merge(steps[[*POINT, *STEP]], on=POINT, how="left")
+    plain = (points["kind"] == "time").all()
+    names = ("point_ns", "ci_low_ns", "ci_high_ns") if plain else ("relative_time", "ci_low", "ci_high")
+    points = points.rename(columns=dict(zip(("value", "low", "high"), names, strict=True)))
+    return pd.concat([points, lines.failed]) if len(lines.failed) else points
 
 
 def numbers(lines: Lines) -> pd.DataFrame:

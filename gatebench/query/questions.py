@@ -61,6 +61,14 @@ class Questions:
         sql = f"SELECT manifest FROM {source} SEMI JOIN runs USING ({KEY}) WHERE run_id = ?"
         return self.frame(sql, [run_id])["manifest"].iloc[0]
 
+    def from_manifests(self, key: str, run_ids: Sequence[str]) -> pd.DataFrame:
+        """Return run_id and what each manifest holds under `key`, as JSON text; null where it holds nothing."""
+        source = _source(self.index.files["runs"])
+        if source is None:
+            return pd.DataFrame(columns=pd.Index(["run_id", "value"]))
+        sql = f"SELECT run_id, json_extract(manifest, ?)::VARCHAR AS value FROM {source} SEMI JOIN runs USING ({KEY}) WHERE run_id IN (SELECT unnest(?))"
+        return self.frame(sql, [f'$."{key}"', list(run_ids)])
+
 
 def _source(files: Sequence[Path]) -> str | None:
     """Return the files as SQL reads them; None where there are none."""

@@ -87,18 +87,18 @@ def of_suite(results: Results, suite: str) -> Results:
 
 def run_facts(runs: Iterable[Run], commit_times: CommitTimes) -> pd.DataFrame:
     """Return what analyze.history needs of each run: its version of the code, when that was, and its environment class."""
-    rows = [_facts(run) for run in runs]
+    rows = [version_facts(run.run_id, run.manifest, run.plan() if run.purpose == "ab" else {}) for run in runs]
     times = commit_times(row["git_sha"] for row in rows if row["git_sha"])
     return pd.DataFrame([{**row, "commit_utc": times.get(row["git_sha"])} for row in rows])
 
 
-def _facts(run: Run) -> dict[str, Any]:
-    manifest, plan = run.manifest, run.plan() if run.purpose == "ab" else {}
+def version_facts(run_id: str, manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one run's row for analyze.history, without the commit's date; plan: of an A/B run, else empty."""
     sides = plan.get("sides") or {}
     code = sides.get("head") or manifest.get("git") or {}  # of an A/B run what it measured, not who measured it
     plugins = sorted(str(plugin.get("sha256") or plugin.get("version")) for plugin in manifest.get("plugins") or ())
     return {
-        "run_id": run.run_id, "created_utc": manifest.get("created_utc"), "git_sha": code.get("sha"), "git_dirty": code.get("dirty"),
+        "run_id": run_id, "created_utc": manifest.get("created_utc"), "git_sha": code.get("sha"), "git_dirty": code.get("dirty"),
         "base_sha": (sides.get("base") or {}).get("sha"), "environment_class": manifest.get("environment_class"),
         "plugins": hashlib.sha256(" ".join(plugins).encode()).hexdigest()[:8] if plugins else None,
     }  # fmt: skip
@@ -113,22 +113,30 @@ def without_controls(runs: Results) -> pd.DataFrame:
 
 def environment_changes(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """Return each environment class, oldest first: its first run, how many, and what differs from the one before it."""
-    found: dict[str, dict[str, Any]] = {}
-    before: Mapping[str, Any] | None = None
+    first: dict[str, Run] = {}
+    counts: dict[str, int] = {}
     for run in runs:
         name = str(run.manifest.get("environment_class"))
-        environment = run.manifest.get("environment") or {}
-        if name not in found:
-            facts = comparable_facts(environment)
-            differs = [] if before is None else differences(before, facts)
-            found[name] = {
-                "environment_class": name, "device_name": environment.get("device_name"), "since": run.manifest.get("created_utc"),
-                "run_id": run.run_id, "runs": 0,
-                "differs": [{"what": what, "before": old, "now": new} for what, old, new in differs],
-            }  # fmt: skip
-            before = facts
-        found[name]["runs"] += 1
-    return list(found.values())
+        first.setdefault(name, run)
+        counts[name] = counts.get(name, 0) + 1
+    return environments_of((run.run_id, run.manifest, counts[name]) for name, run in first.items())
+
+
+def environments_of(firsts: Iterable[tuple[str, Mapping[str, Any], int]]) -> list[dict[str, Any]]:
+    """Return the rows of `environment_changes`, from each class's first run, its manifest, and how many runs the class has."""
+    found: list[dict[str, Any]] = []
+    before: Mapping[str, Any] | None = None
+    for run_id, manifest, runs in firsts:
+        environment = manifest.get("environment") or {}
+        facts = comparable_facts(environment)
+        differs = [] if before is None else differences(before, facts)
+        found.append({
+            "environment_class": str(manifest.get("environment_class")), "device_name": environment.get("device_name"),
+            "since": manifest.get("created_utc"), "run_id": run_id, "runs": runs,
+            "differs": [{"what": what, "before": old, "now": new} for what, old, new in differs],
+        })  # fmt: skip
+        before = facts
+    return found
 
 
 def history_blocks(lines: pd.DataFrame, changed: pd.DataFrame) -> list[Block]:

@@ -7,6 +7,7 @@ import pytest
 from test_pages import opened as opened  # the fixture
 from test_pages import texts, well
 
+from dashboard import elements
 from tests.synthetic import Plan, write_store
 
 COMMON = {"gates": ("gru",), "implementations": ("eager", "native", "numba"), "seq_lens": (64,), "hidden_sizes": (64,), "failures": False, "stability": False}  # fmt: skip
@@ -74,12 +75,40 @@ def test_a_reference_can_be_chosen_and_is_in_the_command(opened, moved):
     assert app.query_params["reference"] == "eager"
 
 
-def test_a_run_of_the_case_leads_to_the_page_run(opened, moved):
+def test_a_run_of_the_case_opens_its_raw_samples_and_leads_to_the_page_run(opened, moved):
     app = opened(moved, "history")
     box = app.selectbox(key="to_run")
     app = box.select(box.options[0]).run()
-    assert not app.exception
+    found = well(app, "history")
+    assert "n = 4 blocks" in found
     assert "Open it on the page Run" in str(app.get("page_link")[0].proto)
+    assert app.query_params["to_run"] == [box.options[0]] or app.query_params["to_run"] == box.options[0]
+
+
+def test_what_a_click_picks_is_what_the_boxes_offer(opened, moved):
+    app = opened(moved, "history")
+    runs = {run["run_id"] for run in map(json.loads, (path.read_text() for path in moved.glob("runs/*/manifest.json")))}
+    clicked = [point for trace in spec(app)["data"] for point in trace.get("customdata") or ()]
+    assert {point[1] for point in clicked} == runs  # a point each, and a mark of the run that was wrong
+    assert {point[2] for point in clicked} == {STEP}
+    small = [point for trace in spec(app, 1)["data"] for point in trace.get("customdata") or ()]
+    assert {point[2] for point in small} == set(app.selectbox(key="case").options) - {STEP}
+
+
+def test_the_data_hold_every_point_change_and_failure_with_units(opened, moved, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
+    well(opened(moved, "history"), "history")
+    frame = kept["history"]
+    line = frame[(frame["case_id"] == STEP) & (frame["kind"] == "relative")]
+    assert len(line) == 11  # ten, and the one of the other environment
+    assert {"relative_time", "ci_low", "ci_high", "time_ns"} <= set(frame)
+    assert line["change"].notna().sum() == 1
+    assert line["change"].max() == pytest.approx(0.29, abs=0.02)
+    assert frame.loc[frame["status"] == "wrong", "reason"].tolist() == ["off <b>"]
+    well(opened(moved, "history", kind="plain time"), "history")
+    assert {"point_ns", "ci_low_ns", "ci_high_ns"} <= set(kept["history"])
+    assert elements.parquet_of(kept["history"])
 
 
 def test_plain_times_can_be_chosen_where_both_exist(opened, moved):
@@ -103,6 +132,26 @@ def test_a_run_whose_samples_are_broken_is_said_and_the_others_are_shown(opened,
     runs = sorted((moved / "runs").iterdir())
     (runs[4] / "samples.parquet").write_bytes(b"PAR1")
     app = opened(moved, "history")
+    assert "samples.parquet cannot be read" in well(app, "history")
+    rows = app.dataframe[0].value.set_index("case")
+    assert rows.loc[STEP].iloc[0]["points (n)"] == 9
+
+
+def test_a_calibration_is_no_history(opened, tmp_path):
+    store = tmp_path / "results"
+    write_store(store, Plan(suites=("nightly",), **COMMON))
+    path = next((store / "runs").iterdir()) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"purpose": "calibrate"}))
+    assert "No run of a suite in this store has a time." in well(opened(store, "history"), "history")
+
+
+def test_runs_with_other_plugins_are_other_points(opened, tmp_path):
+    store = tmp_path / "results"
+    write_store(store, Plan(runs=3, suites=("nightly",), **COMMON))
+    for number, folder in enumerate(sorted((store / "runs").iterdir())):
+        about = json.loads((folder / "manifest.json").read_text())
+        about |= {"git": {"sha": "a" * 40, "dirty": False}, "plugins": [{"name": "p", "sha256": f"{number // 2}"}]}
+        (folder / "manifest.json").write_text(json.dumps(about))
+    app = opened(store, "history")
     well(app, "history")
-    assert any("samples.parquet cannot be read" in warning.value.replace("\\", "") for warning in app.warning)
-    assert app.get("plotly_chart")
+    assert set(app.dataframe[0].value["points (n)"]) == {2}  # two runs with the first plugin, one with the second

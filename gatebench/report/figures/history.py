@@ -87,7 +87,8 @@ def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataF
     points, changed, failed: the case's rows of gatebench.analyze.history's history (of one kind), changes and failures. Bands:
     95 % intervals. Vertical lines: changes, with their size in words; dashed: a new environment class, across which no
     change is looked for. Hollow: inconclusive. A strip below holds the runs in which the case was wrong or failed. At most
-    5,000 marks: points are thinned evenly, those around changes kept, and the axis says so.
+    5,000 marks: points are thinned evenly, those around changes kept, and the axis says so. A point's customdata is its
+    hover text, run_id and case_id.
     """
     if points.empty and failed.empty:
         return empty("This case has no point of history.")
@@ -162,7 +163,7 @@ def _add_lines(
                     x=rows["place"], y=finite(rows["value"] / scale), mode="markers", name=name,
                     showlegend=not small and name not in shown, legendgroup=name,
                     marker={"symbol": mark, "size": 5 if small else 8, "color": colour},
-                    customdata=[(_hover(row), row.run_id) for row in rows.itertuples()],
+                    customdata=[(_hover(row), row.run_id, row.case_id) for row in rows.itertuples()],
                     hovertemplate="%{customdata[0]}<extra></extra>", **cell,
                 )  # fmt: skip
                 shown.add(name)
@@ -221,7 +222,7 @@ def _add_failures(figure: go.Figure, failed: pd.DataFrame) -> None:
             x=kept["place"], y=[0] * len(kept), mode="markers", name=str(status).replace("_", " "), row=2, col=1,
             marker={"symbol": STATUS_SYMBOLS.get(str(status), "x"), "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
             customdata=[
-                (f"<b>{str(row.status).replace('_', ' ')}</b>, {version(row.git_sha, row.run_id, row.git_dirty)}<br>{_reason(row)}", row.run_id)
+                (f"<b>{str(row.status).replace('_', ' ')}</b>, {version(row.git_sha, row.run_id, row.git_dirty)}<br>{_reason(row)}", row.run_id, row.case_id)
                 for row in kept.itertuples()
             ],
             hovertemplate="%{customdata[0]}<extra></extra>",
