@@ -3,7 +3,7 @@
 import io
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -16,7 +16,10 @@ from dashboard.filters import Filters, Notes, text
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
 
-OptionOf = Callable[[Any], str | None]  # of a clicked point, a dict as Streamlit gives it
+# One filter's key and option, or several.
+Target: TypeAlias = str | tuple[str, ...]
+Option: TypeAlias = str | tuple[str, ...]
+OptionOf = Callable[[Any], Option | None]  # of a clicked point, a dict as Streamlit gives it
 
 QUESTIONS = {
     "Overview": "Is anything wrong or new?",
@@ -75,10 +78,11 @@ def nothing(what: str, remedy: str) -> None:
     command(remedy)
 
 
-def figure(chart: go.Figure, key: str, alt: str, pick: tuple[str, OptionOf] | None = None) -> None:
+def figure(chart: go.Figure, key: str, alt: str, pick: tuple[Target, OptionOf] | None = None) -> None:
     """Show a plotly figure in the page's theme, full width, without a tool bar over the data.
 
-    pick: the key of a `Filters.pick`, and which of its options a clicked point stands for (None: for none).
+    pick: the key of a `Filters.pick`, and which of its options a clicked point stands for (None: for none); or several keys,
+    and an option for each.
     """
     settings = {
         "theme": "streamlit", "key": key, "alt": alt, "config": {"displaylogo": False, "displayModeBar": False},
@@ -92,27 +96,35 @@ def figure(chart: go.Figure, key: str, alt: str, pick: tuple[str, OptionOf] | No
         points = st.session_state[key]["selection"]["points"]
         option = option_of(points[0]) if points else None
         if option is not None:
-            st.session_state[target] = option
+            _set(target, option)
 
     st.plotly_chart(chart, on_select=choose, selection_mode="points", **settings)
 
 
-def table(frame: pd.DataFrame, pick: tuple[str, Sequence[str]] | None = None, **settings) -> None:
+def table(frame: pd.DataFrame, pick: tuple[Target, Sequence[Option]] | None = None, **settings) -> None:
     """Show a table without its row numbers.
 
-    pick: the key of a `Filters.pick`, and which of its options each row stands for.
+    pick: the key of a `Filters.pick`, and which of its options each row stands for; or several keys, and options for each row.
     """
     if pick is None:
         st.dataframe(frame, hide_index=True, **settings)
         return
     target, options = pick
-    key = f"rows_of_{target}"
+    key = f"rows_of_{target if isinstance(target, str) else '_'.join(target)}"
 
     def choose() -> None:
         if rows := st.session_state[key]["selection"]["rows"]:
-            st.session_state[target] = options[rows[0]]
+            _set(target, options[rows[0]])
 
     st.dataframe(frame, hide_index=True, key=key, on_select=choose, selection_mode="single-row", **settings)
+
+
+def _set(target: Target, option: Option) -> None:
+    """Set one filter, or several each to its own option."""
+    if isinstance(target, str):
+        st.session_state[target] = option
+    else:
+        st.session_state.update(dict(zip(target, option, strict=True)))
 
 
 def numbers(frame: pd.DataFrame, key: str) -> None:
@@ -134,18 +146,13 @@ def command(text: str) -> None:
     st.code(text, language="bash", wrap_lines=True)
 
 
-def same_query(text: str) -> None:
-    """Show the command that prints what the page shows."""
-    st.caption("The same on the command line:")
-    command(text)
-
-
 def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters) -> None:
     """Close a page: the same query as a command, the link that shows this view again, and its data to download.
 
     name: of the files, without an ending.
     """
-    same_query(command_text)
+    st.caption("The same on the command line:")
+    command(command_text)
     st.caption("This view again, whatever the store's newest run will be:")
     address = str(st.context.url or "").partition("?")[0]
     st.code(f"{address}?{urlencode(filters.chosen, doseq=True)}", language=None, wrap_lines=True)

@@ -7,6 +7,20 @@ from gatebench.report.names import competitors
 from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
 from gatebench.report.scaling import PER, Per
 
+SPEEDUP = ["baseline_case_id", "speedup", "speedup_low", "speedup_high"]
+# Of a case, beside what points of report.scaling hold.
+DESCRIBED = [
+    "case_id", "run_id", "gate", "gate_options", "mode", "dtype", "device", "threads", "batch", "seq_len", "input_size",
+    "hidden_size", "ci_low_ns", "ci_high_ns",
+]  # fmt: skip
+# Columns of what is shown in place of times and speed-ups, which have their own.
+SHOWN_AS = {
+    per: (f"{name}", f"{name}_low", f"{name}_high")
+    for per, name in (
+        ("step", "ns_per_step"), ("token", "ns_per_token"), ("flop", "ns_per_gflop"), ("byte", "ns_per_gb"),
+        ("ceiling", "share_of_ceiling"),
+    )
+}  # fmt: skip
 AXIS_WORDS = {"seq_len": "T", "hidden_size": "H", "batch": "B"}
 
 
@@ -53,13 +67,14 @@ def crossover_table(crossings: pd.DataFrame, axis: str) -> pd.DataFrame:
     )
 
 
-def numbers(compared: pd.DataFrame, points: pd.DataFrame, axis: str, per: str, baseline: str | None) -> pd.DataFrame:
-    """Return what the figure shows as text, rows with a time only.
-
-    compared: the slice's rows with the columns of analyze.compare; points: of report.scaling.
-    """
+def timed_rows(compared: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Return the rows with a time by size, the fastest first; columns competitor and size added."""
     rows = compared.assign(competitor=competitors(compared), size=compared[axis].astype(int))
-    rows = rows[rows["time_ns"].notna()].sort_values(["size", "time_ns"])
+    return rows[rows["time_ns"].notna()].sort_values(["size", "time_ns"])
+
+
+def numbers(rows: pd.DataFrame, points: pd.DataFrame, axis: str, per: str, baseline: str | None) -> pd.DataFrame:
+    """Return what the figure shows as text, a row for each of `timed_rows`; points: of report.scaling."""
     table = {
         AXIS_WORDS[axis]: rows["size"],
         "implementation": rows["competitor"],
@@ -72,6 +87,15 @@ def numbers(compared: pd.DataFrame, points: pd.DataFrame, axis: str, per: str, b
     speedup = f"speed-up over {baseline or 'the baseline'} (95 %)"
     counts = {"blocks": rows["blocks"], "samples": rows["samples"]}
     return pd.DataFrame({**table, speedup: [_speedup(row) for row in rows.itertuples()], **counts})
+
+
+def shown_data(compared: pd.DataFrame, points: pd.DataFrame, axis: str, per: str) -> pd.DataFrame:
+    """Return what the figure shows as rows to download, units in the names; what has no value has its status and reason."""
+    rows = compared[[*(name for name in DESCRIBED if name in compared), *SPEEDUP]]
+    names = {"size": axis, **dict(zip(("value", "low", "high"), SHOWN_AS.get(per, ()), strict=False))}
+    kept = points.drop(columns=[] if per in SHOWN_AS else ["value", "low", "high"]).rename(columns=names)
+    without = [name for name in kept if name in rows and name != "case_id"]
+    return kept.merge(rows.drop(columns=without), on="case_id", how="left")
 
 
 def _speedup(row) -> str:

@@ -24,7 +24,7 @@ DTYPES = ordered("float32", "bfloat16", "float64")
 class Slice:
     """The chosen rows of one run, and what was chosen: run (a row of Store.runs) and words for a caption.
 
-    every_batch: the rows of all batch sizes, else alike.
+    every_batch: the rows of all batch sizes, else alike. only: the implementations that were chosen; empty: all.
     """
 
     store: Store
@@ -32,6 +32,7 @@ class Slice:
     rows: pd.DataFrame
     words: list[str] = field(default_factory=list)
     every_batch: pd.DataFrame = field(default_factory=pd.DataFrame)
+    only: tuple[str, ...] = ()
 
     def blocks(self, rows: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the blocks of these rows' samples, or of others of the run."""
@@ -90,9 +91,10 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
 
 def choose_implementations(filters: Filters, chosen: Slice) -> Slice:
     """Let the sidebar keep some implementations; none chosen means all."""
-    kept = filters.many("implementation", "Implementations", sorted(set(chosen.rows["implementation"])))
+    every = sorted(set(chosen.rows["implementation"]))
+    kept = filters.many("implementation", "Implementations", every)
     rows, every_batch = (frame[frame["implementation"].isin(kept)] for frame in (chosen.rows, chosen.every_batch))
-    return replace(chosen, rows=rows, every_batch=every_batch)
+    return replace(chosen, rows=rows, every_batch=every_batch, only=() if len(kept) == len(every) else tuple(kept))
 
 
 def compare_command(
@@ -104,6 +106,7 @@ def compare_command(
     shape = f"{size}-{batch or 'B' + str(first['batch'])}-I*-{hidden}"
     glob = f"{first['gate']}/*/{shape}/{first['dtype']}/{device}/{first['mode']}*"
     words = ["gatebench", "compare", chosen.run["run_id"], "-g", first["gate"], "-m", first["mode"], "-k", glob]
+    words += [word for name in chosen.only for word in ("-i", name)]
     every = set(chosen.rows["implementation"])
     words += ["--baseline", baseline] if baseline in every else []
     return shlex.join(words) + elements.store_option()

@@ -41,11 +41,12 @@ def page(store: Store, filters: Filters) -> None:
     if manifest is None:
         return
     show_facts(run, manifest)
-    show_raw(run, filters)
+    shown = show_raw(run, filters)
     show_environment(store, run, manifest, filters)
     show_texts(manifest)
     show_files(run, manifest)
-    elements.same_query(command(run))
+    rows = store.rows("measurements", run["run_id"]) if shown is None else shown
+    elements.ways_out(command(run), rows, "measurements" if shown is None else "samples", filters)
 
 
 def show_facts(run: pd.Series, manifest: dict[str, Any]) -> None:
@@ -59,19 +60,20 @@ def show_facts(run: pd.Series, manifest: dict[str, Any]) -> None:
     elements.wrapped(pd.DataFrame(rows, columns=pd.Index(["what", "value"])))
 
 
-def show_raw(run: pd.Series, filters: Filters) -> None:
-    """Let the page choose a case, and show its raw samples."""
+def show_raw(run: pd.Series, filters: Filters) -> pd.DataFrame | None:
+    """Let the page choose a case, and show its raw samples; returns them, None where no case is chosen."""
     st.subheader("Raw samples", anchor=False)
     samples = loading.table(run["path"], "samples")
     timed = list(dict.fromkeys(samples.loc[samples["quantity"] == "time", "case_id"])) if len(samples) else []
     if not timed:
         st.markdown("Nothing was timed in this run, or its samples cannot be read.")
-        return
+        return None
     case = filters.pick("case", f"Case ({len(timed)} have samples)", sorted(timed))
     if case is None:
         st.caption("Choose a case to see its samples in the order they were measured.")
-    else:
-        show_samples(run, case)
+        return None
+    show_samples(run, case)
+    return samples[samples["case_id"] == case]
 
 
 def show_environment(store: Store, run: pd.Series, manifest: dict[str, Any], filters: Filters) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -9,7 +10,17 @@ import streamlit as st
 from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
-from dashboard.scaling_tables import AXIS_WORDS, ceilings_in_words, crossover_table, growth, numbers, reasons
+from dashboard.raw_samples import show_samples
+from dashboard.scaling_tables import (
+    AXIS_WORDS,
+    ceilings_in_words,
+    crossover_table,
+    growth,
+    numbers,
+    reasons,
+    shown_data,
+    timed_rows,
+)
 from dashboard.slices import Slice, choose_implementations, choose_slice, commands_to_measure, compare_command
 from gatebench.analyze.ceilings import ceiling_shares
 from gatebench.analyze.compare import choose_baseline, compare
@@ -18,6 +29,7 @@ from gatebench.report.figures.scaling import scaling_figure
 from gatebench.report.names import natural
 from gatebench.report.scaling import AXES, PER, scaling_points
 
+CASE = "case"  # the pick of a point
 PER_WORDS = {
     "call": "time per call", "step": "time per step", "token": "time per token", "flop": "time per FLOP",
     "byte": "time per byte", "ceiling": "share of the ceiling", "baseline": "speed-up over the baseline",
@@ -33,7 +45,7 @@ def page(store: Store, filters: Filters) -> None:
     if picked is None:
         elements.nothing("No run in this store has a measurement.", "gatebench run quick" + elements.store_option())
     else:
-        show(*picked)
+        show(filters, *picked)
 
 
 def choose(store: Store, filters: Filters) -> tuple[Slice, str, str, str | None] | None:
@@ -63,8 +75,8 @@ def _most_sizes(rows: pd.DataFrame, column: str, axis: str) -> Callable[[str], t
     return lambda value: (-counts.get(int(value), 0), natural(value))
 
 
-def show(chosen: Slice, axis: str, per: str, baseline: str | None) -> None:
-    """Show the figure, how fast time grows, crossovers, numbers, what is missing, and the command."""
+def show(filters: Filters, chosen: Slice, axis: str, per: str, baseline: str | None) -> None:
+    """Show the figure, how fast time grows, crossovers, numbers, a case's samples, what is missing, and the ways out."""
     st.caption(elements.plain(chosen.caption))
     blocks = chosen.blocks()
     compared = compare(chosen.rows, blocks, baseline)
@@ -75,15 +87,32 @@ def show(chosen: Slice, axis: str, per: str, baseline: str | None) -> None:
         scaling_figure(rows, axis, per, crossings),
         "scaling",
         f"{PER[per].title} against {AXES[axis]}, a line per implementation",
+        (CASE, case_of),
     )
     st.caption(explanation(chosen, per))
     if compared["time_ns"].notna().any():
         show_growth(chosen, blocks, crossings, axis)
         st.subheader("Numbers", anchor=False)
-        elements.table(numbers(compared, points, axis, per, baseline))
+        timed = timed_rows(compared, axis)
+        elements.table(numbers(timed, points, axis, per, baseline), pick=(CASE, list(timed["case_id"])))
+        show_raw_samples(filters, chosen, timed)
     show_missing(points[points["value"].isna()], axis)
     show_more_sizes(chosen, axis)
-    elements.same_query(compare_command(chosen, **_fixed(chosen, axis), baseline=baseline))
+    command = compare_command(chosen, **_fixed(chosen, axis), baseline=baseline)
+    elements.ways_out(command, shown_data(compared, points, axis, per), "scaling", filters)
+
+
+def case_of(point: dict[str, Any]) -> str | None:
+    """Return the case of a clicked point; crossovers and what has no value have none."""
+    data = point.get("customdata")
+    return data[1] if isinstance(data, list) else None
+
+
+def show_raw_samples(filters: Filters, chosen: Slice, timed: pd.DataFrame) -> None:
+    """Show the raw samples of the case that was picked: by a click on its point or row, or in the box."""
+    case = filters.pick(CASE, "Raw samples of a case (or click on its point or row)", list(timed["case_id"]))
+    if case is not None:
+        show_samples(chosen.run, case, str(timed.set_index("case_id").loc[case, "side"]))
 
 
 def explanation(chosen: Slice, per: str) -> str:

@@ -15,7 +15,7 @@ from gatebench.report.figures.winner_map import winner_map_figure
 from gatebench.report.quantities import bytes_text, estimate_text, is_missing, time_text, times_text
 
 MOST_COMMANDS = 3
-MAP, SHOWN_BATCH = "winner_map", "batch of the map"  # in the session
+SIZES = ("ask_t", "ask_h", "ask_b")  # the boxes of the question
 
 
 def page(store: Store, filters: Filters) -> None:
@@ -41,28 +41,23 @@ def show(filters: Filters, chosen: Slice) -> None:
     st.caption(explanation(question))
     show_evidence(filters, chosen, question)
     st.subheader("Numbers", anchor=False)
-    elements.table(numbers(cells))
+    batch = str(chosen.rows["batch"].iloc[0])
+    sizes = [(str(row.seq_len), str(row.hidden_size), batch) for row in cells.itertuples()]
+    elements.table(numbers(cells), pick=(SIZES, sizes))
     show_missing(chosen, cells, question)
-    elements.same_query(compare_command(chosen))
+    elements.ways_out(compare_command(chosen), shown_data(chosen, cells), "winner_map", filters)
 
 
 def show_map(cells: pd.DataFrame, batch: int) -> None:
     """Show the map; a click on a cell asks about its T, H and B, as typing them does."""
-    st.plotly_chart(
-        winner_map_figure(cells), theme="streamlit", key=MAP, alt="fastest implementation at each T and H",
-        on_select=ask_about_the_clicked, selection_mode="points", config={"displaylogo": False, "displayModeBar": False},
-    )  # fmt: skip
-    st.session_state[SHOWN_BATCH] = batch
+    alt = "fastest implementation at each T and H"
+    elements.figure(winner_map_figure(cells), "winner_map", alt, (SIZES, lambda point: sizes_of(point, batch)))
 
 
-def ask_about_the_clicked() -> None:
-    """Put the sizes of the cell that was clicked into the boxes of the question."""
-    points: list[dict[str, Any]] = st.session_state[MAP]["selection"]["points"]
-    sizes = points[0].get("customdata") if points else None
-    if sizes:
-        asked = (int(sizes[1]), int(sizes[2]), st.session_state[SHOWN_BATCH])
-        for key, size in zip(("ask_t", "ask_h", "ask_b"), asked, strict=True):
-            st.session_state[key] = str(size)
+def sizes_of(point: dict[str, Any], batch: int) -> tuple[str, str, str] | None:
+    """Return T, H and B of a clicked cell, as the boxes of the question have them."""
+    data = point.get("customdata")
+    return (str(int(data[1])), str(int(data[2])), str(batch)) if data else None
 
 
 def explanation(question: Question) -> str:
@@ -100,6 +95,13 @@ def numbers(cells: pd.DataFrame) -> pd.DataFrame:
             "left out": [row.left_out if isinstance(row.left_out, str) else "" for row in rows],
         }
     )
+
+
+def shown_data(chosen: Slice, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells as rows to download: times in ns, memory in bytes; what was chosen with each."""
+    same = ["run_id", "gate", "gate_options", "mode", "dtype", "device", "threads", "batch"]
+    alike = {name: chosen.rows[name].iloc[0] for name in same}
+    return cells.drop(columns="outcomes").assign(**alike)
 
 
 def _compiling(row) -> str:

@@ -10,7 +10,7 @@ from gatebench.report.quantities import significant, time_text, times_text
 
 AXES = {"seq_len": "T (sequence length, steps)", "hidden_size": "H (hidden size)", "batch": "B (batch size)"}
 POINT_COLUMNS = (
-    "competitor", "implementation", "size", "value", "low", "high", "blocks", "samples", "status", "reason", "time_ns",
+    "case_id", "competitor", "implementation", "size", "value", "low", "high", "blocks", "samples", "status", "reason", "time_ns",
     "flops", "bytes_min", "bound",
 )  # fmt: skip
 NO_VALUE = "no such number"  # the status of what has a time, and nothing to divide it by
@@ -51,10 +51,10 @@ _TIMES = ("time_ns", "ci_low_ns", "ci_high_ns")
 def scaling_points(measurements: pd.DataFrame, axis: str = "seq_len", per: str = "call") -> pd.DataFrame:
     """Return one row per competitor and measured size, those nobody measured included.
 
-    measurements: the rows of one slice, where only `axis` (one of AXES) and the competitor vary; columns implementation,
+    measurements: the rows of one slice, where only `axis` (one of AXES) and the competitor vary; columns case_id, implementation,
     implementation_options, family, batch, seq_len, hidden_size, time_ns, ci_low_ns, ci_high_ns, blocks, samples, status, reason; for
     `flop` and `byte` flops and bytes_min; for `ceiling` those of analyze.ceilings, for `baseline` those of analyze.compare.
-    Columns returned: competitor, implementation, size; value with its 95 % interval low, high (ns per call; per step = call / T,
+    Columns returned: case_id (null where nobody measured), competitor, implementation, size; value with its 95 % interval low, high (ns per call; per step = call / T,
     per token = call / (B T), per 10⁹ FLOP, per 10⁹ bytes; or the share, or the speed-up); blocks, samples, status (also
     `not measured`, and NO_VALUE for what has a time and no value), reason, time_ns, flops, bytes_min, bound.
     """

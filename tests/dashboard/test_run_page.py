@@ -11,6 +11,7 @@ import pytest
 from test_pages import opened as opened  # the fixture
 from test_pages import texts, well
 
+from dashboard import elements
 from tests.synthetic import Plan, write_store
 
 HOSTILE = "<img src=x onerror=alert(1)> **bold** `code` " + "x" * 10_000
@@ -210,3 +211,14 @@ def test_a_run_without_samples_says_so(opened, two_runs):
     found = well(app, "run")
     assert "Nothing was timed in this run, or its samples cannot be read." in found
     shutil.rmtree(folder)
+
+
+def test_the_data_are_the_measurements_and_those_of_a_chosen_case_its_samples(opened, two_runs, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
+    app = opened(two_runs, "run")
+    assert set(kept["measurements"]["run_id"]) == {runs_of(two_runs)[-1].name}
+    box = app.selectbox(key="case")
+    well(box.select(box.options[0]).run(), "run")
+    assert set(kept["samples"]["case_id"]) == {box.options[0]}
+    assert "wall_ns" in kept["samples"]

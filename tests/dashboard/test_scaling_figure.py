@@ -106,8 +106,8 @@ def test_a_share_of_the_ceiling_is_in_percent_beside_a_line_at_the_whole():
     ])  # fmt: skip
     figure = scaling_figure(frame, "seq_len", "ceiling")
     assert list(trace(figure, "native").y) == [0.02, 0.3]
-    assert "2.00 %<br>95 %: 1.00 % to 2.20 %" in trace(figure, "native").customdata[0]
-    assert "bound by the matrix product" in trace(figure, "native").customdata[0]
+    assert "2.00 %<br>95 %: 1.00 % to 2.20 %" in trace(figure, "native").customdata[0][0]
+    assert "bound by the matrix product" in trace(figure, "native").customdata[0][0]
     assert all(label.endswith(" %") for label in figure.layout.yaxis.ticktext)
     assert [shape.y0 for shape in figure.layout.shapes] == [1]
     assert figure.layout.yaxis.range[1] > 0, "100 % is seen although nothing reaches it"
@@ -116,7 +116,7 @@ def test_a_share_of_the_ceiling_is_in_percent_beside_a_line_at_the_whole():
 def test_speed_ups_have_a_line_at_one():
     frame = pd.DataFrame([row(seq_len=t, speedup=3.0, speedup_low=2.5, speedup_high=3.5) for t in (64, 128)])
     figure = scaling_figure(frame, "seq_len", "baseline")
-    assert "3.00×<br>95 %: 2.50× to 3.50×" in trace(figure, "native").customdata[0]
+    assert "3.00×<br>95 %: 2.50× to 3.50×" in trace(figure, "native").customdata[0][0]
     assert figure.layout.yaxis.range[0] < 0
     assert figure.layout.shapes[0].y0 == 1
 
@@ -164,6 +164,13 @@ def test_hostile_names_and_reasons_are_shown_as_text_and_cut():
     frame = pd.DataFrame([row(name, 64), row(name, 128, time_ns=None, reason="<script>" + "z" * 10_000)])
     figure = scaling_figure(frame)
     line, failed = trace(figure, "&lt;i&gt;x&lt;/i&gt;" + "y" * 32 + " …"), trace(figure, "failed")
-    texts = [line.name, *line.customdata, *failed.y, *failed.customdata, *figure.layout.yaxis2.categoryarray]
+    texts = [
+        line.name,
+        *(data[0] for data in line.customdata),
+        *failed.y,
+        *failed.customdata,
+        *figure.layout.yaxis2.categoryarray,
+    ]
     assert not any("<i>" in text or "<script>" in text for text in texts)
+    assert [data[1] for data in line.customdata] == [None, None]  # an id of 10 kB is in the table
     assert len(figure.to_json()) < 15_000

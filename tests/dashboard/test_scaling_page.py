@@ -5,6 +5,8 @@ import json
 import pytest
 from test_pages import opened, select, well  # noqa: F401 (opened is a fixture)
 
+from dashboard import elements
+from dashboard.views.scaling import case_of
 from tests.synthetic import Plan, write_store
 
 CEILINGS = {
@@ -80,3 +82,42 @@ def test_speed_ups_are_lines_too(opened, one_run):  # noqa: F811
     found = well(app, "scaling")
     assert "speed-ups from paired blocks" in found
     assert any(column.startswith("speed-up over eager") for column in app.dataframe[0].value.columns)
+
+
+CASE = "lstm/native/T128-B16-I64-H64/float32/cpu-2/forward"
+
+
+def test_a_case_of_the_url_opens_its_raw_samples_and_stays_in_the_url(opened, one_run):  # noqa: F811
+    app = opened(one_run, "scaling", fixed_h="64", case=CASE)
+    found = well(app, "scaling")
+    assert select(app, "case").value == CASE
+    assert "n = 3 blocks" in found
+    assert "case=lstm%2Fnative%2FT128" in found
+
+
+def test_what_a_click_picks_is_what_the_box_offers(opened, one_run):  # noqa: F811
+    app = opened(one_run, "scaling", fixed_h="64")
+    points = [
+        {"customdata": data} for trace in json.loads(app.get("plotly_chart")[0].proto.spec)["data"] for data in trace.get("customdata") or ()
+    ]  # fmt: skip
+    picked = [case for case in map(case_of, points) if case is not None]
+    assert sorted(picked) == sorted(select(app, "case").options)
+    assert len(picked) < len(points)  # of the strip below, which has no samples
+
+
+@pytest.mark.parametrize(("per", "column"), [("time per call", None), ("time per step", "ns_per_step"), ("speed-up over the baseline", None)])  # fmt: skip
+def test_the_data_hold_what_is_shown_and_what_is_missing(opened, one_run, monkeypatch, per, column):  # noqa: F811
+    kept = {}
+    monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
+    well(opened(one_run, "scaling", fixed_h="64", per=per), "scaling")
+    frame = kept["scaling"]
+    row = frame[frame["case_id"] == CASE].iloc[0]
+    assert (row["seq_len"], row["hidden_size"], row["blocks"]) == (128, 64, 3)
+    assert row["ci_low_ns"] < row["time_ns"] < row["ci_high_ns"]
+    assert row["speedup"] == 1.0  # the baseline itself
+    if column:
+        assert row[column] == pytest.approx(row["time_ns"] / 128)
+        assert row[f"{column}_low"] == pytest.approx(row["ci_low_ns"] / 128)
+    assert not {"value", "low", "high"} & set(frame)
+    assert {"unavailable", "not measured"} <= set(frame["status"])
+    assert elements.parquet_of(frame)

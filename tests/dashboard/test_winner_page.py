@@ -1,10 +1,15 @@
 """The Winner map's question: what to use at one T, H and B, how sure, what it costs, and the command where nobody measured it."""
 
+import pandas as pd
 import pytest
 from test_pages import opened, texts, well  # noqa: F401 (opened is a fixture)
 
+from dashboard import elements
 from dashboard.views import winner_map
+from gatebench.report.winners import CELL_COLUMNS
 from tests.synthetic import Plan, write_store
+
+CELLS = pd.DataFrame(columns=pd.Index(CELL_COLUMNS))
 
 
 def answer(app) -> str:
@@ -98,12 +103,32 @@ def test_a_question_reaches_the_url_and_no_other_page_stumbles_over_it(opened, o
     assert not app.warning
 
 
-def test_a_click_on_a_cell_types_its_sizes(monkeypatch):
-    clicked = {"selection": {"points": [{"customdata": ["hover text", 64, 128]}]}}
-    session = {winner_map.MAP: clicked, winner_map.SHOWN_BATCH: 16, "ask_t": "8"}
-    monkeypatch.setattr(winner_map.st, "session_state", session)
-    winner_map.ask_about_the_clicked()
+def test_a_click_on_a_cell_asks_about_its_sizes(monkeypatch):
+    shown = {}
+    monkeypatch.setattr(elements.st, "plotly_chart", lambda chart, **settings: shown.update(settings))
+    session = {"ask_t": "8"}
+    monkeypatch.setattr(elements.st, "session_state", session)
+    winner_map.show_map(CELLS, 16)
+    session["winner_map"] = {"selection": {"points": [{"customdata": ["hover text", 64, 128]}]}}
+    shown["on_select"]()
     assert [session[key] for key in ("ask_t", "ask_h", "ask_b")] == ["64", "128", "16"]
-    clicked["selection"]["points"] = []  # what a second click on the cell sends: nothing is chosen any more
-    winner_map.ask_about_the_clicked()
+    session["winner_map"] = {"selection": {"points": []}}  # what a second click on the cell sends
+    shown["on_select"]()
     assert session["ask_t"] == "64"
+
+
+def test_the_data_of_the_map_have_a_row_per_cell_with_units(opened, one_run, monkeypatch):  # noqa: F811
+    kept = {}
+    monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
+    well(opened(one_run, "winner_map"), "winner_map")
+    frame = kept["winner_map"]
+    assert len(frame) == 9  # three T, three H
+    assert {"time_ns", "ci_low_ns", "compile_ns", "peak_bytes", "margin"} <= set(frame)
+    assert set(frame["batch"]) == {16}
+    assert list(frame["state"]).count("not measured") == 1
+    assert elements.parquet_of(frame)
+
+
+def test_the_command_keeps_to_the_chosen_implementations(opened, one_run):  # noqa: F811
+    found = well(opened(one_run, "winner_map", implementation=["eager", "native"]), "winner_map")
+    assert "-i eager -i native" in found

@@ -21,6 +21,7 @@ MOST_PANELS = 12  # small multiples
 MOST_ENVIRONMENTS = 12  # changes of environment that get a line
 SHORT_SHA = 7
 LONGEST_TITLE = 24  # letters of a line above a small panel
+LONGEST_CASE = 400  # letters of a case_id, so that no name makes a figure large
 LONGEST = 160  # letters of a reason in a hover text
 SLOWER, FASTER = STATUS["wrong"], STATUS["ok"]
 KINDS = {
@@ -88,7 +89,7 @@ def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataF
     95 % intervals. Vertical lines: changes, with their size in words; dashed: a new environment class, across which no
     change is looked for. Hollow: inconclusive. A strip below holds the runs in which the case was wrong or failed. At most
     5,000 marks: points are thinned evenly, those around changes kept, and the axis says so. A point's customdata is its
-    hover text, run_id and case_id.
+    hover text, run_id and case_id, its first 400 letters.
     """
     if points.empty and failed.empty:
         return empty("This case has no point of history.")
@@ -163,7 +164,7 @@ def _add_lines(
                     x=rows["place"], y=finite(rows["value"] / scale), mode="markers", name=name,
                     showlegend=not small and name not in shown, legendgroup=name,
                     marker={"symbol": mark, "size": 5 if small else 8, "color": colour},
-                    customdata=[(_hover(row), row.run_id, row.case_id) for row in rows.itertuples()],
+                    customdata=[(_hover(row), row.run_id, row.case_id[:LONGEST_CASE]) for row in rows.itertuples()],
                     hovertemplate="%{customdata[0]}<extra></extra>", **cell,
                 )  # fmt: skip
                 shown.add(name)
@@ -222,7 +223,7 @@ def _add_failures(figure: go.Figure, failed: pd.DataFrame) -> None:
             x=kept["place"], y=[0] * len(kept), mode="markers", name=str(status).replace("_", " "), row=2, col=1,
             marker={"symbol": STATUS_SYMBOLS.get(str(status), "x"), "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
             customdata=[
-                (f"<b>{str(row.status).replace('_', ' ')}</b>, {version(row.git_sha, row.run_id, row.git_dirty)}<br>{_reason(row)}", row.run_id, row.case_id)
+                (f"<b>{str(row.status).replace('_', ' ')}</b>, {version(row.git_sha, row.run_id, row.git_dirty)}<br>{_reason(row)}", row.run_id, row.case_id[:LONGEST_CASE])
                 for row in kept.itertuples()
             ],
             hovertemplate="%{customdata[0]}<extra></extra>",

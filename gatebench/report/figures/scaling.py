@@ -21,6 +21,7 @@ from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_CROSSOVERS = 40  # marks; the table has all
 LONGEST_NAME = 40  # letters of a competitor
+LONGEST_CASE = 400  # letters of a case_id, so that no name makes a figure large
 _KEYS = 10  # marks of what stands in the legend alone
 
 
@@ -31,7 +32,8 @@ def scaling_figure(
 
     Bands are 95 % intervals over blocks. A line breaks where a size has no value; a strip below says what became of it.
     crossings: of analyze.scaling.crossovers, marked where the two lines cross. At most 5,000 marks: beyond, the competitors
-    listed last are left out and the title says so.
+    listed last are left out and the title says so. A point's customdata is its hover text, and its
+    case_id where it has a value and the id is of a usual length.
     """
     points = scaling_points(measurements, axis, per)
     if points["value"].notna().sum() == 0:
@@ -83,7 +85,8 @@ def _add_line(figure: go.Figure, name: str, line: pd.DataFrame, dash: str, per: 
         x=line["size"], y=line["value"], mode="lines+markers", name=label, legendgroup=label,
         connectgaps=False, line={"color": colour, "width": 2, "dash": "solid" if name == implementation else dash or "dash"},
         marker={"symbol": implementation_marker(implementation), "size": 9, "color": colour},
-        customdata=[_hover(row, per) for row in line.itertuples()], hovertemplate="%{customdata}<extra></extra>",
+        customdata=[(_hover(row, per), _case(row)) for row in line.itertuples()],
+        hovertemplate="%{customdata[0]}<extra></extra>",
     )  # fmt: skip
 
 
@@ -108,6 +111,11 @@ def _hover(row, per: Per) -> str:
     if isinstance(row.bound, str):
         lines.append(f"bound by {'the matrix product' if row.bound == 'compute' else 'memory'}")
     return "<br>".join(lines)
+
+
+def _case(row) -> str | None:
+    known = isinstance(row.case_id, str) and not is_missing(row.value)
+    return row.case_id if known and len(row.case_id) <= LONGEST_CASE else None
 
 
 def _add_crossings(figure: go.Figure, crossings: pd.DataFrame | None, lines: dict[str, pd.DataFrame]) -> None:
