@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from browsing import chromium  # noqa: E402 (needs the path above)
+from browsing import chromium, server  # noqa: E402 (needs the path above)
 
 from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path above)
 
 FULL = Plan(gates=("lstm", "gru"), seq_lens=(64,), hidden_sizes=(64,), series=True)
 SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128, 256), hidden_sizes=(64, 128, 256))
+BROWSED = replace(SMALL, runs=2, suites=("quick",), steps={"native": (1, 1.3)}, series=True)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +68,25 @@ def broken_run(one_run, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def browsed_store(tmp_path_factory):
+    """A store with something on every page: two runs of one suite, in the second `native` is slower; all of stability."""
+    store = tmp_path_factory.mktemp("browsed") / "results"
+    write_store(store, BROWSED)
+    return store
+
+
+@pytest.fixture(scope="session")
+def browsed(browsed_store, tmp_path_factory):
+    """The address of a dashboard over `browsed_store`."""
+    with server(browsed_store, tmp_path_factory.mktemp("log") / "streamlit.log") as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="module")
 def browser():
-    """Debian's chromium; a test that wants it fails with the command that installs it where there is none."""
+    """Debian's chromium; a test that wants it fails with the command that installs it where there is none.
+
+    Not for the whole session: its event loop would be in the way of tests that start their own.
+    """
     with chromium() as running:
         yield running

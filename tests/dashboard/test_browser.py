@@ -1,101 +1,95 @@
-"""The dashboard in a real browser: every page opens, a filter reaches the URL, a reload shows the same view.
-
-Debian's chromium through playwright; where it is missing these tests fail with the command that installs it.
-"""
+"""The dashboard in a real browser: every page opens in wide and narrow windows, light and dark, and asks no other host."""
 
 import pytest
-from browsing import PAGES, choose, opening, query, server, settled
-from playwright.sync_api import expect
+from browsing import PAGES, opening, settled
+from playwright.sync_api import Page, expect
+
+# The keys of figures that a page has for the store of these tests; it may have more.
+FIGURES = {
+    "/compare": ("forest", "trade_off"),
+    "/scaling": ("scaling",),
+    "/winner_map": ("winner_map",),
+    "/stability": ("norms", "summary", "saturation"),
+    "/coverage": ("coverage", "errors"),
+    "/history": ("history", "history_grid"),
+}
+NARROW = 400
+DARK = 3 * 128  # sum of red, green and blue below which a colour is dark
+EVERY = pytest.mark.parametrize("path", PAGES, ids=[path.strip("/") or "overview" for path in PAGES])
 
 
-@pytest.fixture(scope="module")
-def address(one_run, tmp_path_factory):
-    with server(one_run, tmp_path_factory.mktemp("log") / "streamlit.log") as (found, _):
-        yield found
+def figures_drawn(page: Page, path: str) -> None:
+    """Check that the page's own figures are there, and that every figure holds marks, not an empty frame."""
+    for key in FIGURES.get(path, ()):
+        expect(page.locator(f".st-key-{key} .js-plotly-plot .main-svg").first).to_be_visible()
+    marks = ".trace, .points path, .point, .hm image, .shapelayer path, .annotation"
+    bare = page.locator(".js-plotly-plot").evaluate_all(
+        "(plots, marks) => plots.filter((plot) => !plot.querySelector(marks)).map((plot) => plot.closest('[class*=st-key-]').className)",
+        marks,
+    )
+    assert bare == []
 
 
-@pytest.fixture(scope="module")
-def full_address(full_run, tmp_path_factory):
-    with server(full_run, tmp_path_factory.mktemp("log") / "streamlit.log") as (found, _):
-        yield found
+def fits(page: Page, width: int) -> None:
+    """Check that the page does not scroll sideways, and that no heading and no text of a figure is cut off."""
+    page.set_viewport_size({"width": width, "height": 900})
+    settled(page)
+    page.wait_for_function(  # figures follow a new width a moment later
+        "() => [...document.querySelectorAll('.js-plotly-plot')].every((plot) => "
+        "Math.abs(plot.querySelector('.main-svg').clientWidth - plot.parentElement.clientWidth) < 2)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("main => main.scrollWidth - main.clientWidth") <= 0
+    assert cut_off(page, "h1, h2, h3, [data-testid=stMetricLabel] p, [data-testid=stMetricValue] div") == []
+    assert outside(page) == []
 
 
-@pytest.fixture
-def opened(browser, address):
-    with opening(browser, address) as open_path:
-        yield open_path
+def cut_off(page: Page, selector: str) -> list[str]:
+    """Return the texts that do not fit into their boxes."""
+    return page.locator(f"[data-testid=stMain] :is({selector})").evaluate_all(
+        "found => found.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.innerText)"
+    )
 
 
-@pytest.fixture
-def opened_full(browser, full_address):
-    with opening(browser, full_address) as open_path:
-        yield open_path
+def outside(page: Page) -> list[str]:
+    """Return the texts that reach over their figure's edge."""
+    return page.locator(".js-plotly-plot").evaluate_all(
+        """plots => plots.flatMap((plot) => {
+            const frame = plot.querySelector('.main-svg').getBoundingClientRect();
+            return [...plot.querySelectorAll('.main-svg text')].filter((text) => {
+                const box = text.getBoundingClientRect();
+                return box.width > 0 && (box.left < frame.left - 2 || box.right > frame.right + 2);
+            }).map((text) => `${plot.closest('[class*=st-key-]').className}: ${text.textContent}`);
+        })"""
+    )
 
 
-def test_every_page_opens_with_its_figures_and_asks_no_other_host(opened):
-    for path, title in PAGES.items():
+def brightness(page: Page, selector: str, style: str) -> int:
+    """Return the sum of red, green and blue of an element's colour."""
+    colour = page.locator(selector).first.evaluate("(one, style) => getComputedStyle(one)[style]", style)
+    return sum(int(part) for part in colour.partition("(")[2].rstrip(")").split(",")[:3])
+
+
+@EVERY
+def test_a_page_opens_with_its_figures_and_fits_wide_and_narrow_windows(browser, browsed, path):
+    with opening(browser, browsed) as opened:
         page = opened(path)
-        expect(page.locator("h1")).to_have_text(title)
-        figures = {"/": 0, "/compare": 2, "/stability": 4, "/coverage": 2, "/history": 2, "/run": 0, "/gate": 0}.get(
-            path, 1
-        )
-        expect(page.locator(".js-plotly-plot")).to_have_count(figures)
-        assert page.get_by_text("Traceback").count() == 0
+        expect(page.locator("h1")).to_have_text(PAGES[path])
+        figures_drawn(page, path)
+        assert page.locator("[data-testid=stException]").count() == 0
+        fits(page, 1000)
+        fits(page, NARROW)
 
 
-def test_a_changed_filter_reaches_the_url_and_a_reload_shows_the_same_view(opened):
-    page = opened("/scaling")
-    choose(page, "Gate", "gru")
-    choose(page, "Against", "H")
-    expect(page.get_by_text("gru · forward · float32")).to_be_visible()
-    page.wait_for_url(lambda url: "gate=gru" in url and "axis=H" in url)
-    before = page.locator("[data-testid=stCaptionContainer]").first.inner_text()
-    page.reload()
-    settled(page)
-    expect(page.get_by_text("gru · forward · float32")).to_be_visible()
-    assert page.locator("[data-testid=stCaptionContainer]").first.inner_text() == before
-    assert query(page) == {"gate": ["gru"], "axis": ["H"]}
-    expect(page.locator(".js-plotly-plot")).to_contain_text("H (hidden size)")
-
-
-def test_filters_are_kept_across_pages_and_come_back(opened):
-    page = opened("/scaling?gate=gru&axis=H")
-    page.get_by_role("link", name="Winner map").click()
-    expect(page.locator("h1")).to_have_text("Winner map")
-    settled(page)
-    expect(page.get_by_text("gru · forward · float32")).to_be_visible()
-    page.wait_for_url(lambda url: "gate=gru" in url)
-    page.get_by_role("link", name="Scaling").click()
-    expect(page.locator("h1")).to_have_text("Scaling")
-    settled(page)
-    page.wait_for_url(lambda url: "gate=gru" in url and "axis=H" in url)
-
-
-def test_a_value_that_does_not_exist_is_named_and_leaves_the_url(opened):
-    page = opened("/winner_map?gate=nosuch&mode=forward_backward")
-    expect(page.get_by_text("gate = nosuch does not exist here and was dropped.")).to_be_visible()
-    expect(page.get_by_text("lstm · forward + backward")).to_be_visible()
-    page.wait_for_url(lambda url: "gate=" not in url and "mode=forward_backward" in url)
-
-
-def test_a_run_with_sweep_spectra_and_training_shows_them_and_the_choice_is_kept(opened_full):
-    page = opened_full("/stability?seq_len=64")
-    page.set_viewport_size({"width": 1000, "height": 1400})  # an open list closes when the sidebar scrolls to it
-    expect(page.locator(".js-plotly-plot")).to_have_count(5)
-    settled(page)
-    choose(page, "Sweep against", "T")
-    page.wait_for_url(lambda url: "against=T" in url)
-    page.reload()
-    settled(page)
-    expect(page.get_by_text("Half-life and exponent against T (steps)")).to_be_visible()
-    choose(page, "Task", "adding")
-    expect(page.get_by_text("What training does")).to_be_visible()
-    page.wait_for_url(lambda url: "task=adding" in url and "against" not in url)
-    expect(page.get_by_text("sweep against = T does not exist here and was dropped.")).to_be_visible()
-
-
-def test_every_case_of_the_stability_page_is_one_line(opened_full):
-    page = opened_full("/stability?seq_len=64")
-    heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.clientHeight)")
-    assert len(heights) > 10
-    assert max(heights) < 1.5 * min(heights)
+@EVERY
+def test_a_page_opened_in_a_narrow_dark_window_shows_itself_not_its_filters(browser, browsed, path):
+    with opening(browser, browsed, NARROW, color_scheme="dark") as opened:
+        page = opened(path)
+        expect(page.get_by_role("heading", name=PAGES[path], exact=True)).to_be_in_viewport()
+        assert page.evaluate("document.elementFromPoint(200, 300).closest('[data-testid=stSidebar]')") is None
+        assert brightness(page, "[data-testid=stApp]", "backgroundColor") < DARK
+        assert brightness(page, "h1", "color") > DARK
+        if path in FIGURES:
+            assert brightness(page, ".js-plotly-plot .main-svg", "backgroundColor") <= DARK  # see-through counts as 0
+            assert brightness(page, ".js-plotly-plot :is(.xtick, .ytick) text", "fill") > DARK

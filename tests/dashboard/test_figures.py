@@ -9,6 +9,7 @@ from figure_helpers import long_rows, marks, profile, row, samples_of, trace
 from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report import colours, quantities
 from gatebench.report import stability as stability_tables
+from gatebench.report.figures.axes import time_ticks
 from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.scaling import scaling_figure
 from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
@@ -75,11 +76,12 @@ def test_times_read_with_unit_and_three_digits():
 
 
 def test_time_ticks_are_round_and_named():
-    values, labels = quantities.time_ticks(3e5, 2e6)
+    values, labels = time_ticks(3e5, 2e6)
     assert "500 µs" in labels
     assert "1 ms" in labels
     assert values == sorted(values)
-    assert quantities.time_ticks(1e3, 1e9)[1] == ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+    assert time_ticks(1e3, 1e9)[1] == ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+    assert time_ticks(2.7e6, 2.9e6)[1] == ["2.7 ms", "2.8 ms", "2.9 ms"]  # around one point
 
 
 def test_a_run_is_named_by_its_suite_unless_it_has_none():

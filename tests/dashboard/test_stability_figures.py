@@ -97,8 +97,8 @@ def test_a_summary_has_no_panel_for_what_was_not_measured():
     exponent = [long_rows(metric="largest_lyapunov", value=-0.5, standard_error=0.01)]
     for rows, titles in (
         (half_life, ["half-life (steps)"]),
-        (exponent, ["Lyapunov exponent (nats/step)"]),
-        (half_life + exponent, ["half-life (steps)", "Lyapunov exponent (nats/step)"]),
+        (exponent, ["Lyapunov exponent<br>(nats/step)"]),
+        (half_life + exponent, ["half-life (steps)", "Lyapunov exponent<br>(nats/step)"]),
     ):
         figure = summary_figure(stability_tables.case_summary(pd.DataFrame(rows)))
         assert [axis.title.text for axis in figure.select_xaxes()] == titles
