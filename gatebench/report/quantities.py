@@ -88,14 +88,6 @@ def power_of_ten(exponent: int) -> str:
     return "1" if exponent == 0 else "10" + str(exponent).translate(_SUPERSCRIPT)
 
 
-def time_ticks(low_ns: float, high_ns: float) -> tuple[list[float], list[str]]:
-    """Return (values in ns, labels) for a logarithmic time axis: 1, 2, 5 on short ranges, else whole decades."""
-    first, last = math.floor(math.log10(low_ns)), math.ceil(math.log10(high_ns))
-    steps = (1, 2, 5) if math.log10(high_ns / low_ns) < 2.2 else (1,)
-    values = [step * 10.0**exponent for exponent in range(first, last + 1) for step in steps]
-    return values, [_round_time(value) for value in values]
-
-
 def size_ticks(values: list[int], most: int = 12) -> list[int]:
     """Return the measured sizes to label: all of them, or evenly thinned to `most`, ends kept."""
     values = sorted(set(values))
@@ -105,7 +97,8 @@ def size_ticks(values: list[int], most: int = 12) -> list[int]:
     return sorted({values[round(index * step)] for index in range(most)})
 
 
-def _round_time(time_ns: float) -> str:
+def round_time(time_ns: float) -> str:
+    """Return a time that is meant round, as a tick's label."""
     # A hair is added so that 1000 ns, held as 999.9999, reads 1 µs.
     scale, unit = time_unit(time_ns * 1.0001)
     return f"{time_ns / scale:.3g} {unit}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from gatebench.report.quantities import power_of_ten
+from gatebench.report.quantities import power_of_ten, round_time
 
 NEVER = "never"
 ROOM = 1.15  # an axis goes on beyond its data by this factor
@@ -61,6 +61,12 @@ def ticks_between(low: float, high: float) -> list[float]:
     steps = (factor * 10.0**power for power in powers for factor in (5, 2, 1))
     step = next(step for step in steps if math.floor(high / step) - math.ceil(low / step) + 1 >= _FEW)
     return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def time_ticks(low_ns: float, high_ns: float) -> tuple[list[float], list[str]]:
+    """Return (values in ns, labels) for a logarithmic time axis, at least three."""
+    values = ticks_between(low_ns, high_ns)
+    return values, [round_time(value) for value in values]
 
 
 def _inside(ticks: list[float], low: float, high: float) -> list[float]:

@@ -12,10 +12,10 @@ from gatebench.report.colours import (
     implementation_marker,
     translucent,
 )
-from gatebench.report.figures.axes import tick_label, ticks_between
+from gatebench.report.figures.axes import tick_label, ticks_between, time_ticks
 from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, seat_legend
 from gatebench.report.names import competitors, shown
-from gatebench.report.quantities import is_missing, significant, size_ticks, time_text, time_ticks
+from gatebench.report.quantities import is_missing, significant, size_ticks, time_text
 from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
 
 DASHES = ("solid", "dash", "dot", "dashdot")

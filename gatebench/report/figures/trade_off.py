@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from gatebench.analyze.frontier import on_frontier
 from gatebench.report.ci.words import size_text
 from gatebench.report.colours import implementation_colour, implementation_marker
-from gatebench.report.figures.axes import capped, logarithmic, never_line, ticks_between
+from gatebench.report.figures.axes import capped, logarithmic, never_line, ticks_between, time_ticks
 from gatebench.report.figures.layout import MUTED, dress, empty, seat_legend
 from gatebench.report.names import competitors, options_label
 from gatebench.report.quantities import (
@@ -19,7 +19,6 @@ from gatebench.report.quantities import (
     is_missing,
     range_text,
     significant,
-    time_ticks,
     times_text,
 )
 
@@ -192,7 +191,8 @@ def _against_axis(shown: pd.DataFrame, against: str, never: float | None) -> dic
     if against.endswith("_bytes"):
         return _byte_axis(values)
     if (values <= 0).any():
-        return {"range": [-0.05 * values.max(), 1.15 * values.max() or 1]}
+        top = 1.15 * values.max() or 1
+        return {"range": [-0.12 * top, top]}  # a label stands below a point at 0
     axis = logarithmic(values if never is None else values[values < never], never)
     low, high = axis["range"]
     room = 0.08 * (high - low)  # for the labels of the outermost points
@@ -205,7 +205,8 @@ def _byte_axis(values: pd.Series) -> dict:
     if low <= 0:
         step = 2.0 ** math.ceil(math.log2(max(high, 1.0) / _BYTE_TICKS))
         ticks = [step * number for number in range(_BYTE_TICKS + 1)]
-        ends: dict[str, Any] = {"range": [-0.05 * high, 1.15 * high or 1]}
+        top = 1.15 * high or 1
+        ends: dict[str, Any] = {"range": [-0.12 * top, top]}
     else:
         low, high = low / 1.25, high * 1.25
         ticks = _byte_ticks(low, high)
