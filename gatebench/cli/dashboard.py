@@ -40,8 +40,10 @@ def command(
     }  # fmt: skip
     flags = [part for key, value in settings.items() for part in (f"--{key}", value)]
     app = str(shipped("dashboard") / "app.py")
+    # -P: a file in the working folder that is called as a module is (random.py) must not be taken for it.
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", app, *flags, "--", "--store", str(where)], stdout=subprocess.DEVNULL
+        [sys.executable, "-P", "-m", "streamlit", "run", app, *flags, "--", "--store", str(where)],
+        stdout=subprocess.DEVNULL,
     )
     try:
         for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the pages, too, unless under nohup
