@@ -1,5 +1,7 @@
 """The fastest competitor of each (T, H): its margin, ties, what it costs to compile, and what is missing, in words."""
 
+from typing import Any
+
 import pandas as pd
 
 from gatebench.analyze.blocks import block_logs
@@ -48,45 +50,41 @@ def winner_cells(
     if memory_cap is not None:
         rows.loc[rows["own_ns"].notna() & over_memory(rows, memory_cap), "barred"] = OVER_CAP
     rows.loc[rows["barred"] != "", ["time_ns", "ci_low_ns", "ci_high_ns"]] = None
-    compared, blocks = compare(rows, samples), block_logs(samples)
-    groups = dict(list(compared.groupby(["seq_len", "hidden_size"])))
-    lengths, widths = sorted(compared["seq_len"].unique()), sorted(compared["hidden_size"].unique())
-    cells = [_cell(groups.get((t, h)), blocks) | {"seq_len": t, "hidden_size": h} for t in lengths for h in widths]
+    blocks = block_logs(samples)
+    # Plain tuples: a frame of a few rows for each cell would take seconds for a large grid.
+    compared = list(compare(rows, samples).sort_values("time_ns", kind="stable").itertuples(index=False))
+    at: dict[tuple[int, int], list[Any]] = {}
+    for row in compared:
+        at.setdefault((row.seq_len, row.hidden_size), []).append(row)
+    lengths, widths = (sorted(set(values)) for values in zip(*at, strict=True))
+    cells = [_cell(at.get((t, h), []), blocks) | {"seq_len": t, "hidden_size": h} for t in lengths for h in widths]
     return pd.DataFrame(cells, columns=pd.Index(CELL_COLUMNS))
 
 
-def _cell(rows: pd.DataFrame | None, blocks: dict) -> dict:
-    if rows is None:
+_OF_WINNER = (
+    "implementation", "case_id", "time_ns", "ci_low_ns", "ci_high_ns", "blocks", "compile_ns", "peak_bytes", "inconclusive",
+)  # fmt: skip
+
+
+def _cell(rows: list[Any], blocks: dict) -> dict:
+    """Return the cell of these competitors, rows of analyze.compare, the fastest first, those without a time last."""
+    if not rows:
         return {"state": "not measured", "outcomes": "nobody asked for a case here"}
-    timed = rows[rows["time_ns"].notna()].sort_values("time_ns")
-    barred = rows[rows["barred"] != ""]
-    cell = {
-        "left_out": ", ".join(barred["competitor"]),
-        "outcomes": "<br>".join(_outcome(row) for row in rows.sort_values("time_ns").itertuples()),
-    }
-    if timed.empty:
-        return cell | {"state": "left out" if len(barred) else "failed"}
-    best = timed.iloc[0]
-    own = (
-        "implementation",
-        "case_id",
-        "time_ns",
-        "ci_low_ns",
-        "ci_high_ns",
-        "blocks",
-        "compile_ns",
-        "peak_bytes",
-        "inconclusive",
-    )
-    cell |= {"state": "alone", "winner": best["competitor"], **{name: best[name] for name in own}}
-    cell["tied"] = ", ".join(timed["competitor"].iloc[1:][timed["tied"].iloc[1:]])
-    if len(timed) == 1:
+    barred = [row.competitor for row in rows if row.barred]
+    cell = {"left_out": ", ".join(barred), "outcomes": "<br>".join(_outcome(row) for row in rows)}
+    timed = [row for row in rows if not is_missing(row.time_ns)]
+    if not timed:
+        return cell | {"state": "left out" if barred else "failed"}
+    best, *others = timed
+    cell |= {"state": "alone", "winner": best.competitor, **{name: getattr(best, name) for name in _OF_WINNER}}
+    cell["tied"] = ", ".join(row.competitor for row in others if row.tied)
+    if not others:
         return cell
-    second = timed.iloc[1]
-    margin = ratio(*(blocks.get((row["run_id"], row["case_id"], row["side"]), {}) for row in (second, best)))
+    second = others[0]
+    margin = ratio(*(blocks.get((row.run_id, row.case_id, row.side), {}) for row in (second, best)))
     cell |= dict(zip(("margin", "margin_low", "margin_high"), margin, strict=True))
-    unsure = bool(best["inconclusive"] or second["inconclusive"])
-    return cell | {"state": "won", "runner_up": second["competitor"], "inconclusive": unsure}
+    unsure = bool(best.inconclusive or second.inconclusive)
+    return cell | {"state": "won", "runner_up": second.competitor, "inconclusive": unsure}
 
 
 def _outcome(row) -> str:
