@@ -24,8 +24,8 @@ test: .venv/dev.installed browser
 	$(PYTEST) $(PARALLEL) --dist loadfile -m "not slow and not alone and not cuda and not exhaustive"
 
 slow: .venv/dev.installed browser
-	$(PYTEST) $(PARALLEL) --dist worksteal -m "slow and not alone and not cuda"
-	$(PYTEST) -m alone
+	$(PYTEST) $(PARALLEL) --dist worksteal -m "slow and not alone and not cuda" --durations=25
+	$(PYTEST) -m alone --durations=25
 
 # Beside .venv's own packages, not among them: an installed plugin takes part in all that gatebench lists and measures.
 test-examples: .venv/examples.installed

@@ -89,13 +89,16 @@ def test_no_gate_falls_out_of_an_implementation():
     assert {name: len(served) for name, served in SERVED.items()} == COUNTS
 
 
+SPAWNED = "survives-spawn"  # a process that imports torch, for each gate
+
+
 @pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", SERVED)
-def test_built_in_implementations_keep_all_rules(name):
-    results = check_implementation(name)
+def test_built_in_implementations_keep_all_rules_in_one_process(name):
+    results = check_implementation(name, checks=[id for id in CHECKS if id != SPAWNED])
     assert {result.gate for result in results} == SERVED[name]
-    assert len(results) == COUNTS[name] * len(CHECKS)
+    assert len(results) == COUNTS[name] * (len(CHECKS) - 1)
     assert set(failures(results)) == KNOWN.get(name, set())
 
 
@@ -122,6 +125,18 @@ ONE_OF_EACH_FAMILY = ("rnn_tanh", "mingru", "swiglu", "highway", "squeeze_excite
 
 def test_one_gate_of_each_family_is_compiled_by_ci():
     assert sorted(gates.get(name).family for name in ONE_OF_EACH_FAMILY) == sorted({gates.get(name).family for name in gates.names()})  # fmt: skip
+
+
+ALL = [(name, gate) for name in SERVED for gate in sorted(SERVED[name])]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("name", "gate"), [pytest.param(*each, marks=[pytest.mark.slow] * (each[1] in ONE_OF_EACH_FAMILY)) for each in ALL]
+)
+def test_built_in_implementations_work_in_a_spawned_process(name, gate):
+    (result,) = check_implementation(name, [gate], checks=[SPAWNED])
+    assert (result.status, result.message) == ("passed", "")
 
 
 @pytest.mark.exhaustive

@@ -185,13 +185,8 @@ def killed_and_resumed(folder, kills):
 
 
 @pytest.mark.slow
-def test_sigkill_anywhere_leaves_no_worker_and_resume_finishes_the_run(folder):
-    killed_and_resumed(folder, 2)
-
-
-@pytest.mark.slow
 def test_sigkill_again_and_again_leaves_no_worker_and_resume_finishes_the_run(folder):
-    killed_and_resumed(folder, 8)
+    killed_and_resumed(folder, 6)
 
 
 def test_a_stopped_worker_ends_with_its_runner(tmp_path, mark):

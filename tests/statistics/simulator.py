@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatebench.analyze.detection import confirm_blocks
+from gatebench.analyze.detection import confirm_blocks, least_to_confirm
 from gatebench.analyze.judge import weigh
 from gatebench.analyze.sign_flip import spread, untied_tail
 
@@ -88,6 +88,12 @@ def p_values(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tail[total], tail[len(tail) - 1 - total]
 
 
+def may_reject(fresh: np.ndarray, plan: dict) -> np.ndarray:
+    """Say which rows reject with some number of blocks that a suspect may ask for; of the others any number says neither."""
+    counts = range(least_to_confirm(plan), plan["confirm_blocks"]["most"] + 1)
+    return np.any([np.minimum(*p_values(fresh[:, :count])) <= plan["alpha_confirm"] / 2 for count in counts], axis=0)
+
+
 def decide(
     noise: Noise, effect: float, plan: dict, cases: int, random: np.random.Generator, screened: int = 12
 ) -> np.ndarray:
@@ -98,7 +104,8 @@ def decide(
         screen = differences(log_times(noise, min(chunk, cases - start), screened, effect, random))
         suspects = np.flatnonzero(np.minimum(*p_values(screen)) <= plan["alpha_screen"] / 2)
         fresh = differences(log_times(noise, len(suspects), plan["confirm_blocks"]["most"], effect, random))
-        for suspect, values in zip(suspects, fresh, strict=True):
+        open_ones = may_reject(fresh, plan)
+        for suspect, values in zip(suspects[open_ones], fresh[open_ones], strict=True):
             blocks = confirm_blocks(spread(screen[suspect]), plan)
             evidence = weigh(values[:blocks], plan["alpha_confirm"])
             words[start + suspect] = evidence.rejects * (1 if evidence.word == "slower" else -1)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from jobs import ab
+from jobs import ab, narrowed
 from run_helpers import left_behind, new_mark, wait_for
 
 from gatebench.report.ab_run import recompute
@@ -32,7 +32,7 @@ def test_a_disk_that_fills_up_leaves_what_was_measured_for_resume(repo, temporar
 
     monkeypatch.setattr(journal, "write_json", filling)
     with pytest.raises(StoreError, match=r"cannot write: No space left on device; .*gatebench run --resume"):
-        ab(repo, "main", None)
+        ab(repo, "main", None, narrowing=narrowed("toy:glu"))
     monkeypatch.setattr(journal, "write_json", real)
     outcome = resume(repo / "results", None, Silent())
     run = read_run(outcome.folder)
@@ -44,11 +44,13 @@ def test_a_disk_that_fills_up_leaves_what_was_measured_for_resume(repo, temporar
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGKILL]
+)  # Ctrl-C goes the way of SIGTERM from its first line on
 def test_a_job_that_is_ended_leaves_no_process_and_no_checkout(repo, temporary, monkeypatch, number):
     mark = new_mark()
     environment = {**os.environ, "GATEBENCH_TEST_MARK": mark}
-    command = [sys.executable, "-m", "gatebench.cli.main", "ab", "main", "speed.toml"]
+    command = [sys.executable, "-m", "gatebench.cli.main", "ab", "main", "speed.toml", "-i", "toy:glu"]
     with subprocess.Popen(
         command, cwd=repo, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as job:
