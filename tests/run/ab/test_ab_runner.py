@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 from contests import contest, ids, only, run, side_of, times
 from fakes import catalogue
+from jobs import narrowed
+from repositories import SUITE
 from run_helpers import case
 
 from gatebench.contract import Failure
+from gatebench.errors import SuiteError
 from gatebench.run.ab.blocks import cores_of, rounds_of
+from gatebench.run.ab.contest import make_contest
 from gatebench.run.ab.runner import STRIKES
-from gatebench.suites import Measure
+from gatebench.suites import Measure, read_suite
 
 
 def fails(side, verb, status="failed", times=10**9, reason="no such luck"):
@@ -91,6 +95,22 @@ def test_what_breaks_down_leaves_its_neighbours_fresh_workers_on_both_sides(tmp_
 def test_what_only_the_head_has_shares_no_worker_with_what_both_have():
     wanted = contest("first", "second", kinds={case("second").case_id: "new"})
     assert wanted.worker_of(case("first")) != wanted.worker_of(case("second"))
+
+
+def test_a_head_without_any_case_that_is_asked_for_is_refused_whatever_the_base_has(tmp_path):
+    (tmp_path / "speed.toml").write_text(
+        SUITE.replace('plugins = ["my_glu.py"]', "").replace('"toy:glu", "native"', '"*"')
+    )
+    suite = read_suite(tmp_path / "speed.toml")
+    known = {"base": catalogue("first", "second"), "head": catalogue("first")}
+
+    def of(name):
+        asked = narrowed("*", glob=f"glu/{name}/*")
+        return make_contest(suite, asked, known, suite.measure, 8 << 30, {"base": (), "head": ()})
+
+    assert set(of("first").kinds.values()) == {"both"}
+    with pytest.raises(SuiteError, match=r"speed\.toml: leaves no cases"):
+        of("second")
 
 
 def test_what_an_installed_package_gives_has_a_worker_of_its_own():
