@@ -258,7 +258,7 @@ def test_the_example_is_really_measured(tmp_path):
         base="main~1",
         head="main",
         suite="suites/speed.toml",
-        time_limit="90s",
+        time_limit="3m",
         fail_on="wrong",
         arguments="--mode=forward\n--implementation=mylab:swiglu",
     )
