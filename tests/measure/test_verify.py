@@ -101,9 +101,7 @@ def random_problem(number):
     return Case(gate=gate, implementation="native", shape=shape, dtype=dtype, mode=mode, seed=number), entry
 
 
-@pytest.mark.parametrize(
-    "start", [pytest.param(start, marks=[pytest.mark.slow] * (start >= 100)) for start in range(0, 200, 20)]
-)
+@pytest.mark.parametrize("start", range(0, 200, 20))
 def test_a_correct_implementation_is_never_called_wrong(start):
     wrong = {}
     for number in range(start, start + 20):
