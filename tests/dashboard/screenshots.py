@@ -1,6 +1,11 @@
-"""Take pictures of the dashboard's pages over the committed runs: `make screenshots`, into docs/images."""
+"""Take pictures of the dashboard's pages and of the HTML report for docs/dashboard.md: `make screenshots`, into docs/images.
+
+Everything is drawn from the committed runs (results/reference), but History, which needs more commits than those: it is drawn
+from a made-up store, and its caption says so.
+"""
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -8,41 +13,82 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from browsing import chromium, server  # noqa: E402 (needs the path above)
+from browsing import chromium, opening, server  # noqa: E402 (needs the path above)
+from PIL import Image  # noqa: E402 (streamlit brings it)
+from playwright.sync_api import Page  # noqa: E402
 
+from gatebench.report.html.document import run_report  # noqa: E402
+from gatebench.report.html.page import html_page  # noqa: E402
+from gatebench.store.read import find_run  # noqa: E402
+from tests.synthetic import Plan, write_store  # noqa: E402
+
+# Name of the picture: address, height in pixels (down to the end of what the page is about).
 PAGES = {
-    "overview": "/",
-    "compare": "/compare",
-    "scaling": "/scaling",
-    "winner_map": "/winner_map",
-    "stability": "/stability",
-    "coverage": "/coverage",
-    "history": "/history",
-    "run": "/run",
-    "gate": "/gate",
+    "overview": ("/", 1000),
+    "compare": ("/compare?gates=lstm&gates=gru&gates=glu", 1080),
+    "scaling": ("/scaling?gate=lstm", 1080),
+    "winner_map": ("/winner_map?gate=gru&ask_t=64&ask_h=128", 1180),
+    "stability": ("/stability?gates=lstm&gates=gru", 1120),
+    "coverage": ("/coverage", 1000),
+    "run": ("/run?case=gru%2Fnumba%2FT64-B8-I128-H128%2Ffloat32%2Fcpu-2%2Fforward", 1500),
+    "gate": ("/gate?gate=lstm", 1200),
 }
-SIZES = {"stability": {"width": 1400, "height": 1300}}  # down to its curves
-SIZE = {"width": 1400, "height": 1000}
+DARK = ("winner_map", "stability")
+MADE_UP = {"history": ("/history?gate=gru", 1080)}
+MADE_UP_PLAN = Plan(
+    runs=9, suites=("quick",), machines=("made up",), gates=("gru",), modes=("forward",), seq_lens=(64, 128),
+    hidden_sizes=(128,), implementations=("eager", "native", "numba"), steps={"numba": (5, 1.35)}, failures=False,
+    stability=False,
+)  # fmt: skip
+REPORT_HEIGHT = 1400
+WIDTH, COLOURS = 1000, 96  # a page has few colours; the edges of letters need some shades of each
+STILL_MS = 2500  # charts fade in
 
 
-def main(target: Path, store: Path) -> None:
-    """Write <page>.png for every page of a store into `target`."""
+def main(target: Path) -> None:
+    """Write <page>.png for every page, <page>_dark.png for two, and report.png into `target`."""
     target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
+        true, made_up = Path(scratch, "true"), Path(scratch, "made_up")
+        shutil.copytree(ROOT / "results" / "reference", true / "results" / "reference")
+        write_store(made_up / "results", MADE_UP_PLAN)
+        take(browser, true, PAGES, target)
+        take(browser, true, {name: PAGES[name] for name in DARK}, target, "dark")
+        take(browser, made_up, MADE_UP, target)
+        take_report(browser, true, target)
+
+
+def take(browser, folder: Path, pages: dict[str, tuple[str, int]], target: Path, scheme: str = "light") -> None:
+    """Take pictures of pages over <folder>/results."""
+    os.chdir(folder)  # the default store has no path on the pages
     with (
-        tempfile.TemporaryDirectory() as scratch,
-        server(store, Path(scratch) / "log") as (address, _),
-        chromium() as browser,
+        server(Path("results"), folder / "log") as (address, _),
+        opening(browser, address, WIDTH, color_scheme=scheme) as opened,
     ):
-        page = browser.new_page(viewport=SIZE)
-        for name, path in PAGES.items():
-            page.set_viewport_size(SIZES.get(name, SIZE))
-            page.goto(address + path)
-            page.wait_for_selector("h1")
-            page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(2500)  # charts fade in
-            page.screenshot(path=target / f"{name}.png")
+        for name, (path, height) in pages.items():
+            page = opened(path)
+            page.set_viewport_size({"width": WIDTH, "height": height})
+            shoot(page, target / f"{name}{'_dark' if scheme == 'dark' else ''}.png")
+
+
+def take_report(browser, folder: Path, target: Path) -> None:
+    """Take a picture of the HTML report of the newest run, from a file."""
+    path = folder / "out.html"
+    path.write_text(html_page(run_report(find_run(folder / "results", "latest"))), encoding="utf-8")
+    page = browser.new_page(viewport={"width": WIDTH, "height": REPORT_HEIGHT})
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    shoot(page, target / "report.png")
+
+
+def shoot(page: Page, path: Path) -> None:
+    """Write a picture of what the window shows, with few colours."""
+    page.wait_for_timeout(STILL_MS)
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 if __name__ == "__main__":
-    os.chdir(ROOT)  # the default store has no path on the pages
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else Path("results"))
+    main(Path(sys.argv[1]).resolve())
