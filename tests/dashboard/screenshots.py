@@ -4,6 +4,7 @@ Everything is drawn from the committed runs (results/reference), but History, wh
 from a made-up store, and its caption says so.
 """
 
+import hashlib
 import os
 import shutil
 import sys
@@ -25,12 +26,12 @@ from tests.synthetic import Plan, write_store  # noqa: E402
 # Name of the picture: address, height in pixels (down to the end of what the page is about).
 PAGES = {
     "overview": ("/", 1000),
-    "compare": ("/compare?gates=lstm&gates=gru&gates=glu", 1080),
-    "scaling": ("/scaling?gate=lstm", 1080),
-    "winner_map": ("/winner_map?gate=gru&ask_t=64&ask_h=128", 1180),
-    "stability": ("/stability?gates=lstm&gates=gru", 1120),
+    "compare": ("/compare?gates=lstm&gates=gru&gates=glu&competitor=numba", 1150),
+    "scaling": ("/scaling?gate=lstm", 790),
+    "winner_map": ("/winner_map?gate=gru&ask_t=64&ask_h=128", 1290),
+    "stability": ("/stability?gates=lstm&gates=gru", 1060),
     "coverage": ("/coverage", 1000),
-    "run": ("/run?case=gru%2Fnumba%2FT64-B8-I128-H128%2Ffloat32%2Fcpu-2%2Fforward", 1500),
+    "run": ("/run?case=gru%2Fnumba%2FT64-B8-I128-H128%2Ffloat32%2Fcpu-2%2Fforward", 1330),
     "gate": ("/gate?gate=lstm", 1200),
 }
 DARK = ("winner_map", "stability")
@@ -41,7 +42,7 @@ MADE_UP_PLAN = Plan(
     stability=False,
 )  # fmt: skip
 REPORT_HEIGHT = 1400
-WIDTH, COLOURS = 1000, 96  # a page has few colours; the edges of letters need some shades of each
+WIDTH, COLOURS = 1000, 128  # a page has few colours; the edges of letters need some shades of each
 STILL_MS = 2500  # charts fade in
 
 
@@ -51,11 +52,19 @@ def main(target: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
         true, made_up = Path(scratch, "true"), Path(scratch, "made_up")
         shutil.copytree(ROOT / "results" / "reference", true / "results" / "reference")
-        write_store(made_up / "results", MADE_UP_PLAN)
+        write_made_up(made_up / "results")
         take(browser, true, PAGES, target)
         take(browser, true, {name: PAGES[name] for name in DARK}, target, "dark")
         take(browser, made_up, MADE_UP, target)
         take_report(browser, true, target)
+
+
+def write_made_up(store: Path) -> None:
+    """Write the made-up store, its commits named like commits: the synthetic ones differ in their last digits only."""
+    for number, run_id in enumerate(write_store(store, MADE_UP_PLAN)):
+        manifest = store / "runs" / run_id / "manifest.json"
+        name = hashlib.sha1(str(number).encode()).hexdigest()
+        manifest.write_text(manifest.read_text().replace(f"{number:040x}", name))
 
 
 def take(browser, folder: Path, pages: dict[str, tuple[str, int]], target: Path, scheme: str = "light") -> None:
@@ -86,7 +95,8 @@ def shoot(page: Page, path: Path) -> None:
     page.wait_for_timeout(STILL_MS)
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        # Of pillow's methods the one that keeps the colour of a single marker as it is.
+        small = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 
