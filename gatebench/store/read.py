@@ -247,18 +247,17 @@ def read_table(path: Path, table: str, columns: Sequence[str] | None = None) -> 
     schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if found.schema.equals(schema):
         return found.replace_schema_metadata()
-    columns = []
+    known_columns = []
     for name in schema.names:
         if found.schema.names.count(name) > 1:
             raise StoreError(where, f"{path.name}: column {name} comes twice", "", "move the folder out of the store")
         known = found.column(name) if name in found.schema.names else pa.nulls(found.num_rows)
         try:
-            columns.append(known.cast(schema.field(name).type))
+            known_columns.append(known.cast(schema.field(name).type))
         except pa.ArrowException as error:
             what = f"{path.name}: column {name} holds {known.type}, not {schema.field(name).type}"
             raise StoreError(where, what, "", "move the folder out of the store") from error
-    assert len(columns) == len(TABLES[table])
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(known_columns, schema=schema)
 
 
 def _table_or_problem(path: Path, table: str) -> pa.Table | str:

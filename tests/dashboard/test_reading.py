@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gatebench.store.read import load
+from gatebench.store.read import load, read_table
 from gatebench.store.schema import VERSION_KEY
 from tests.synthetic import Plan, write_store
 
@@ -59,3 +59,12 @@ def test_a_copied_run_folder_is_a_problem_and_not_a_crash(store):
     assert results.problems == [
         f"run copy-of-run: holds run {run.name}, so it is a copy; a folder named as its run; move it out of the store"
     ]
+
+
+def test_some_columns_of_an_older_file_come_back_with_nothing_for_what_it_lacks(store):
+    path = next((store / "runs").iterdir()) / "samples.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns(["event_ns", "foreign_ratio"]), path)
+    found = read_table(path, "samples", ["case_id", "event_ns"])
+    assert found.column_names == ["case_id", "event_ns"]
+    assert found["event_ns"].null_count == table.num_rows
