@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import loading
-from dashboard.filters import Filters, Notes, text
+from dashboard.filters import LINKED, Filters, Notes, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
@@ -139,6 +139,11 @@ def wrapped(frame: pd.DataFrame) -> None:
         table(frame)
         return
     st.table(frame.map(lambda cell: plain(cell) if isinstance(cell, str) else cell), hide_index=True)
+
+
+def link(page: str, label: str, query: dict[str, str], icon: str | None = None) -> None:
+    """Show a link to another page with these filters, and no others; page: its file below `dashboard`."""
+    st.page_link(page, label=label, icon=icon, query_params=query | {LINKED: "1"})
 
 
 def command(text: str) -> None:

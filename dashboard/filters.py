@@ -5,12 +5,14 @@ nobody chose, and for what another run than before does not have.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.finding import FIND, MOST_OPTIONS, narrowed
 from gatebench.report.names import by_value, natural
 
 # Keys in the URL. Anything else there is dropped, and named.
@@ -32,6 +34,7 @@ NAMES = {
     "ask_case": "samples of",
 }  # fmt: skip
 
+LINKED = "linked"  # in the URL that a link of ours leads to: what it says counts, not what was chosen before
 RUN = "run"  # the filter on which it depends what the others offer
 SHOWN_RUN, DEFAULTS = "shown run", "defaults"  # in the session: the run shown last, and each filter's default there
 LARGEST_NUMBER = 10**9  # that a box for whole numbers takes
@@ -64,7 +67,12 @@ class Filters:
     """The filters of one page in one run of the script; `notes` says which values were dropped."""
 
     def __init__(self) -> None:
-        unknown = [key for key in st.query_params if key not in KEYS]
+        if LINKED in st.query_params:
+            del st.query_params[LINKED]
+            for key in KEYS:
+                st.session_state.pop(key, None)
+                st.session_state.pop(FIND + key, None)
+        unknown = [key for key in st.query_params if key.removeprefix(FIND) not in KEYS]
         self.notes = Notes()
         for key in unknown:
             self.notes.add(f"`{_short(key)}` in the address is no filter and was dropped.")
@@ -82,12 +90,15 @@ class Filters:
         always: bool = True,
         words: dict[str, str] | None = None,
         place: DeltaGenerator | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> str:
         """Return the chosen one of `options`; with `always` off the box shows only where there is a choice.
 
-        words: text shown for an option, and used in the URL. place: where the box stands, if not in the sidebar.
+        words: text shown for an option, and used in the URL, which may also hold the option itself. place: where the box
+        stands, if not in the sidebar. about: what else an option can be found by, where they are too many to offer.
         """
-        shown = words or {}
+        shown, where = words or {}, st.sidebar if place is None else place
+        self._take_from_url(key, options, shown)
         self._drop_from_url(key, [shown.get(option, option) for option in options])
         if key in st.session_state:
             current = st.session_state[key]
@@ -97,13 +108,14 @@ class Filters:
             # Assigned even when unchanged: this is what makes Streamlit write the value into the URL of a new page.
             kept = current in options and not (unchosen and self.another_run)
             st.session_state[key] = current if kept else options[0]
-        self._defaults[key] = options[0]
+        offered = self._offered(key, label, options, shown, about or {}, where)
+        self._defaults[key] = offered[0]
         if len(options) < 2 and not always:
             if key in st.query_params and key not in st.session_state:
                 del st.query_params[key]
             return options[0]
-        chosen = (st.sidebar if place is None else place).selectbox(
-            label, options, key=key, bind="query-params", format_func=lambda option: shown.get(option, option)
+        chosen = where.selectbox(
+            label, offered, key=key, bind="query-params", format_func=lambda option: shown.get(option, option)
         )
         self.chosen[key] = [shown.get(chosen, chosen)]
         if key == RUN:
@@ -139,12 +151,14 @@ class Filters:
         words: text shown for an option, and used in the URL.
         """
         shown = words or {}
+        self._take_from_url(key, options, shown)
         self._drop_from_url(key, [shown.get(option, option) for option in options])
         current = st.session_state.get(key)
         if current is not None:
             st.session_state[key] = current if current in options else None
+        offered = self._offered(key, label, options, shown, {}, st)
         chosen = st.selectbox(
-            label, options, index=None, key=key, bind="query-params", placeholder="Choose one",
+            label, offered, index=None, key=key, bind="query-params", placeholder="Choose one",
             format_func=lambda option: shown.get(option, option),
         )  # fmt: skip
         if chosen is not None:
@@ -160,6 +174,29 @@ class Filters:
         if typed and not _is_number(typed):
             st.caption(f"`{_short(typed)}` is no whole number from 1 to {LARGEST_NUMBER}.")
         return int(typed) if _is_number(typed) else None
+
+    def _offered(
+        self, key: str, label: str, options: Sequence[str], words: Mapping[str, str], about: Mapping[str, str],
+        where: Any,
+    ) -> Sequence[str]:  # fmt: skip
+        """Return the options that a box offers: all, or of very many those that a text finds, and the chosen one."""
+        if len(options) <= MOST_OPTIONS:
+            return options
+        found, typed = narrowed(key, label, options, words, about, where)
+        in_url = st.query_params.get(key)
+        asked = st.session_state.get(key, next((name for name in options if words.get(name, name) == in_url), None))
+        unchosen = asked is None or (typed and asked == self._defaults.get(key))
+        found = found or list(options[:MOST_OPTIONS])
+        offered = found if unchosen or asked in found else [*found, asked]
+        if st.session_state.get(key) is not None and st.session_state[key] not in offered:
+            st.session_state[key] = offered[0]
+        return offered
+
+    def _take_from_url(self, key: str, options: Sequence[str], words: Mapping[str, str]) -> None:
+        """Choose the option that the URL holds itself, not in words: links do not know how a page words it."""
+        asked = st.query_params.get(key)
+        if key not in st.session_state and asked in words and asked in options:
+            st.session_state[key] = asked
 
     def _drop_from_url(self, key: str, options: Sequence[str]) -> None:
         """Note what the URL asks for in vain; only where the widget isn't up yet, for later it owns its key."""

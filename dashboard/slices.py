@@ -53,7 +53,8 @@ class Slice:
 def choose_run(filters: Filters, runs: pd.DataFrame) -> pd.Series:
     """Let the sidebar choose one of these runs, newest first; times of two machines never meet in one figure."""
     words = dict(zip(runs["run_id"], runs["label"], strict=True))
-    run_id = filters.one("run", "Run", list(runs["run_id"]), words=words)
+    about = dict(zip(runs["run_id"], runs["machine"], strict=True))
+    run_id = filters.one("run", "Run", list(runs["run_id"]), words=words, about=about)
     return runs[runs["run_id"] == run_id].iloc[0]
 
 

@@ -148,7 +148,7 @@ def show_run(case: str, ids: set[str], filters: Filters, store: Store) -> None:
         return
     show_samples(runs[runs["run_id"] == run_id].iloc[0], case)
     target = {"run": labels[run_id], "case": case}
-    st.page_link("views/run.py", label="Open it on the page Run", icon=":material/receipt_long:", query_params=target)
+    elements.link("views/run.py", "Open it on the page Run", target, icon=":material/receipt_long:")
 
 
 def shown_data(lines: Lines) -> pd.DataFrame:
