@@ -127,51 +127,6 @@ def test_a_truncated_table_of_the_chosen_run_is_said_on_the_page(opened, one_run
     assert f"{name}.parquet cannot be read" in well(opened(store, page), page)
 
 
-def test_overview_gives_no_verdict_on_a_run_that_cannot_be_read(opened, one_run, tmp_path):
-    store = tmp_path / "results"
-    shutil.copytree(one_run, store)
-    (next((store / "runs").iterdir()) / "measurements.parquet").write_bytes(b"PAR1")
-    app = opened(store, "overview")
-    found = well(app, "overview")
-    assert "Unknown: the run's measurements cannot be read." in found
-    assert "its results are right" not in found
-    assert [metric.value for metric in app.metric][2:] == ["unknown", "unknown"]
-
-
-def test_a_store_that_grew_is_read_anew(opened, one_run, tmp_path):
-    store = tmp_path / "results"
-    shutil.copytree(one_run, store)
-    before = opened(store, "overview")
-    write_store(store, Plan(seq_lens=(64,), hidden_sizes=(64,), seed=11))
-    after = opened(store, "overview")
-    assert (before.metric[0].value, after.metric[0].value) == ("1", "2")
-
-
-def test_overview_names_failures_with_reasons_and_committed_runs(opened, three_runs):
-    app = opened(three_runs, "overview")
-    well(app, "overview")
-    tables = [frame.value for frame in [*app.dataframe, *app.table]]
-    reasons = {reason for table in tables if "reason" in table for reason in table["reason"]}
-    assert any("error\\_ratio 31.2" in reason for reason in reasons)
-    kinds = {kind for table in tables if "kind" in table for kind in table["kind"]}
-    assert kinds == {"reference", "own"}
-    statuses = [status for table in tables if "suite" in table for status in table["status"]]
-    assert statuses.count("partial") == 1
-
-
-def test_overview_calls_no_result_right_where_only_stability_was_measured(opened, tmp_path):
-    write_store(tmp_path / "results", Plan(gates=("gru",), implementations=()))
-    found = texts(opened(tmp_path / "results", "overview"))
-    assert "None: nothing was timed; the page Stability shows the run." in found
-    assert "its results are right" not in found
-
-
-def test_overview_says_what_is_new_on_each_machine(opened, three_runs):
-    found = texts(opened(three_runs, "overview"))
-    assert "Wrong or failed now, ok before: 1 case (gru by numba)." in found
-    assert "First run of this machine" in found
-
-
 def test_scaling_shows_times_with_interval_and_n_and_the_compare_command(opened, one_run):
     app = opened(one_run, "scaling", fixed_h="64")
     table = app.dataframe[0].value

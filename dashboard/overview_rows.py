@@ -1,0 +1,194 @@
+"""What Overview asks the index: the newest measurement of each case, how old it is, the newest runs, the last A/Bs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.loading import Store
+from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE
+from gatebench.analyze.two_runs import changes
+from gatebench.analyze.verdicts import JUDGED, controls, summary
+from gatebench.errors import StoreError
+from gatebench.query.content import BLOCKS_SCHEMA
+from gatebench.query.questions import Questions
+from gatebench.store.read import read_run
+from gatebench.store.schema import FAILURES
+
+STALE_DAYS = 30  # the newest measurement of a gate by an implementation is stale from then on
+MOST_PAIRS = 20  # of runs that are compared with the ones before them, the newest first
+MOST_ABS = 10  # A/B runs whose verdicts are read, the newest first
+_NO_BLOCKS = BLOCKS_SCHEMA.empty_table().to_pandas()
+_ALIKE = ["environment_class", "suite", "harness", "purpose"]  # of runs that do the same on the same machine
+
+# The newest run that measured each case on each machine; of two versions the head counts.
+_NEWEST = """
+    WITH placed AS (SELECT run_id, coalesce(environment_class, '') AS place, purpose FROM runs),
+    newest AS (
+        SELECT place, purpose, case_id, run_id FROM (
+            SELECT place, case_id, max(run_id) AS run_id
+            FROM measurements JOIN placed USING (run_id)
+            WHERE side IS DISTINCT FROM 'base' AND gate IS NOT NULL AND implementation IS NOT NULL GROUP BY ALL
+        ) JOIN placed USING (run_id, place)
+    )
+"""
+_FAILED = f"""
+    {_NEWEST}
+    SELECT place, status, implementation, coalesce(nullif(reason, ''), 'no reason given') AS reason, gate, dtype,
+           count(*) AS cases, max(run_id) AS run_id, string_agg(DISTINCT mode, ', ' ORDER BY mode) AS modes
+    FROM measurements JOIN newest USING (run_id, case_id)
+    WHERE side IS DISTINCT FROM 'base' AND status IN (SELECT unnest(?)) GROUP BY ALL
+    ORDER BY cases DESC, place, gate, implementation, dtype, reason
+"""
+_DISTURBED = f"""
+    {_NEWEST}
+    SELECT place, run_id, count(*) AS timed, count(*) FILTER (share > ?) AS disturbed FROM (
+        SELECT place, run_id, case_id, sum(disturbed) / sum(measured) AS share
+        FROM blocks JOIN newest USING (run_id, case_id) WHERE purpose <> 'ab' AND side IS DISTINCT FROM 'base' GROUP BY ALL
+    ) GROUP BY ALL ORDER BY disturbed DESC, run_id DESC
+"""
+_PAIRS = """
+    SELECT coalesce(environment_class, '') AS place, gate, implementation, max(run_id) AS run_id,
+           count(DISTINCT case_id) AS cases
+    FROM measurements JOIN (SELECT run_id, environment_class FROM runs) USING (run_id)
+    WHERE side IS DISTINCT FROM 'base' AND gate IS NOT NULL AND implementation IS NOT NULL GROUP BY ALL
+    ORDER BY run_id, gate, implementation
+"""
+
+
+@dataclass(frozen=True)
+class Ab:
+    """An A/B run: its row of Store.runs, its verdicts without those of controls, and what they sum up to.
+
+    found: analyze.verdicts.summary. unfit: what is wrong with the controls. sides: base and head as the plan names them.
+    problem: why there is no plan; then nothing is known of the rest.
+    """
+
+    run: Any
+    verdicts: pd.DataFrame
+    found: Mapping[str, Any] = field(default_factory=dict)
+    unfit: tuple[str, ...] = ()
+    sides: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+def newest_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest run of each machine, suite, harness and purpose, committed ones apart; runs: newest first."""
+    return runs.drop_duplicates([*_ALIKE, "folder"])
+
+
+def failed_cases(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases whose newest measurement on a machine is wrong or failed, alike ones in one row.
+
+    Columns: machine, status, implementation, reason, gate, dtype, modes, cases (how many), run_id (the newest), date.
+    """
+    return _of_machines(_failed(store.questions.index.state, store.questions), runs)
+
+
+def disturbed_cases(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return per run how many cases it is the newest to have timed, and of how many others disturbed over a fifth of the samples.
+
+    Columns: machine, run_id, timed, disturbed. A/B runs are left out: their verdicts say what could not be decided.
+    """
+    return _of_machines(_disturbed(store.questions.index.state, store.questions), runs)
+
+
+def pairs(store: Store, runs: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return when each gate was measured last by each implementation on each machine, the oldest first.
+
+    Columns: machine, gate, implementation, cases, run_id, date, git_sha, days (whole ones until now), stale.
+    """
+    found = _of_machines(_pairs(store.questions.index.state, store.questions), runs)
+    created = pd.to_datetime(found["created_utc"], utc=True, format="ISO8601", errors="coerce")
+    days = (pd.Timestamp(now) - created).dt.days.clip(lower=0)
+    return found.assign(days=days, stale=days >= STALE_DAYS)
+
+
+def longer_than_before(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per newest run that has one before it of the same machine, suite and harness: what took longer.
+
+    Columns: run_id, before, machine, suite, label, label_before, compared (cases with a time in both), slower, faster (how
+    many have a 95 % interval above 0, below 0), median (change of those cases); the cases that others disturbed count in
+    `compared` only. No verdict: two jobs differ by more than two versions do.
+    """
+    measured = runs[(runs["purpose"] == "run") & (runs["timed"] > 0)]
+    lines = [line for _, line in measured.groupby(_ALIKE, sort=False, dropna=False) if len(line) > 1][:MOST_PAIRS]
+    compared = [(line.iloc[0], line.iloc[1]) for line in lines]
+    counts = _changed(
+        store.questions.index.state, tuple((new["run_id"], old["run_id"]) for new, old in compared), store.questions
+    )
+    described = [
+        (new["run_id"], old["run_id"], new["machine"], new["suite"], new["label"], old["label"])
+        for new, old in compared
+    ]
+    names = ["run_id", "before", "machine", "suite", "label", "label_before", "compared", "slower", "faster", "median"]
+    return pd.DataFrame(
+        [(*about, *found) for about, found in zip(described, counts, strict=True)], columns=pd.Index(names)
+    )
+
+
+def last_abs(store: Store, runs: pd.DataFrame) -> list[Ab]:
+    """Return the newest A/B run of each machine and suite, the newest first."""
+    newest = newest_runs(runs[runs["purpose"] == "ab"]).head(MOST_ABS)
+    return [_ab(store, run) for run in newest.itertuples()]
+
+
+def _ab(store: Store, run: Any) -> Ab:
+    found = store.rows("verdicts", run.run_id)
+    try:
+        plan = read_run(Path(run.path)).plan()
+    except StoreError as error:
+        return Ab(run, found.iloc[:0], problem=str(error))
+    if found.empty:
+        return Ab(run, found, problem=f"run {run.run_id}: its verdicts cannot be read, or it was cut before it had any")
+    judged = found[~found["case_id"].isin(list(plan["controls"]))]
+    judged = judged.assign(decided=judged["verdict"].isin(JUDGED))
+    return Ab(run, judged, summary(found, plan), tuple(controls(plan, found)), plan["sides"])
+
+
+def _of_machines(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose machine is one of those of `runs`, with what is known of their run."""
+    known = runs[["run_id", "machine", "label", "date", "created_utc", "git_sha", "git_dirty"]]
+    places = dict(zip(runs["environment_class"].fillna(""), runs["machine"], strict=True))
+    here = found[found["place"].isin(list(places))]
+    return here.merge(known, on="run_id").drop(columns="place")
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _failed(state: str, _questions: Questions) -> pd.DataFrame:
+    return _questions.frame(_FAILED, [list(FAILURES)])
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _disturbed(state: str, _questions: Questions) -> pd.DataFrame:
+    return _questions.frame(_DISTURBED, [INCONCLUSIVE_ABOVE])
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _pairs(state: str, _questions: Questions) -> pd.DataFrame:
+    return _questions.frame(_PAIRS)
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _changed(
+    state: str, compared: tuple[tuple[str, str], ...], _questions: Questions
+) -> list[tuple[int, int, int, float]]:
+    """Return for each (run, the one before) how many cases both timed, took longer and less long, and the median change."""
+    ids = [run for pair in compared for run in pair]
+    tables = [
+        dict(iter(_questions.frame(f"SELECT * FROM {table} WHERE run_id IN (SELECT unnest(?))", [ids]).groupby("run_id")))
+        for table in ("measurements", "blocks")
+    ]  # fmt: skip
+    counts = []
+    for new, old in compared:
+        # A run whose samples cannot be read has times and no blocks.
+        before, after = ((tables[0][run], tables[1].get(run, _NO_BLOCKS)) for run in (old, new))
+        found = changes(before, after)
+        told = found[found["change"].notna() & ~found["change_inconclusive"]]
+        slower, faster = (told["change_low"] > 0).sum(), (told["change_high"] < 0).sum()
+        counts.append((int(found["change"].notna().sum()), int(slower), int(faster), float(told["change"].median())))
+    return counts

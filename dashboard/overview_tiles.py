@@ -1,0 +1,158 @@
+"""The tiles of Overview: a number, what it counts, and links to the pages and filters that show its cases."""
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import elements
+from dashboard.overview_rows import STALE_DAYS, Ab
+from gatebench.analyze.states import STATUS_WORDS
+from gatebench.words import counted
+
+MOST_LINKS = 3  # of a tile
+LONGEST = 40  # letters of a name in a link
+COMPARE, COVERAGE = "views/compare.py", "views/coverage.py"
+UNKNOWN = "–"
+_KEY, _WIDTH_PX = "tile_", 270
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where cases of a tile are shown: its text, the page's file, the filters there."""
+
+    text: str
+    page: str
+    query: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number and what it counts; lines: more to know; links: the largest first."""
+
+    label: str
+    value: str
+    meaning: str
+    lines: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+def tiles(abs_: list[Ab], longer: pd.DataFrame, failed: pd.DataFrame, disturbed: pd.DataFrame, pairs: pd.DataFrame) -> list[Tile]:  # fmt: skip
+    """Return the five tiles; the frames are those of dashboard.overview_rows, abs_ the last A/Bs."""
+    return [
+        slower(abs_, longer),
+        bad("Wrong", pairs, "Cases whose newest measurement on a machine gave a wrong result.", failed, ("wrong",)),
+        bad("Failed", pairs, "Cases whose newest measurement on a machine failed, timed out or ran out of memory.", failed, ("failed", "timeout", "out_of_memory")),
+        inconclusive(abs_, disturbed),
+        stale(pairs),
+    ]  # fmt: skip
+
+
+def slower(abs_: list[Ab], longer: pd.DataFrame) -> Tile:
+    """Count the cases that the last A/Bs judged slower, and say what took longer than in the run before."""
+    judged = [ab for ab in abs_ if not ab.problem]
+    counts = [ab.verdicts.loc[ab.verdicts["verdict"] == "slower", "case_id"].nunique() for ab in judged]
+    links = [_ab_link(count, ab, "slower") for count, ab in zip(counts, judged, strict=True) if count]
+    lines = [] if judged else ["No A/B here has a verdict."]
+    if len(longer):
+        took, compared = int(longer["slower"].sum()), int(longer["compared"].sum())
+        lines.append(f"Took longer than in the run before: {took} of {counted(compared, 'case')}. No verdict.")
+        most = longer[longer["slower"] > 0].sort_values("slower", ascending=False, kind="stable")
+        links += [
+            Link(f"{row.slower} took longer on {_short(row.machine)}", COMPARE, {"sides": "runs", "run": row.run_id})
+            for row in most.itertuples()
+        ]
+    meaning = (
+        "Cases that the newest A/B of a machine and suite judged slower: in time, compile time, memory or exactness, with a "
+        "false-alarm rate set beforehand. Runs one after the other give no verdict, for two jobs differ by more than two "
+        "versions of the code do: of them it is told which cases have a 95 % interval of the change above 0."
+    )
+    return Tile("Slower", str(sum(counts)) if judged else UNKNOWN, meaning, tuple(lines), _first(links))
+
+
+def bad(label: str, pairs: pd.DataFrame, meaning: str, failed: pd.DataFrame, statuses: tuple[str, ...]) -> Tile:
+    """Count the cases of these statuses, by machine, gate and dtype."""
+    rows = failed[failed["status"].isin(statuses)]
+    found = rows.groupby(["machine", "gate", "dtype"], sort=False, dropna=False)["cases"].sum()
+    links = [
+        Link(
+            f"{count} of {_short(gate)}, {dtype}, on {_short(machine)}",
+            COVERAGE,
+            {"on_machine": machine, "gate": gate} | ({"dtype": dtype} if isinstance(dtype, str) else {}),
+        )
+        for (machine, gate, dtype), count in found.sort_values(ascending=False, kind="stable").items()
+    ]
+    counts = rows.groupby("status")["cases"].sum()
+    words = [f"{counts[name]} {STATUS_WORDS[name]}" for name in statuses if name in counts]
+    lines = [", ".join(words) + "."] if words and len(statuses) > 1 else []
+    value = str(int(rows["cases"].sum())) if len(pairs) else UNKNOWN
+    return Tile(label, value, meaning, tuple(lines), _first(links))
+
+
+def inconclusive(abs_: list[Ab], disturbed: pd.DataFrame) -> Tile:
+    """Count the cases that the last A/Bs could not decide, and say whose samples were disturbed."""
+    judged = [ab for ab in abs_ if not ab.problem]
+    counts = [ab.verdicts.loc[ab.verdicts["verdict"] == "inconclusive", "case_id"].nunique() for ab in judged]
+    links = [_ab_link(count, ab, "undecided") for count, ab in zip(counts, judged, strict=True) if count]
+    lines = [] if judged else ["No A/B here has a verdict."]
+    if len(disturbed):
+        some, timed = int(disturbed["disturbed"].sum()), int(disturbed["timed"].sum())
+        lines.append(f"Disturbed by other processes: {some} of {counted(timed, 'case')}.")
+        links += [
+            Link(f"{row.disturbed} disturbed on {_short(row.machine)}", COMPARE, {"sides": "implementations", "run": row.run_id})
+            for row in disturbed[disturbed["disturbed"] > 0].itertuples()
+        ]  # fmt: skip
+    meaning = (
+        "Cases of which the newest A/B of a machine and suite could not say faster, slower or same. Beside them: cases in "
+        "whose newest run other processes disturbed over a fifth of the samples, so that their times say little."
+    )
+    return Tile("Inconclusive", str(sum(counts)) if judged else UNKNOWN, meaning, tuple(lines), _first(links))
+
+
+def stale(pairs: pd.DataFrame) -> Tile:
+    """Count the gates that an implementation has not been measured with for long, and those behind the newest commit."""
+    old = pairs[pairs["stale"]]
+    meaning = (
+        f"A gate by an implementation on a machine whose newest measurement is {STALE_DAYS} days old or older, by this "
+        "machine's clock; below it, those not measured at the newest commit in this store."
+    )
+    lines = [f"Of {len(pairs)} that were ever measured."]
+    committed = pairs[pairs["git_sha"].notna()]
+    if len(committed):
+        newest = committed.loc[committed["run_id"] == committed["run_id"].max(), "git_sha"].iloc[0]
+        behind = int((pairs["git_sha"] != newest).sum())
+        lines.append(f"Not at the newest commit, {newest[:10]}: {behind}.")
+    worst = old.groupby(["machine", "gate"], sort=False).size().sort_values(ascending=False, kind="stable")
+    links = [
+        Link(f"{count} of {_short(gate)} on {_short(machine)}", COVERAGE, {"on_machine": machine, "gate": gate})
+        for (machine, gate), count in worst.items()
+    ]
+    return Tile("Stale", str(len(old)) if len(pairs) else UNKNOWN, meaning, tuple(lines), _first(links))
+
+
+def show(found: list[Tile]) -> None:
+    """Show tiles, as many beside each other as the window holds; their links open with Enter, too."""
+    # Streamlit cuts the text of a link at the edge of its tile.
+    st.html(f"<style>[class*='st-key-{_KEY}'] [data-testid='stPageLink'] * {{white-space: normal !important;}}</style>")
+    row = st.container(horizontal=True)
+    for tile in found:
+        with row.container(border=True, width=_WIDTH_PX, height="stretch", key=f"{_KEY}{tile.label.lower()}"):
+            st.metric(tile.label, tile.value, help=tile.meaning)
+            for line in tile.lines:
+                st.caption(elements.plain(line))
+            for link in tile.links:
+                elements.link(link.page, elements.plain(link.text), link.query)
+
+
+def _ab_link(count: int, ab: Ab, word: str) -> Link:
+    return Link(f"{count} {word}: {ab.run.label}", COMPARE, {"sides": "commits", "ab": ab.run.run_id})
+
+
+def _first(links: list[Link]) -> tuple[Link, ...]:
+    return tuple(links[:MOST_LINKS])
+
+
+def _short(name: Any) -> str:
+    return textwrap.shorten(str(name), LONGEST, placeholder=" …") if " " in str(name) else str(name)[:LONGEST]

@@ -1,0 +1,211 @@
+"""Overview: what each tile counts and leads to, the last A/Bs, the newest runs, what is new, what is stale."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.overview_tiles import Link, bad, slower, stale
+from gatebench.store.schema import FAILURES
+from tests.report.stored_ab import SUSPECT, write_ab
+from tests.synthetic import Plan, write_store
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+CELL = Plan(seq_lens=(64,), hidden_sizes=(64,), gates=("gru",), failures=False)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return a function that opens the page over a store, with query parameters."""
+
+    def open_page(store: Path, **query: str) -> AppTest:
+        monkeypatch.setenv("GATEBENCH_STORE", str(store))
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.query_params.update(query)
+        app.run()
+        assert not app.exception
+        assert app.title[0].value == "Overview"
+        return app
+
+    return open_page
+
+
+def tile(app: AppTest, label: str) -> str:
+    return next(metric.value for metric in app.metric if metric.label == label)
+
+
+def said(app: AppTest) -> str:
+    kinds = (app.markdown, app.info, app.warning, app.caption, app.code, app.subheader)
+    return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+
+
+def tables(app: AppTest) -> list[pd.DataFrame]:
+    return [element.value for kind in (app.dataframe, app.table) for element in kind]
+
+
+def with_column(app: AppTest, *names: str) -> pd.DataFrame:
+    return next(table for table in tables(app) if set(names) <= set(table))
+
+
+def longer(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=pd.Index(["machine", "run_id", "compared", "slower"]))
+
+
+def failed(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=pd.Index(["machine", "gate", "dtype", "status", "cases"]))
+
+
+PAIRS = pd.DataFrame(
+    [("A", "gru", "numba", "3", "c" * 40, True), ("A", "gru", "eager", "2", "b" * 40, True),
+     ("A", "lstm", "eager", "3", "c" * 40, False), ("B", "gru", "eager", "1", None, True)],
+    columns=pd.Index(["machine", "gate", "implementation", "run_id", "git_sha", "stale"]),
+)  # fmt: skip
+
+
+def test_without_an_ab_nothing_counts_as_slower_and_what_took_longer_is_told_apart():
+    found = slower([], longer(("A", "r1", 10, 2), ("B", "r2", 6, 3), ("C", "r3", 4, 0)))
+    assert found.value == "–"
+    assert found.lines == (
+        "No A/B here has a verdict.",
+        "Took longer than in the run before: 5 of 20 cases. No verdict.",
+    )
+    assert found.links == (
+        Link("3 took longer on B", "views/compare.py", {"sides": "runs", "run": "r2"}),
+        Link("2 took longer on A", "views/compare.py", {"sides": "runs", "run": "r1"}),
+    )
+
+
+def test_a_tile_of_bad_cases_counts_its_statuses_only_and_leads_to_the_most():
+    rows = failed(("A", "gru", "float32", "wrong", 2), ("A", "gru", "float32", "timeout", 1), ("B", "lstm", "bfloat16", "failed", 4))  # fmt: skip
+    assert bad("Wrong", PAIRS, "", rows, ("wrong",)).value == "2"
+    found = bad("Failed", PAIRS, "", rows, ("failed", "timeout", "out_of_memory"))
+    assert (found.value, found.lines) == ("5", ("4 failed, 1 timed out.",))
+    query = {"on_machine": "B", "gate": "lstm", "dtype": "bfloat16"}
+    assert found.links[0] == Link("4 of lstm, bfloat16, on B", "views/coverage.py", query)
+
+
+def test_where_nothing_was_measured_no_tile_says_zero():
+    nothing = PAIRS.iloc[:0]
+    assert bad("Wrong", nothing, "", failed(), ("wrong",)).value == "–"
+    assert stale(nothing).value == "–"
+
+
+def test_stale_counts_what_is_old_and_what_is_behind_the_newest_commit():
+    found = stale(PAIRS)
+    assert found.value == "3"
+    assert found.lines == ("Of 4 that were ever measured.", "Not at the newest commit, cccccccccc: 2.")
+    assert found.links[0] == Link("2 of gru on A", "views/coverage.py", {"on_machine": "A", "gate": "gru"})
+
+
+def test_the_tiles_count_what_the_newest_measurement_of_each_case_says(opened, three_runs):
+    app = opened(three_runs)
+    parts = [pq.read_table(path).to_pandas() for path in three_runs.glob("*/*/measurements.parquet")]
+    rows = pd.concat(parts).assign(place=lambda frame: frame["run_id"].map(places(three_runs)))
+    newest = rows.sort_values("run_id").drop_duplicates(["place", "case_id"], keep="last")
+    counts = newest["status"].value_counts()
+    assert tile(app, "Wrong") == str(counts["wrong"])
+    assert tile(app, "Failed") == str(sum(counts.get(status, 0) for status in FAILURES if status != "wrong"))
+    assert tile(app, "Slower") == tile(app, "Inconclusive") == "–"
+    assert len(app.get("page_link")) > 2
+
+
+def places(store: Path) -> dict[str, str]:
+    """Return each run's environment class."""
+    found = [json.loads(path.read_text()) for path in store.glob("*/*/manifest.json")]
+    return {manifest["run_id"]: manifest["environment_class"] for manifest in found}
+
+
+def test_only_the_chosen_machines_count(opened, three_runs):
+    every, one = opened(three_runs), opened(three_runs, machine="M3")
+    assert set(with_column(one, "kind", "commit")["machine"]) == {"M3"}
+    assert int(tile(one, "Failed")) < int(tile(every, "Failed"))
+
+
+def test_failures_come_with_reasons_and_committed_and_interrupted_runs_are_told(opened, three_runs):
+    app = opened(three_runs)
+    reasons = with_column(app, "reason", "last measured (UTC)")["reason"]
+    assert any("31.2" in reason for reason in reasons)
+    runs = with_column(app, "kind", "commit")
+    assert set(runs["kind"]) == {"run", "run, reference"}
+    assert list(runs["status"]).count("partial") == 1
+
+
+def test_the_last_ab_is_shown_with_change_interval_n_and_whether_it_was_decided(opened, tmp_path):
+    write_store(tmp_path / "results", CELL)
+    write_ab(tmp_path / "results")
+    app = opened(tmp_path / "results")
+    assert (tile(app, "Slower"), tile(app, "Inconclusive")) == ("0", "1")
+    table = with_column(app, "verdict", "decided")
+    assert list(table["case"]) == [SUSPECT]
+    row = table.iloc[0]
+    assert (row["verdict"], row["decided"], row["n"]) == ("inconclusive", "no", "12")
+    assert row["change (interval)"].startswith("+5.1 % [")
+    assert "main bbbbbbbbbb against working tree cccccccccc+: 2 cases in time: 1 same, 1 inconclusive; decided 1 of 2" in said(app)  # fmt: skip
+
+
+def test_a_store_without_an_ab_says_which_command_makes_one(opened, one_run):
+    assert "gatebench ab main quick" in said(opened(one_run))
+
+
+def test_an_ab_without_its_plan_is_said_and_counts_nothing(opened, tmp_path):
+    folder = write_ab(tmp_path / "results")
+    (folder / "plan.json").write_text("{")
+    app = opened(tmp_path / "results")
+    assert tile(app, "Slower") == "–"
+    assert "plan.json" in said(app)
+
+
+def test_newest_runs_are_compared_with_the_ones_before(opened, tmp_path):
+    cell = Plan(runs=2, seq_lens=(64,), hidden_sizes=(64,), gates=("gru",), implementations=("eager", "numba"), suites=("quick",), steps={"numba": (1, 2.0)}, failures=False)  # fmt: skip
+    write_store(tmp_path / "results", cell)
+    row = with_column(opened(tmp_path / "results"), "took longer").iloc[0]
+    assert row["cases in both"] == 4
+    assert row["took longer"] >= 2  # numba's two, forward and both, take twice as long
+    assert row["median change"].endswith("%")
+
+
+def test_no_verdict_is_given_on_a_run_that_cannot_be_read(opened, one_run, tmp_path):
+    store = tmp_path / "results"
+    shutil.copytree(one_run, store)
+    (next((store / "runs").iterdir()) / "measurements.parquet").write_bytes(b"PAR1")
+    app = opened(store)
+    assert "The measurements of 1 run cannot be read" in said(app)
+    assert "its results are right" not in said(app)
+    assert {tile(app, name) for name in ("Slower", "Wrong", "Failed", "Inconclusive", "Stale")} == {"–"}
+    assert list(with_column(app, "kind", "commit")["status"]) == ["unreadable"]
+
+
+def test_no_result_is_called_right_where_only_stability_was_measured(opened, tmp_path):
+    write_store(tmp_path / "results", Plan(gates=("gru",), implementations=()))
+    found = said(opened(tmp_path / "results"))
+    assert "Nothing was timed; the page Stability shows the runs." in found
+    assert "its results are right" not in found
+
+
+def test_what_is_new_is_told_by_machine(opened, three_runs):
+    found = said(opened(three_runs))
+    assert "Wrong or failed now, ok before: 1 case (gru by numba)." in found
+    assert "First run of this machine" in found
+
+
+def test_a_picked_run_leads_to_its_page(opened, three_runs):
+    app = opened(three_runs)
+    before = len(app.get("page_link"))
+    box = app.selectbox(key="to_run")
+    box.select_index(0).run()
+    assert not app.exception
+    assert len(app.get("page_link")) == before + 1
+
+
+def test_what_was_measured_long_ago_is_listed_with_its_age(opened, tmp_path):
+    write_store(tmp_path / "results", CELL)
+    table = with_column(opened(tmp_path / "results"), "days ago")
+    age = (datetime.now(UTC) - datetime(2026, 10, 1, 8, 30, tzinfo=UTC)).days
+    assert np.abs(table["days ago"] - age).max() <= 1
+    assert set(table["implementation"]) == {"eager", "native", "numba", "compile", "cudnn"}
