@@ -97,6 +97,11 @@ def manifest(run_path: str) -> dict[str, Any] | None:
         return None
 
 
+def gates_of_runs(store: Store) -> pd.DataFrame:
+    """Return which run holds what of which gate: run_id, gate, measured (it has cases), half_lives (of its gradients)."""
+    return _gates_of_runs(store.questions.index.state, store.questions)
+
+
 def stability_asked(store: Store, run_id: str) -> list[dict[str, Any]]:
     """Return the [stability] parts that a run was asked for, keys as in a suite; none where its manifest holds none."""
     request = json.loads(store.questions.manifest(run_id)).get("request")
@@ -154,6 +159,17 @@ def _last_outcomes(
         GROUP BY case_id, side
     """
     return _questions.frame(sql, [environment_class, harness, run_id])
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _gates_of_runs(state: str, _questions: Questions) -> pd.DataFrame:
+    sql = """
+        SELECT run_id, gate, bool_or(measured) AS measured, bool_or(half_lives) AS half_lives FROM (
+            SELECT run_id, gate, true AS measured, false AS half_lives FROM measurements
+            UNION ALL SELECT run_id, gate, false, metric = 'half_life' AND value IS NOT NULL FROM stability
+        ) WHERE gate IS NOT NULL GROUP BY run_id, gate
+    """
+    return _questions.frame(sql)
 
 
 @st.cache_resource(show_spinner="Reading the run …", max_entries=12)

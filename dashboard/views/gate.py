@@ -14,44 +14,57 @@ from gatebench.report.names import natural, options_label
 
 LONGEST_NAME = 80  # letters of a gate's name in a heading
 LONGEST_CODE = 20_000  # letters of reference code
-STABILITY_RUNS = 5  # the newest runs that are searched for the gate's stability
 
 
 def page(store: Store, filters: Filters) -> None:
     """Ask the sidebar for a gate and a run that has it, then show what the run tells of it."""
-    measured = store.questions.frame("SELECT DISTINCT run_id, gate FROM measurements WHERE gate IS NOT NULL")
-    run, rows = choose(store, filters, measured) if len(measured) else (None, measured)
+    known = loading.gates_of_runs(store)
+    run, name, rows = choose(store, filters, known) if len(known) else (None, "", known)
     elements.header("Gate", filters.notes)
     if run is None:
         elements.nothing("No run in this store has measured a gate.", "gatebench run quick" + elements.store_option())
         return
-    name = str(rows["gate"].iloc[0])
     facts = gate_facts(loading.gates(run["path"]), name)
     show_what(facts, f"{run['label']} · {run['machine']}")
-    show_stability(store, run, name)
-    show_best(store, run, rows)
-    show_cost(rows)
+    show_stability(store, known, run, name)
+    if len(rows):
+        show_best(store, run, rows)
+        show_cost(rows)
+    else:
+        st.caption("This run timed no case of the gate: it looked at its gradients.")
     show_tables(facts)
     st.subheader("Reference", anchor=False)
     if facts.reference == NOT_GIVEN:
         st.markdown(f"Code: {NOT_GIVEN}.")
     else:
         st.code(facts.reference[:LONGEST_CODE], language="python")
-    words = ["gatebench", "compare", run["run_id"], "-g", name]
-    elements.ways_out(shlex.join(words) + elements.store_option(), rows, "gate", filters)
+    words = ["gatebench", "compare", run["run_id"], "-g", name] if len(rows) else ["gatebench", "report", run["run_id"]]
+    shown = rows if len(rows) else gate_stability(store, run["run_id"], name)
+    elements.ways_out(shlex.join(words) + elements.store_option(), shown, "gate", filters)
 
 
-def choose(store: Store, filters: Filters, measured: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
-    """Let the sidebar choose a gate, a machine and a run, the newest first; returns the run and the gate's rows in it."""
-    gate = filters.one("gate", "Gate", sorted(set(measured["gate"]), key=natural))
-    rows = measured[measured["gate"] == gate]
+def choose(store: Store, filters: Filters, known: pd.DataFrame) -> tuple[pd.Series, str, pd.DataFrame]:
+    """Let the sidebar choose a gate, a machine and a run, those with its measurements first, then the newest.
+
+    Returns the run, the gate and its measurements in the run: none where the run only looked at its gradients.
+    """
+    gate = filters.one("gate", "Gate", sorted(set(known["gate"]), key=natural))
+    rows = known[known["gate"] == gate]
+    timed = set(rows.loc[rows["measured"], "run_id"])
     runs = store.runs[store.runs["run_id"].isin(set(rows["run_id"]))]
+    runs = runs.iloc[(~runs["run_id"].isin(timed)).to_numpy().argsort(kind="stable")]
     machine = filters.one("on_machine", "Machine", list(dict.fromkeys(runs["machine"])))
     runs = runs[runs["machine"] == machine]
     words = dict(zip(runs["run_id"], runs["label"], strict=True))
     run_id = filters.one("gate_run", "Run", list(runs["run_id"]), words=words)
     found = store.rows("measurements", run_id)
-    return runs[runs["run_id"] == run_id].iloc[0], found[found["gate"] == gate]
+    return runs[runs["run_id"] == run_id].iloc[0], gate, found[found["gate"] == gate]
+
+
+def gate_stability(store: Store, run_id: str, gate: str) -> pd.DataFrame:
+    """Return the stability rows of a gate in one run."""
+    rows = store.rows("stability", run_id)
+    return rows[rows["gate"] == gate]
 
 
 def show_what(facts: GateFacts, where: str) -> None:
@@ -70,13 +83,13 @@ def show_what(facts: GateFacts, where: str) -> None:
     st.markdown(f"Family: {elements.plain(facts.family[:400])}  \nSource: {elements.plain(facts.source[:400])}")
 
 
-def show_stability(store: Store, run: pd.Series, gate: str) -> None:
+def show_stability(store: Store, known: pd.DataFrame, run: pd.Series, gate: str) -> None:
     """Show in a line per init what the gate's gradients do, from the newest run of this machine that looked."""
     st.subheader("Gradients", anchor=False)
-    runs = store.runs[(store.runs["stability_rows"] > 0) & (store.runs["machine"] == run["machine"])]
-    for candidate in runs.iloc[:STABILITY_RUNS].to_dict("records"):
-        stability = store.rows("stability", candidate["run_id"])
-        found = gradient_lines(stability[stability["gate"] == gate]) if len(stability) else {}
+    looked = set(known.loc[(known["gate"] == gate) & known["half_lives"], "run_id"])
+    runs = store.runs[(store.runs["machine"] == run["machine"]) & store.runs["run_id"].isin(looked)]
+    for candidate in runs.to_dict("records"):
+        found = gradient_lines(gate_stability(store, candidate["run_id"], gate))
         if found:
             several = len(found) > 1
             lines = [
@@ -88,9 +101,7 @@ def show_stability(store: Store, run: pd.Series, gate: str) -> None:
             st.caption(elements.plain(f"From {candidate['label']}. The page Stability shows curves and intervals."))
             return
     elements.nothing(
-        f"The newest {STABILITY_RUNS} runs of this machine that looked at gradients have none of this gate."
-        if len(runs)
-        else "No run of this machine has looked at gradients.",
+        "No run of this machine has half-lives of this gate's gradients.",
         shlex.join(["gatebench", "stability", gate]) + elements.store_option(),
     )
 
@@ -130,4 +141,8 @@ def show_tables(facts: GateFacts) -> None:
         else:
             elements.wrapped(table)
     if len(facts.parameters):
-        st.caption("Shapes are those of a small example (I = H = 2, default options): a run stores no others.")
+        st.caption(
+            "This run holds no formulas: shapes are those of a small example (I = H = 2, default options)."
+            if facts.by_example
+            else "I: input size, H: hidden size; with default options."
+        )

@@ -16,6 +16,7 @@ from gatebench.gates import Gate
 from gatebench.measure.caches import cache_bytes, measure_ceilings
 from gatebench.measure.failures import classify
 from gatebench.measure.peaks import measure_cuda_ceilings, measure_peaks
+from gatebench.measure.size_formulas import formulas
 from gatebench.options import Option
 from gatebench.registry import BUILTIN_IMPLEMENTATIONS, Registry, check_available
 from gatebench.shape import Shape
@@ -59,7 +60,7 @@ def describe(registry: Registry, names: list[str], ceilings: bool) -> dict[str, 
 
 
 def describe_gate(gate: Gate) -> dict[str, Any]:
-    """Return what gates.json keeps of a gate; sizes are shown for T=2, B=1, I=2, H=2."""
+    """Return what gates.json keeps of a gate; sizes are shown for T=2, B=1, I=2, H=2, and as formulas in I and H."""
     return {
         "name": gate.name,
         "family": gate.family,
@@ -70,6 +71,7 @@ def describe_gate(gate: Gate) -> dict[str, Any]:
         "inputs": {name: list(size) for name, size in gate.input_shapes(_EXAMPLE).items()},
         "parameters": {name: list(size) for name, size in gate.parameters(_EXAMPLE).items()},
         "state": gate.state(_EXAMPLE),
+        "formulas": {"parameters": formulas(gate.parameters), "state": formulas(gate.state)},
         "stackable": gate.stackable,
         "reference": _reference_code(gate),
     }

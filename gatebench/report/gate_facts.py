@@ -12,6 +12,7 @@ from gatebench.report.names import devices, inputs, options_label
 from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
 
 NOT_GIVEN = "not given"
+EXAMPLE = " at I = H = 2"
 LONGEST_EQUATION = 2000  # letters; longer ones are shown as text
 # Signs and commands that leave the formula, define others, load something, or take room at will.
 _UNSAFE = re.compile(
@@ -27,7 +28,10 @@ SLICE = [*SHARED_COLUMNS, "batch", "seed"]
 
 @dataclass(frozen=True)
 class GateFacts:
-    """One gate as its run described it; `not given` where it says nothing. Tables of names, as text."""
+    """One gate as its run described it; `not given` where it says nothing. Tables of names, as text.
+
+    by_example: the run holds no formulas for sizes, and the tables have those at I = H = 2.
+    """
 
     name: str
     family: str
@@ -38,6 +42,7 @@ class GateFacts:
     options: pd.DataFrame
     parameters: pd.DataFrame
     state: pd.DataFrame
+    by_example: bool
 
 
 def gate_facts(described: Any, name: str) -> GateFacts:
@@ -45,10 +50,13 @@ def gate_facts(described: Any, name: str) -> GateFacts:
     entries = described if isinstance(described, list) else []
     entry = next((entry for entry in entries if isinstance(entry, dict) and entry.get("name") == name), {})
     words = {key: _text(entry.get(key)) for key in ("family", "equation", "source", "doc", "reference")}
+    formulas = entry.get("formulas")
+    known = formulas if isinstance(formulas, dict) else {}
     return GateFacts(
         name=name, **words, options=_options(entry.get("options")),
-        parameters=_sizes(entry.get("parameters"), "parameter", "shape at I = H = 2"),
-        state=_sizes(entry.get("state"), "part of the state", "width at H = 2"),
+        parameters=_sizes(entry.get("parameters"), known.get("parameters"), "parameter", "shape"),
+        state=_sizes(entry.get("state"), known.get("state"), "part of the state", "width"),
+        by_example=not known,
     )  # fmt: skip
 
 
@@ -76,12 +84,19 @@ def _shown(value: Any) -> str:
     return NOT_GIVEN if value is None else str(value)
 
 
-def _sizes(sizes: Any, what: str, of: str) -> pd.DataFrame:
+def _sizes(sizes: Any, formulas: Any, what: str, of: str) -> pd.DataFrame:
+    """Return each tensor's sizes: as formulas, else those of the example; the column's name says it where all are the example's."""
+    known = formulas if isinstance(formulas, dict) else {}
+    example = f"{EXAMPLE}" if known else ""
     rows = [
-        (str(name), " × ".join(map(str, size)) if isinstance(size, list) else _shown(size))
+        (str(name), _size(known[name]) if name in known else _size(size) + example)
         for name, size in (sizes.items() if isinstance(sizes, dict) else ())
     ]
-    return pd.DataFrame(rows, columns=pd.Index([what, of]))
+    return pd.DataFrame(rows, columns=pd.Index([what, of if known else of + EXAMPLE]))
+
+
+def _size(size: Any) -> str:
+    return " × ".join(map(str, size)) if isinstance(size, list) else _shown(size)
 
 
 def latex(equation: str) -> str | None:

@@ -113,6 +113,35 @@ def test_an_empty_store_is_explained(opened, tmp_path):
     assert "gatebench run quick" in well(opened(tmp_path / "results", "gate"))
 
 
-def test_a_run_without_measurements_is_explained(opened, tmp_path):
-    write_store(tmp_path / "results", Plan(gates=("gru",), implementations=()))
+def test_shapes_are_formulas_where_the_run_has_them(opened, told):
+    formulas = {"parameters": {"weight_ih": ["3H", "I"]}, "state": {"h": "H"}}
+    app = opened(told([TOLD | {"formulas": formulas}]), "gate")
+    assert "I: input size, H: hidden size" in well(app)
+    assert app.table[1].value.to_numpy().tolist() == [["weight\\_ih", "3H × I"]]
+    before = opened(told([TOLD]), "gate")
+    assert "This run holds no formulas" in well(before)
+
+
+def test_a_gate_of_which_only_gradients_were_looked_at_is_shown(opened, tmp_path):
+    store = tmp_path / "results"
+    write_store(store, Plan(gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), stability=False))
+    write_store(store, Plan(gates=("lstm",), implementations=(), seed=5))
+    app = opened(store, "gate", gate="lstm")
+    found = well(app)
+    assert not app.warning
+    assert "halves every" in found
+    assert "This run timed no case of the gate" in found
+    assert select(app, "gate").options == ["gru", "lstm"]
+
+
+def test_gradients_come_from_the_newest_run_that_has_them_however_old(opened, tmp_path):
+    store = tmp_path / "results"
+    plan = {"gates": ("gru",), "seq_lens": (64,), "hidden_sizes": (64,)}
+    write_store(store, Plan(**plan))
+    write_store(store, Plan(runs=8, stability=False, seed=9, **plan))
+    assert "halves every" in well(opened(store, "gate"))
+
+
+def test_without_any_gate_the_command_that_measures_is_told(opened, tmp_path):
+    write_store(tmp_path / "results", Plan(gates=("gru",), implementations=(), stability=False))
     assert "No run in this store has measured a gate." in well(opened(tmp_path / "results", "gate"))

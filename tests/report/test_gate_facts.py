@@ -25,10 +25,22 @@ def test_facts_are_what_the_run_tells():
     assert facts.state.to_numpy().tolist() == [["h", "2"]]
 
 
+def test_sizes_are_formulas_where_the_run_has_them_and_else_those_of_the_example():
+    formulas = {"formulas": {"parameters": {"weight_ih": ["3H", "I"]}, "state": {"h": "H"}}}
+    facts = gate_facts([GRU | formulas], "gru")
+    assert list(facts.parameters.columns) == ["parameter", "shape"]
+    assert facts.parameters.to_numpy().tolist() == [["weight_ih", "3H × I"], ["bias_ih", "6 at I = H = 2"]]
+    assert facts.state.to_numpy().tolist() == [["h", "H"]]
+    assert not facts.by_example
+    before = gate_facts([GRU], "gru")
+    assert list(before.parameters.columns) == ["parameter", "shape at I = H = 2"]
+    assert before.by_example
+
+
 @pytest.mark.parametrize(
     "described",
     [None, {}, [], ["gru"], [{"name": "gru"}], [{"name": "gru", "equation": 3, "options": ["x"], "parameters": 1, "state": None, "doc": " "}],
-     [{"name": "gru", "options": {"a": 1, "b": {}}}]],
+     [{"name": "gru", "options": {"a": 1, "b": {}}}], [{"name": "gru", "formulas": ["3H"]}]],
 )  # fmt: skip
 def test_what_is_missing_or_of_another_shape_is_not_given(described):
     facts = gate_facts(described, "gru")
