@@ -2,7 +2,7 @@
 
 import io
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ from dashboard import loading
 from dashboard.filters import LINKED, Filters, Notes, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
+LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
 
 # One filter's key and option, or several.
@@ -167,6 +168,15 @@ def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters
             st.download_button(
                 "Parquet", lambda: parquet_of(frame), f"{name}.parquet", "application/octet-stream", on_click="ignore"
             )
+
+
+def gate_links(gates: Sequence[str], run: Mapping[str, Any] | None = None) -> None:
+    """Show the ways to the pages of these gates, the first few; run: a row of Store.runs whose description is wanted."""
+    where = {} if run is None else {"on_machine": run["machine"], "gate_run": run["label"]}
+    with st.container(horizontal=True):
+        for name in [name for name in dict.fromkeys(gates) if len(name) <= LONGEST_LINKED][:MOST_LINKS]:
+            label = f"What is {plain(name)}?"
+            st.page_link("views/gate.py", label=label, icon=":material/function:", query_params={"gate": name, **where})
 
 
 def csv_of(frame: pd.DataFrame) -> bytes:

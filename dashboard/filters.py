@@ -22,7 +22,7 @@ KEYS = (
     "hidden_size", "inputs", "probe", "task", "train_step", "stability_batch", "against",
     "sides", "case", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
-    "on_machine", "of_run", "errors_mode", "gate_run",
+    "on_machine", "of_run", "errors_mode", "tile", "gate_run",
     "case", "other_run", "suite", "history_machine", "reference", "kind", "to_run",
     "ask_t", "ask_h", "ask_b", "calls", "cap_mib", "ask_case",
 )  # fmt: skip

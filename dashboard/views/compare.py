@@ -27,6 +27,7 @@ def page(store: Store, filters: Filters) -> None:
     show_sides(comparison)
     show_effects(comparison)
     show_raw_samples(comparison, filters)
+    elements.gate_links([*comparison.sides.rows["gate"].dropna()], dict(comparison.runs[1]))
     compare_trade_off.show(store, filters, comparison)
     elements.ways_out(comparison.command + elements.store_option(), comparison.sides.rows, "compare", filters)
 

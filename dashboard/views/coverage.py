@@ -18,13 +18,15 @@ from gatebench.report.coverage import (
     nowhere_available,
     reasons,
 )
-from gatebench.report.figures.coverage import coverage_figure
+from gatebench.report.figures.coverage import coverage_figure, tile_key
 from gatebench.report.figures.errors import error_cells, error_figure
 from gatebench.report.quantities import is_missing, significant
 from gatebench.report.run_commands import run_commands
 
 ALL_RUNS, ALL_MODES = "all runs", "all modes"
 MOST_COMMANDS = 3
+LONGEST_NAME = 160  # letters of a gate and an implementation in a line
+TILE = "tile"  # the pick of a gate and an implementation
 
 
 def page(store: Store, filters: Filters) -> None:
@@ -37,6 +39,7 @@ def page(store: Store, filters: Filters) -> None:
         return
     st.caption(elements.plain(where))
     show_grid(cases)
+    show_tile(filters, cases)
     show_reasons(cases)
     show_missing(cases)
     show_cells(rows)
@@ -75,12 +78,33 @@ def choose_gate(filters: Filters, cases: pd.DataFrame) -> pd.DataFrame:
 def show_grid(cases: pd.DataFrame) -> None:
     """Show gate x implementation."""
     cells = coverage_cells(cases)
-    elements.figure(coverage_figure(cells), "coverage", "status of each gate by each implementation")
+    alt = "status of each gate by each implementation"
+    elements.figure(coverage_figure(cells), "coverage", alt, (TILE, lambda point: point["customdata"][1]))
     st.caption(
         "The symbol is the worst status in a tile, the numbers are cases. Hatched: other implementations were measured in "
         "cases of this gate that this one was not. Of two versions, the head counts. Gates that no run in this store has "
         "measured are not listed; `gatebench list` shows all."
     )
+
+
+def show_tile(filters: Filters, cases: pd.DataFrame) -> None:
+    """Let a click on a tile or the box choose a gate and an implementation; show its cases, with reasons in full."""
+    pairs = coverage_cells(cases)
+    keys = [tile_key(*pair) for pair in zip(pairs["gate"], pairs["implementation"], strict=True)]
+    picked = filters.pick(TILE, "Reasons of a gate by an implementation (or click on its tile)", keys)
+    if picked is None:
+        return
+    tile = pairs.iloc[keys.index(picked)]
+    own = cases[(cases["gate"] == tile["gate"]) & (cases["implementation"] == tile["implementation"])]
+    st.markdown(f"**{elements.plain(picked[:LONGEST_NAME])}**: {', '.join(counts(tile)) or 'no case'}.")
+    if (own["status"] != "ok").any():
+        table = reasons(own)[["status", "reason", "cases", "last"]]
+        table["status"] = table["status"].str.replace("_", " ")
+        elements.wrapped(table.rename(columns={"last": "last measured (UTC)"}))
+        elements.table(_not_ok(own))
+    missing = not_measured(cases[cases["gate"] == tile["gate"]])
+    show_commands(missing[missing["implementation"] == tile["implementation"]], "that others have and this one lacks")
+    elements.gate_links([tile["gate"]])
 
 
 def show_reasons(cases: pd.DataFrame) -> None:
@@ -132,12 +156,18 @@ def show_cells(rows: pd.DataFrame) -> None:
     cells = coverage_cells(rows)
     lines = [f"- {elements.plain(row['implementation'][:80])}: {', '.join(counts(row))}" for _, row in cells.iterrows()]
     st.markdown("\n".join(lines))
-    wrong = rows[rows["status"] != "ok"]
-    if len(wrong):
-        shown = wrong[["case_id", "status", "reason", "date"]].fillna({"reason": "no reason given"})
-        shown["status"] = shown["status"].str.replace("_", " ")
-        shown = shown.sort_values("status", key=lambda column: column.map(ordered("wrong", "failed")))
-        elements.table(shown.rename(columns={"case_id": "case", "date": "measured (UTC)"}))
+    elements.gate_links([first["gate"]])
+    if (rows["status"] != "ok").any():
+        elements.table(_not_ok(rows))
+
+
+def _not_ok(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases that are not ok as text, each with its reason."""
+    shown = cases.loc[cases["status"] != "ok", ["case_id", "status", "reason", "date"]]
+    shown = shown.fillna({"reason": "no reason given"})
+    shown["status"] = shown["status"].str.replace("_", " ")
+    shown = shown.sort_values("status", key=lambda column: column.map(ordered("wrong", "failed")))
+    return shown.rename(columns={"case_id": "case", "date": "measured (UTC)"})
 
 
 def show_errors(store: Store, rows: pd.DataFrame) -> None:

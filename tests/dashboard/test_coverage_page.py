@@ -1,5 +1,7 @@
 """Coverage on an empty store, one run, several machines, broken runs, two versions and hostile names."""
 
+import json
+
 import pandas as pd
 import pytest
 from test_pages import opened, select, texts
@@ -58,6 +60,30 @@ def test_the_chosen_gate_shows_its_cases_and_errors(opened, one_run):
     worst = errors.set_index(["tensor", "implementation"]).loc[("grad:x", "numba")]
     assert (worst["verdict"], worst["error ratio"], worst["limit"]) == ("wrong", "31.2", "10.0")
     assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_tile_of_the_url_shows_its_reasons_in_full_and_leads_to_its_gate(opened, one_run):
+    app = opened(one_run, "coverage", tile="gru by numba")
+    found = well(app)
+    assert select(app, "tile").value == "gru by numba"
+    assert "gru by numba: " in found.replace("*", "")
+    table = app.table[0].value
+    assert {"wrong", "timeout", "out of memory"} <= set(table["status"])
+    assert any("error\\_ratio 31.2" in reason for reason in table["reason"])
+    links = [link.proto for link in app.get("page_link")]
+    assert all(link.query_string == "gate=gru" for link in links[:1])
+    assert app.query_params["tile"] in ("gru by numba", ["gru by numba"])
+
+
+def test_what_a_click_on_a_tile_picks_is_what_the_box_offers(opened, one_run):
+    app = opened(one_run, "coverage")
+    data = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert {point[1] for trace in data for point in trace["customdata"]} == set(select(app, "tile").options)
+
+
+def test_a_tile_that_was_not_measured_has_the_command_that_does(opened, one_run):
+    found = well(opened(one_run, "coverage", tile="gru by compile"))
+    assert "that others have and this one lacks" in found
 
 
 def test_all_runs_show_the_newest_measurement_of_a_machine_and_one_run_its_own(opened, three_runs):

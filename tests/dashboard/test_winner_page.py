@@ -1,5 +1,7 @@
 """The Winner map's question: what to use at one T, H and B, how sure, what it costs, and the command where nobody measured it."""
 
+from urllib.parse import parse_qs
+
 import pandas as pd
 import pytest
 from test_pages import opened, texts, well  # noqa: F401 (opened is a fixture)
@@ -132,3 +134,13 @@ def test_the_data_of_the_map_have_a_row_per_cell_with_units(opened, one_run, mon
 def test_the_command_keeps_to_the_chosen_implementations(opened, one_run):  # noqa: F811
     found = well(opened(one_run, "winner_map", implementation=["eager", "native"]), "winner_map")
     assert "-i eager -i native" in found
+
+
+def test_the_map_leads_to_its_gate_in_the_same_run(opened, one_run):  # noqa: F811
+    app = opened(one_run, "winner_map", gate="gru")
+    [link] = [link.proto for link in app.get("page_link")]
+    asked = parse_qs(link.query_string)
+    assert asked["gate"] == ["gru"]
+    gate = opened(one_run, "gate", **{key: values[0] for key, values in asked.items()})
+    assert not gate.warning
+    assert "gru" in gate.subheader[0].value

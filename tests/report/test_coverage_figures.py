@@ -59,7 +59,7 @@ def test_tiles_of_more_than_two_kinds_count_the_rest_and_tell_all_when_asked():
     )
     tile = tiles(figure, "wrong")
     assert list(tile.text) == ["1 wrong<br>2 more kinds"]
-    assert tile.customdata[0] == "<b>gru by native</b><br>1 wrong<br>1 failed<br>1 timeout"
+    assert tuple(tile.customdata[0]) == ("<b>gru by native</b><br>1 wrong<br>1 failed<br>1 timeout", "gru by native")
 
 
 def test_unmeasured_tiles_are_blank_and_say_so_and_partly_measured_ones_are_hatched():
@@ -84,7 +84,11 @@ def test_a_grid_draws_at_most_5000_marks_and_says_what_is_left_out():
 
 def test_hostile_names_are_escaped_and_shortened():
     figure = coverage_figure(grid((HOSTILE, HOSTILE, "ok")))
-    texts = [*figure.layout.xaxis.ticktext, *figure.layout.yaxis.ticktext, *tiles(figure, "ok").customdata]
+    texts = [
+        *figure.layout.xaxis.ticktext,
+        *figure.layout.yaxis.ticktext,
+        *(data[0] for data in tiles(figure, "ok").customdata),
+    ]
     assert all("<img" not in text and len(text) < 300 for text in texts)
     cells = error_cells(*errors((HOSTILE, HOSTILE, 1.0)))
     drawn = error_figure(cells)

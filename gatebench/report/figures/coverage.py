@@ -11,6 +11,7 @@ from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty
 ROW = 66  # pixels of a tile's height: a symbol and two lines
 TOP = 96  # pixels above the tiles: implementations' names, slanted where they need it, below one line of legend
 HALF_WIDTH, HALF_HEIGHT = 0.47, 0.46
+LONGEST_KEY = 400  # letters, so that no name makes a figure large
 SYMBOL_AT = 0.27  # height of the symbol above the middle of its tile
 
 
@@ -19,7 +20,8 @@ def coverage_figure(cells: pd.DataFrame) -> go.Figure:
 
     Every tile shows the symbol of its worst status, and below it what the table says: `2 wrong`, `12 ok`. A dashed frame:
     cases of the gate that other implementations have and this one has not. At most 2,500 tiles (two marks each): the last
-    gates are left out beyond, and the title says so.
+    gates are left out beyond, and the title says so. A tile's customdata is its hover text and its `tile_key`, null where that
+    is longer than 400 letters.
     """
     if cells.empty:
         return empty("Nothing was measured here.")
@@ -46,7 +48,10 @@ def coverage_figure(cells: pd.DataFrame) -> go.Figure:
 def _add_tiles(figure: go.Figure, tiles: pd.DataFrame, status: str) -> None:
     colour = STATUS[status]
     rows = [row for _, row in tiles.iterrows()]
-    hover = {"customdata": [_hover(row) for row in rows], "hovertemplate": "%{customdata}<extra></extra>"}
+    hover = {
+        "customdata": [(_hover(row), _key(row)) for row in rows],
+        "hovertemplate": "%{customdata[0]}<extra></extra>",
+    }
     figure.add_bar(
         x=tiles["x"], base=tiles["y"] + HALF_HEIGHT, y=[-2 * HALF_HEIGHT] * len(tiles), width=[2 * HALF_WIDTH] * len(tiles),
         name=status.replace("_", " "), legendgroup=status, showlegend=False,
@@ -68,6 +73,16 @@ def _add_tiles(figure: go.Figure, tiles: pd.DataFrame, status: str) -> None:
         },
         **hover,
     )  # fmt: skip
+
+
+def tile_key(gate: str, implementation: str) -> str:
+    """Return what a tile is called: `gru by numba`."""
+    return f"{gate} by {implementation}"
+
+
+def _key(row: pd.Series) -> str | None:
+    key = tile_key(row["gate"], row["implementation"])
+    return key if len(key) <= LONGEST_KEY else None
 
 
 def _tile_text(row: pd.Series) -> str:
