@@ -53,6 +53,20 @@ def test_a_tile_shows_its_worst_status_as_symbol_colour_and_text():
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1], "the first gate is at the top"
 
 
+@pytest.mark.parametrize("page", ["#FFFFFF", "#161513"], ids=["light", "dark"])
+def test_the_text_of_a_tile_is_read_in_both_themes(page):
+    figure = coverage_figure(grid(("gru", "native", "wrong")))
+    brighter, darker = sorted((luminance(page), luminance(tiles(figure, "wrong").insidetextfont.color)), reverse=True)
+    assert (brighter + 0.05) / (darker + 0.05) > 4  # the contrast ratio of WCAG 2; its least for large text is 3
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, by WCAG 2."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def test_tiles_of_more_than_two_kinds_count_the_rest_and_tell_all_when_asked():
     figure = coverage_figure(
         grid(("gru", "native", "wrong"), ("gru", "native", "failed"), ("gru", "native", "timeout"))

@@ -9,6 +9,7 @@ from gatebench.report.figures.grid import grid_axes, hover_name, say_left_out
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty
 
 ROW = 66  # pixels of a tile's height: a symbol and two lines
+TILE_TEXT = "#7A7A7A"  # is read on light and on dark tiles; by itself plotly takes black in both themes
 TOP = 96  # pixels above the tiles: implementations' names, slanted where they need it, below one line of legend
 HALF_WIDTH, HALF_HEIGHT = 0.47, 0.46
 LONGEST_KEY = 400  # letters, so that no name makes a figure large
@@ -56,7 +57,7 @@ def _add_tiles(figure: go.Figure, tiles: pd.DataFrame, status: str) -> None:
         x=tiles["x"], base=tiles["y"] + HALF_HEIGHT, y=[-2 * HALF_HEIGHT] * len(tiles), width=[2 * HALF_WIDTH] * len(tiles),
         name=status.replace("_", " "), legendgroup=status, showlegend=False,
         text=[_tile_text(row) for row in rows], textposition="inside", insidetextanchor="start", textangle=0,
-        constraintext="both", insidetextfont={"size": 12},
+        constraintext="both", insidetextfont={"size": 12, "color": TILE_TEXT},
         marker={
             "color": "rgba(0,0,0,0)" if status == NOT_MEASURED else translucent(colour, 0.16),
             "line": {"width": 1, "color": LINE if status == NOT_MEASURED else translucent(colour, 0.5)},

@@ -77,8 +77,8 @@ def _time_axis(times: pd.Series) -> dict:
 
 
 def _axis_title(count: int, drawn: int) -> str:
-    words = "blocks; samples in the order they were measured"
-    return words if count == drawn else f"{words}<br>{drawn:,} of {count:,} drawn: dropped ones first, others evenly"
+    words = "blocks; samples in the order measured"
+    return words if count == drawn else f"{words}<br>{drawn:,} of {count:,} drawn:<br>dropped ones first, others evenly"
 
 
 def _add_estimate(
