@@ -181,3 +181,56 @@ def test_every_page_shows_a_thousand_runs(opened, stores, page):
     assert app.table or app.dataframe
     for box in app.selectbox:
         assert len(box.options) <= 201
+
+
+@pytest.mark.parametrize("page", ["overview", "run"])
+def test_a_run_that_goes_while_a_page_is_open_is_gone_from_it(opened, tmp_path, page):
+    ids = write_store(tmp_path / "results", TWO)
+    app = opened(tmp_path / "results", page, **({"run": ids[1]} if page == "run" else {}))
+    shutil.rmtree(tmp_path / "results" / "runs" / ids[1])
+    app.run()
+    assert not app.exception
+    assert ids[1] not in texts(app)
+    assert ids[0] in texts(app)
+
+
+def test_a_store_in_the_place_of_another_is_shown_while_a_page_is_open(opened, tmp_path):
+    write_store(tmp_path / "results", CELL)
+    ids = write_store(tmp_path / "other", TWO)
+    app = opened(tmp_path / "results", "overview")
+    shutil.rmtree(tmp_path / "results")
+    (tmp_path / "other").rename(tmp_path / "results")
+    app.run()
+    assert not app.exception
+    assert "of 2 runs in all" in texts(app)
+    assert ids[1] in texts(app)
+
+
+HTML = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+MARKDOWN = "**b** [x](http://e) $a^2$ `c` | t"
+HOSTILE = Plan(
+    runs=2, gates=(HTML, MARKDOWN), implementations=("eager", "\u202eabc\u202d", 10_000 * "x"), machines=(MARKDOWN + HTML,),
+    suites=(10_000 * "y",), seq_lens=(64, 128), hidden_sizes=(64, 128), stability_seq_lens=(128,),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A store whose gates, implementations, machines and suites have names that are HTML, Markdown, long, right to left."""
+    store = tmp_path_factory.mktemp("hostile") / "results"
+    write_store(store, HOSTILE)
+    return store
+
+
+@pytest.mark.parametrize("page", QUESTIONS)
+def test_names_that_are_markdown_or_html_are_shown_as_they_are(opened, hostile, page):
+    app = opened(hostile, page)
+    assert not app.exception
+    shown = [
+        element.value for kind in (app.markdown, app.caption, app.info, app.warning, app.subheader) for element in kind
+    ]
+    assert any("gatebench " in code.value for code in app.code)
+    for text in shown:
+        assert "[x](http" not in text
+        assert "**b**" not in text
+    assert not any("<script" in element.value.replace("\\<", "") for element in app.get("html"))
