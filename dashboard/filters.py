@@ -23,14 +23,14 @@ KEYS = (
     "sides", "case", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
     "on_machine", "of_run", "errors_mode", "tile", "gate_run",
-    "case", "other_run", "suite", "history_machine", "reference", "kind", "to_run",
+    "case", "other_run", "newest_run", "suite", "history_machine", "reference", "kind", "to_run",
     "ask_t", "ask_h", "ask_b", "calls", "cap_mib", "ask_case",
 )  # fmt: skip
 NAMES = {
     "fixed_h": "H", "fixed_t": "T", "chain_dtype": "dtype", "seq_len": "T", "hidden_size": "H",
     "train_step": "training step", "stability_batch": "batch", "against": "sweep against",
     "on_machine": "machine", "of_run": "run", "errors_mode": "mode", "gate_run": "run",
-    "other_run": "run", "history_machine": "machine", "kind": "points", "to_run": "run",
+    "other_run": "run", "newest_run": "run", "history_machine": "machine", "kind": "points", "to_run": "run",
     "ask_case": "samples of",
 }  # fmt: skip
 

@@ -70,13 +70,13 @@ def show_runs(runs: pd.DataFrame, filters: Filters) -> None:
         "ok": newest["ok"], "wrong": newest["wrong"], "failed": failed,
         "not here": newest[["unsupported", "unavailable"]].sum(axis=1),
     })  # fmt: skip
-    elements.table(table, pick=("to_run", list(newest["run_id"])))
+    elements.table(table, pick=("newest_run", list(newest["run_id"])))
     st.caption(
         f"The newest of each machine, suite and kind, of {counted(len(runs), 'run')} in all. Failed: also timed out and out of "
         "memory. Not here: unsupported, or unavailable on this machine. +: with uncommitted changes."
     )
     labels = dict(zip(newest["run_id"], newest["label"], strict=True))
-    run_id = filters.pick("to_run", "Look into a run (or click on its row)", list(newest["run_id"]), labels)
+    run_id = filters.pick("newest_run", "Look into a run (or click on its row)", list(newest["run_id"]), labels)
     if run_id is not None:
         elements.link("views/run.py", "Open it on the page Run", {"run": run_id}, icon=":material/receipt_long:")
 

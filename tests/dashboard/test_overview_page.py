@@ -197,7 +197,7 @@ def test_what_is_new_is_told_by_machine(opened, three_runs):
 def test_a_picked_run_leads_to_its_page(opened, three_runs):
     app = opened(three_runs)
     before = len(app.get("page_link"))
-    box = app.selectbox(key="to_run")
+    box = app.selectbox(key="newest_run")
     box.select_index(0).run()
     assert not app.exception
     assert len(app.get("page_link")) == before + 1
