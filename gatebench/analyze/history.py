@@ -198,7 +198,8 @@ def _pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _ordered(points: pd.DataFrame) -> pd.DataFrame:
     """Return the points of each series in the order of versions, with their segments and places."""
-    places = sorted(range(len(points)), key=lambda place: points["sort_key"].iloc[place])
+    keys = points["sort_key"].tolist()  # a cell of a frame at a time takes seconds for 10,000 points
+    places = sorted(range(len(points)), key=keys.__getitem__)
     points = points.iloc[places].drop(columns="sort_key").reset_index(drop=True)
     if points.empty:
         return points
