@@ -12,22 +12,13 @@ from dashboard.filters import Filters, ordered, text
 from dashboard.loading import Store
 from dashboard.slices import DTYPES, MODES
 from gatebench.analyze.compare import choose_baseline, compare
-from gatebench.report.figures.trade_off import (
-    AGAINST,
-    SPEEDS,
-    against_text,
-    speed_text,
-    trade_off_figure,
-    trade_off_points,
-)
-from gatebench.report.names import DTYPES as FINEST_FIRST
+from gatebench.report.figures.trade_off import AGAINST, SPEEDS, trade_off_figure, trade_off_points
+from gatebench.report.half_lives import NONE_SEEN, half_lives, half_lives_note, seen_half_lives
 from gatebench.report.names import devices
-from gatebench.report.quantities import is_missing
-from gatebench.report.stability import case_summary
 from gatebench.report.table import shape_label
+from gatebench.report.trade_off_tables import AGAINST_WORDS, legend, numbers, reasons
 
 _UNUSUAL = (("device_text", "device", "Device"), ("cache", "cache", "Cache"), ("launch", "launch", "Launch"), ("side", "trade_side", "Side"), ("seed", "seed", "Seed"))  # fmt: skip
-_STABILITY = ["init", "dtype", "seq_len", "hidden_size", "inputs"]  # what a half-life belongs to, beside its gate
 
 
 def show(store: Store, filters: Filters, comparison: Comparison) -> None:
@@ -40,7 +31,7 @@ def show(store: Store, filters: Filters, comparison: Comparison) -> None:
         st.info("The cases of this run have no sizes: nothing can be told of one shape.", icon=":material/info:")
         return
     place = st.container(horizontal=True)  # boxes side by side, below each other where the window is narrow
-    against = filters.one("trade", "Against", list(AGAINST), words=_words(AGAINST), place=place)
+    against = filters.one("trade", "Against", list(AGAINST), words=AGAINST_WORDS, place=place)
     speed = (
         filters.one("trade_speed", "Speed as", list(SPEEDS), words=SPEEDS, place=place)
         if against != "half_life"
@@ -62,15 +53,11 @@ def show(store: Store, filters: Filters, comparison: Comparison) -> None:
     elements.figure(
         trade_off_figure(points, against, speed), "trade_off", f"{AGAINST[against]} against {SPEEDS[speed]}"
     )
-    st.caption(_legend(against))
-    shown = points[points["missing"] == ""].sort_values("x", ascending=speed == "time")
+    st.caption(legend(against))
+    shown = numbers(points, against, speed)
     if len(shown):
-        elements.table(_numbers(shown, against, speed))
+        elements.table(shown)
     _show_missing(points)
-
-
-def _words(names: dict[str, str]) -> dict[str, str]:
-    return {key: name.split(" (")[0] for key, name in names.items()}
 
 
 def _choose_shape(
@@ -109,60 +96,16 @@ def _choose_half_lives(
 
     stability: of the run; timed: its measurements of the chosen shape.
     """
-    summary = case_summary(stability[stability["task"].isna()]) if len(stability) else pd.DataFrame()
-    summary = summary[summary["half_life"].notna() & (summary["probe"] == "ones")] if len(summary) else summary
-    if summary.empty:
-        return None, "This run has looked at no gradients: `gatebench stability` finds half-lives."
-    sizes = timed[["seq_len", "hidden_size"]].iloc[0]
-    table = summary.assign(
-        condition=[_condition(row) for row in summary.itertuples()],
-        other_size=(summary[["seq_len", "hidden_size"]] != sizes).sum(axis=1), other_init=summary["init"] != "torch",
-        coarseness=[FINEST_FIRST.index(name) if name in FINEST_FIRST else len(FINEST_FIRST) for name in summary["dtype"]],
-    ).drop_duplicates(["condition", "gate", "options"])  # fmt: skip
-    # What most gates share comes first, for there they can be compared; then the shape that is timed.
-    order = table.assign(gates=-table.groupby("condition")["gate"].transform("size"))
-    order = order.sort_values(["gates", "other_size", "other_init", "coarseness"], kind="stable")["condition"]
-    chosen = filters.one("half_life_of", "Half-lives with", list(dict.fromkeys(order)), place=place)
-    kept = table[table["condition"] == chosen]
-    beside = (
-        ""
-        if kept["other_size"].eq(0).all()
-        else f"; timed are T = {sizes['seq_len']:.0f}, H = {sizes['hidden_size']:.0f}"
-    )
-    return kept, f"Half-lives are the gates' own, whatever computes them: {chosen}{beside}."
-
-
-def _condition(row) -> str:
-    words = [f"{row.init} init", row.dtype, f"T = {int(row.seq_len)}", f"H = {int(row.hidden_size)}"]
-    return ", ".join([*words, *([] if row.inputs == "normal" else [f"{row.inputs} inputs"])])
-
-
-def _legend(against: str) -> str:
-    of_y = {"half_life": "bars upright: lower to upper decile over seeds and batch rows; "}.get(against, "")
-    return (
-        "Filled: on the frontier, for no other is as good in both and better in one, by the estimates; hollow: beaten. "
-        f"Bars along: 95 % intervals over blocks; {of_y}dotted: what can be had at each speed."
-    )
-
-
-def _numbers(shown: pd.DataFrame, against: str, speed: str) -> pd.DataFrame:
-    rows = list(shown.itertuples())
-    interval = " (deciles)" if against == "half_life" else ""
-    return pd.DataFrame(
-        {
-            "implementation": shown["name"],
-            f"{SPEEDS[speed]} (95 %)": [speed_text(row, speed) for row in rows],
-            "blocks": ["–" if is_missing(row.blocks) else str(int(row.blocks)) for row in rows],
-            f"{_words(AGAINST)[against]}{interval}": [against_text(row, against) for row in rows],
-            "frontier": ["yes" if row.frontier else "no" for row in rows],
-        }
-    )
+    seq_len, hidden_size = (int(timed[name].iloc[0]) for name in ("seq_len", "hidden_size"))
+    found = half_lives(seen_half_lives(stability), seq_len, hidden_size)
+    if not found:
+        return None, NONE_SEEN
+    chosen = filters.one("half_life_of", "Half-lives with", list(found), place=place)
+    return found[chosen], half_lives_note(found[chosen], chosen, seq_len, hidden_size)
 
 
 def _show_missing(points: pd.DataFrame) -> None:
-    missing = points[points["missing"] != ""]
-    if missing.empty:
-        return
-    st.markdown("Without a point:")
-    gathered = missing.groupby("missing", sort=False)["name"].agg(lambda names: ", ".join(dict.fromkeys(names)))
-    elements.wrapped(pd.DataFrame({"implementation": gathered.to_numpy(), "why": gathered.index}))
+    missing = reasons(points)
+    if len(missing):
+        st.markdown("Without a point:")
+        elements.wrapped(missing)

@@ -12,12 +12,12 @@ import pandas as pd
 from dashboard import elements
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
-from gatebench.report.names import devices, inputs, options_label
+from gatebench.report.names import USUAL_DTYPES, USUAL_MODES, devices, gate_names, inputs
 from gatebench.report.run_commands import run_commands
 
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
-MODES = ordered("forward", "backward", "forward_backward")
-DTYPES = ordered("float32", "bfloat16", "float64")
+MODES = ordered(*USUAL_MODES)
+DTYPES = ordered(*USUAL_DTYPES)
 
 
 @dataclass
@@ -71,7 +71,7 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
     run = choose_run(filters, runs)
     rows = store.rows("measurements", run["run_id"])
     rows = rows[rows["seq_len"].notna()].astype(dict.fromkeys(SIZES, "int64"))
-    rows = rows.assign(gate_name=_gate_names(rows), device_text=devices(rows), input_text=inputs(rows))
+    rows = rows.assign(gate_name=gate_names(rows), device_text=devices(rows), input_text=inputs(rows))
     rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=_by_appearance(rows["gate_name"]))
     rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)
     rows = filters.slice(rows, "dtype", "Dtype", "dtype", always=True, order=DTYPES)
@@ -127,11 +127,6 @@ def commands_to_measure(chosen: Slice, sizes: Iterable[tuple[int, int, int]]) ->
     ]  # fmt: skip
     found, _ = run_commands(pd.DataFrame(cases)) if cases else ([], 0)
     return [shlex.join(words) + elements.store_option() for words, _ in found]
-
-
-def _gate_names(rows: pd.DataFrame) -> list[str]:
-    pairs = zip(rows["gate"], rows["gate_options"], strict=True)
-    return [f"{gate} ({label})" if (label := options_label(options)) else gate for gate, options in pairs]
 
 
 def _by_appearance(names: pd.Series):

@@ -11,16 +11,6 @@ from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.loading import Store
 from dashboard.raw_samples import show_samples
-from dashboard.scaling_tables import (
-    AXIS_WORDS,
-    ceilings_in_words,
-    crossover_table,
-    growth,
-    numbers,
-    reasons,
-    shown_data,
-    timed_rows,
-)
 from dashboard.slices import Slice, choose_implementations, choose_slice, commands_to_measure, compare_command
 from gatebench.analyze.ceilings import ceiling_shares
 from gatebench.analyze.compare import choose_baseline, compare
@@ -28,6 +18,19 @@ from gatebench.analyze.scaling import LEAST_SIZES, crossovers, fitted_exponents
 from gatebench.report.figures.scaling import scaling_figure
 from gatebench.report.names import natural
 from gatebench.report.scaling import AXES, PER, scaling_points
+from gatebench.report.scaling_tables import (
+    AXIS_WORDS,
+    LINES,
+    ceilings_in_words,
+    crossover_table,
+    growth,
+    growth_note,
+    no_crossovers,
+    numbers,
+    reasons,
+    shown_data,
+    timed_rows,
+)
 
 CASE = "case"  # the pick of a point
 PER_WORDS = {
@@ -117,33 +120,26 @@ def show_raw_samples(filters: Filters, chosen: Slice, timed: pd.DataFrame) -> No
 
 def explanation(chosen: Slice, per: str) -> str:
     """Say what the lines and bands are, and what a share is held against."""
-    text = "Lines: mean over blocks of the block medians. Bands: 95 % intervals, Student's t over blocks of fresh processes."
     if per == "baseline":
-        return text.replace("mean over blocks of the block medians", "speed-ups from paired blocks")
+        return LINES.replace("mean over blocks of the block medians", "speed-ups from paired blocks")
     if per != "ceiling":
-        return text
+        return LINES
     first = chosen.rows.iloc[0]
     measured = ceilings_in_words(dict(chosen.environment()), first["dtype"], first["device"])
     held = f"Ceiling: the least time that the gate's model FLOPs and bytes take here; {measured}." if measured else (
         f"Not measured in this run: the speed of a matrix product in {first['dtype']} on {first['device']}, or of its memory. "
         "A new `gatebench run` measures both."
     )  # fmt: skip
-    return f"{text} {held}"
+    return f"{LINES} {held}"
 
 
 def show_growth(chosen: Slice, blocks: pd.DataFrame, crossings: pd.DataFrame, axis: str) -> None:
     """Show exponents and crossovers, or that there are none."""
-    word = AXIS_WORDS[axis]
-    st.subheader(f"Growth with {word}", anchor=False)
+    st.subheader(f"Growth with {AXIS_WORDS[axis]}", anchor=False)
     elements.wrapped(growth(fitted_exponents(chosen.rows, blocks, axis), axis))
-    st.caption(
-        f"p: least squares of log time over log {word}, in each block; its interval is Student's t over blocks. It says how sure "
-        "the slope is; the last column says how far a time lies off the line, where time follows no power law."
-    )
+    st.caption(growth_note(axis))
     if crossings.empty:
-        st.markdown(
-            f"No two lines are told to cross: that takes intervals that exclude 1 at two {word}, in both directions."
-        )
+        st.markdown(no_crossovers(axis))
     else:
         elements.wrapped(crossover_table(crossings, axis))
 

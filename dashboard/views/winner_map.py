@@ -12,7 +12,7 @@ from dashboard.loading import Store
 from dashboard.slices import Slice, choose_implementations, choose_slice, commands_to_measure, compare_command
 from dashboard.winner_answer import Question, ask, show_answer, show_evidence
 from gatebench.report.figures.winner_map import winner_map_figure
-from gatebench.report.quantities import bytes_text, estimate_text, is_missing, time_text, times_text
+from gatebench.report.winner_tables import explanation, numbers
 
 MOST_COMMANDS = 3
 SIZES = ("ask_t", "ask_h", "ask_b")  # the boxes of the question
@@ -39,7 +39,7 @@ def show(filters: Filters, chosen: Slice) -> None:
     st.subheader(f"Every T and H at B = {chosen.rows['batch'].iloc[0]}", anchor=False)
     cells = question.cells(chosen.rows, chosen.blocks())
     show_map(cells, int(chosen.rows["batch"].iloc[0]))
-    st.caption(explanation(question))
+    st.caption(explanation(question.calls, question.cap_bytes))
     show_evidence(filters, chosen, question)
     st.subheader("Numbers", anchor=False)
     batch = str(chosen.rows["batch"].iloc[0])
@@ -61,56 +61,11 @@ def sizes_of(point: dict[str, Any], batch: int) -> tuple[str, str, str] | None:
     return (str(int(data[1])), str(int(data[2])), str(batch)) if data else None
 
 
-def explanation(question: Question) -> str:
-    """Say what stands in a tile, and what competes."""
-    text = (
-        "In a tile: the fastest, and how many times faster it is than the next. “=”: others are as fast, as far as can "
-        "be told: within 1.5×, and the 95 % interval over paired blocks contains 1. “?”: one block, no interval, or the "
-        "machine was too busy."
-    )
-    if question.calls is not None:
-        text += (
-            f" Times are time + compile cost / {question.calls:,}; the cost is that with empty caches where it was measured, else "
-            "with filled ones, and has no interval."
-        )
-    if question.cap_bytes is not None:
-        text += f" Over {bytes_text(question.cap_bytes)} of memory nothing competes; what has no memory measured does."
-    return text
-
-
-def numbers(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells as text: winner, time, interval, n, margin with interval, ties, compile cost, memory, what is left out."""
-    rows = list(cells.itertuples())
-    return pd.DataFrame(
-        {
-            "T": cells["seq_len"],
-            "H": cells["hidden_size"],
-            "fastest": [row.state if is_missing(row.winner) else row.winner for row in rows],
-            "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows],
-            "blocks": ["–" if is_missing(row.blocks) else str(int(row.blocks)) for row in rows],
-            "next": cells["runner_up"].fillna("–"),
-            "margin (95 %)": [times_text(row.margin, row.margin_low, row.margin_high) for row in rows],
-            "as fast": [row.tied if isinstance(row.tied, str) else "" for row in rows],
-            "compiling": [_compiling(row) for row in rows],
-            "memory": ["–" if is_missing(row.winner) else bytes_text(row.peak_bytes) for row in rows],
-            "left out": [row.left_out if isinstance(row.left_out, str) else "" for row in rows],
-        }
-    )
-
-
 def shown_data(chosen: Slice, cells: pd.DataFrame) -> pd.DataFrame:
     """Return the cells as rows to download: times in ns, memory in bytes; what was chosen with each."""
     same = ["run_id", "gate", "gate_options", "mode", "dtype", "device", "threads", "batch"]
     alike = {name: chosen.rows[name].iloc[0] for name in same}
     return cells.drop(columns="outcomes").assign(**alike)
-
-
-def _compiling(row) -> str:
-    if is_missing(row.winner):
-        return "–"
-    if is_missing(row.compile_ns):
-        return "not measured"
-    return time_text(row.compile_ns) if row.compile_ns > 0 else "nothing to compile"
 
 
 def show_missing(chosen: Slice, cells: pd.DataFrame, question: Question) -> None:

@@ -17,6 +17,8 @@ from gatebench.words import counted
 
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 DTYPES = ("float64", "float32", "bfloat16", "float16")  # the finest first
+USUAL_DTYPES = ("float32", "bfloat16", "float64")  # the first to be looked at first
+USUAL_MODES = ("forward", "backward", "forward_backward")
 TOKEN_FAMILIES = ("recurrent", "scan", "glu", "highway")  # batch x seq_len are tokens; gates of others may take images
 
 
@@ -39,6 +41,13 @@ def competitors(measurements: pd.DataFrame) -> pd.Series:
     pairs = zip(measurements["implementation"], measurements["implementation_options"], strict=True)
     names = [f"{name} ({label})" if (label := options_label(text)) else name for name, text in pairs]
     return pd.Series(names, index=measurements.index, dtype=object)
+
+
+def gate_names(rows: pd.DataFrame) -> pd.Series:
+    """Name each row's gate, and its options where they differ from the default. Columns: gate, gate_options."""
+    pairs = zip(rows["gate"], rows["gate_options"], strict=True)
+    names = [f"{gate} ({label})" if (label := options_label(text)) else str(gate) for gate, text in pairs]
+    return pd.Series(names, index=rows.index, dtype=object)
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -26,7 +26,6 @@ Manifest = Mapping[str, Any]
 def run_facts(manifest: Manifest) -> list[tuple[str, str]]:
     """Return (what, value) of a run: what it was for, of which code, how it was measured, how long it took."""
     suite, git, elapsed = (part(manifest, name) for name in ("suite", "git", "elapsed"))
-    commit = value_text(git.get("sha"))[:SHORT_SHA] + (" with uncommitted changes" if git.get("dirty") is True else "")
     purpose = str(manifest.get("purpose") or "run")
     return [
         ("run", value_text(manifest.get("run_id"))),
@@ -38,12 +37,18 @@ def run_facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("measured by", value_text(manifest.get("harness") or WORKER)),
         ("suite", value_text(suite.get("name"))),
         ("why", value_text(part(manifest, "request").get("why"))),
-        ("commit", commit),
+        ("commit", commit_text(git)),
         ("gatebench", value_text(manifest.get("gatebench_version"))),
         ("seed", value_text(manifest.get("seed"))),
         ("measure", ", ".join(f"{name} = {value_text(value)}" for name, value in part(manifest, "measure").items() if value is not None) or NOT_TOLD),
         ("environment class", value_text(manifest.get("environment_class"))),
     ]  # fmt: skip
+
+
+def commit_text(git: Mapping[str, Any]) -> str:
+    """Return the first digits of a commit, and whether files had changes that no commit holds."""
+    sha = value_text(git.get("sha"))[:SHORT_SHA]
+    return f"{sha} with uncommitted changes" if git.get("dirty") is True else sha
 
 
 def _elapsed(elapsed: Mapping[str, Any]) -> str:

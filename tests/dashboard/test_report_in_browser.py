@@ -9,7 +9,7 @@ from gatebench.report.html.page import html_page
 from gatebench.store.read import find_run
 from tests.synthetic import Plan, write_store
 
-HEADINGS = ["Summary", "Compare", "Scaling", "Winner map", "Stability", "Coverage", "Environment"]
+HEADINGS = ["Summary", "Compare", "Trade-off", "Scaling", "Winner map", "Stability", "Coverage", "Environment"]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from gatebench.report.html.content import Drawing, Part, Report, Section
 from gatebench.report.html.document import run_report, two_runs_report
 from gatebench.report.html.page import html_page
 from gatebench.report.html.plots import packed_figure, packed_plotly, unpacked
-from gatebench.report.html.slices import SamplesByCase, slices
+from gatebench.report.html.slices import BlocksByCase, slices
 from gatebench.report.table import Block
 from gatebench.store.read import find_run
 from tests.report.hostile import HOSTILE
@@ -23,7 +23,7 @@ from tests.report.stored_ab import SAME, SUSPECT, write_ab
 from tests.synthetic import Plan, write_store
 
 SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128), hidden_sizes=(64, 128), modes=("forward",))
-SECTIONS = ["Summary", "Compare", "Scaling", "Winner map", "Stability", "Coverage", "Environment"]
+SECTIONS = ["Summary", "Compare", "Trade-off", "Scaling", "Winner map", "Stability", "Coverage", "Environment"]
 
 
 class Elements(HTMLParser):
@@ -84,10 +84,11 @@ def test_a_page_has_every_section_with_its_question_and_its_figures(text):
     plots = [element for element in found.all("div") if element.get("class") == "plot"]
     assert all(plot["aria-label"] and plot["role"] == "img" for plot in plots)
     assert {plot["data-figure"] for plot in plots} | {"plotly"} == set(found.packed)
-    # 2 gates, each: against T at the smaller H, against H at the smaller T (nobody asked for the corner), and a map.
+    # 2 gates, each: against T at the smaller H, against H at the smaller T (nobody asked for the corner); a map by time
+    # alone and over each number of calls; the errors at one shape, for all have the same number of times at three.
     alts = [plot["aria-label"] for plot in plots]
     assert sum(alt.startswith("time of one call against") for alt in alts) == 4
-    assert sum(alt.startswith("fastest implementation") for alt in alts) == 2
+    assert sum(alt.startswith("fastest implementation") for alt in alts) == 2 * 4
 
 
 def test_a_page_loads_nothing_and_may_not(text):
@@ -190,7 +191,7 @@ def test_two_runs_show_changes_first_and_both_environments(store):
     before, after = (find_run(store, run.name) for run in sorted((store / "runs").iterdir()))
     report = two_runs_report(before, after, False)
     assert [section.title for section in report.sections] == [
-        "Compare", "Summary (B)", "Scaling (B)", "Winner map (B)", "Stability (B)", "Coverage (B)", "Environment",
+        "Compare", "Summary (B)", "Trade-off (B)", "Scaling (B)", "Winner map (B)", "Stability (B)", "Coverage (B)", "Environment",
     ]  # fmt: skip
     (changed,) = report.sections[0].parts
     cases = next(block for block in changed.blocks if block.title == "Cases")
@@ -270,8 +271,8 @@ def test_slices_differ_in_what_is_chosen_and_keep_the_order_of_the_suite(store):
 
 def test_samples_of_cases_are_those_of_the_whole_table():
     samples = pd.DataFrame({"case_id": ["a", "b", "a", "c"], "wall_ns": [1, 2, 3, 4]})
-    assert SamplesByCase(samples).of(pd.DataFrame({"case_id": ["a", "c", "d"]}))["wall_ns"].tolist() == [1, 3, 4]
-    assert SamplesByCase(samples[:0]).of(pd.DataFrame({"case_id": ["a"]})).empty
+    assert BlocksByCase(samples).of(pd.DataFrame({"case_id": ["a", "c", "d"]}))["wall_ns"].tolist() == [1, 3, 4]
+    assert BlocksByCase(samples[:0]).of(pd.DataFrame({"case_id": ["a"]})).empty
 
 
 @pytest.mark.slow

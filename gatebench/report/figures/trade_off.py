@@ -13,7 +13,7 @@ from gatebench.report.ci.words import size_text
 from gatebench.report.colours import implementation_colour, implementation_marker
 from gatebench.report.figures.axes import capped, logarithmic, never_line, ticks_between, time_ticks
 from gatebench.report.figures.layout import MUTED, dress, empty, seat_legend
-from gatebench.report.names import competitors, options_label
+from gatebench.report.names import competitors, gate_names
 from gatebench.report.quantities import (
     estimate_text,
     is_missing,
@@ -48,7 +48,7 @@ def trade_off_points(
     x, x_low, x_high are ns, or speed-ups; y is in the quantity's unit, its ends only of half-lives, for errors and
     memory are the same in every block. `missing` says why a case has no point; it is empty where there is one.
     """
-    gates = _gate_names(compared)
+    gates = gate_names(compared)
     names = competitors(compared)
     if gates.nunique() > 1:
         names = gates + " by " + names
@@ -64,12 +64,6 @@ def trade_off_points(
     x, y = (points[name].astype(float).where(shown) for name in "xy")
     points["frontier"] = on_frontier(x, y, speed in _MORE, against in _MORE)
     return points[POINTS].reset_index(drop=True)
-
-
-def _gate_names(rows: pd.DataFrame) -> pd.Series:
-    pairs = zip(rows["gate"], rows["gate_options"], strict=True)
-    names = [f"{gate} ({label})" if (label := options_label(text)) else str(gate) for gate, text in pairs]
-    return pd.Series(names, index=rows.index, dtype=object)
 
 
 def _with_half_lives(points: pd.DataFrame, half_lives: pd.DataFrame | None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from gatebench.analyze.sides import CHANGE, Sides, of_implementations, of_runs, 
 from gatebench.analyze.two_runs import Frames
 from gatebench.report.ci.words import QUANTITIES
 from gatebench.report.figures.forest import forest_figure
-from gatebench.report.html.content import Drawing, Part, Section
+from gatebench.report.html.content import Drawing, Part, Section, frame_block
 from gatebench.report.names import competitors
 from gatebench.report.side_words import MEASURES, outcome_text, shown_rows, without_number
 from gatebench.report.table import Block, blocks
@@ -34,7 +34,7 @@ _MARKS = (
 def implementations_section(compared: pd.DataFrame, samples: pd.DataFrame, stability: pd.DataFrame) -> Section:
     """Return each competitor against the baseline, and the tables of the run: a row per shape, a column per implementation.
 
-    compared: from analyze.compare.compare over the whole run, with its pay_back_calls.
+    compared: from analyze.compare.compare over the whole run, with its pay_back_calls. samples: of it, or their blocks.
     """
     tables = (
         Part("All tables", blocks=tuple(blocks(compared, samples, stability)), folded=True) if len(compared) else None
@@ -86,7 +86,7 @@ def _part(sides: Sides, quantity: str, keys: dict[str, str], title: str) -> Part
         drawing = Drawing(partial(forest_figure, sides, quantity), alt, f"compare {title}")
         caption = _caption(sides)
     tables = (("Cases", shown_rows(sides, quantity)), ("Without a number", without_number(sides, quantity)))
-    shown = [_block(title, table) for title, table in tables if len(table)]
+    shown = [frame_block(title, table) for title, table in tables if len(table)]
     return Part(title, keys, drawing, caption, (_outcomes(sides, quantity), *shown))
 
 
@@ -103,8 +103,3 @@ def _outcomes(sides: Sides, quantity: str) -> Block:
     counts = sides.rows["outcome"].value_counts()
     words = ", ".join(f"{count} {outcome_text(str(name), quantity)}" for name, count in counts.items())
     return Block("", (), (), (f"{len(sides.rows)} cases, B against A: {words}" if words else "No case is left.",))
-
-
-def _block(title: str, table: pd.DataFrame) -> Block:
-    rows = tuple(table.fillna("").astype(str).itertuples(index=False, name=None))
-    return Block(title, tuple(map(str, table.columns)), rows, numbers=False)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from gatebench.report.table import Block
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Part:
 
     keys: what was chosen for it, by the section's choices, e.g. {"Gate": "lstm", "Mode": "forward"}; a choice that it leaves
     out does not matter to it. title: the same in words. blocks: tables; folded, or where a figure stands above them, one
-    sees their titles until they are opened.
+    sees their titles until they are opened. opened: tables that stand open there.
     """
 
     title: str
@@ -34,6 +36,7 @@ class Part:
     caption: str = ""
     blocks: tuple[Block, ...] = ()
     folded: bool = False
+    opened: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,9 @@ class Report:
     title: str
     lead: tuple[str, ...]
     sections: tuple[Section, ...]
+
+
+def frame_block(title: str, frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> Block:
+    """Return a table of words and numbers with their units; what is missing is an empty cell."""
+    columns = [frame[name].fillna("").astype(str) for name in frame]
+    return Block(title, tuple(map(str, frame.columns)), tuple(zip(*columns, strict=True)), notes, numbers=False)

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from gatebench.analyze.blocks import blocks_of
 from gatebench.analyze.compare import compare, pay_back_calls
 from gatebench.analyze.verdicts import controls
 from gatebench.errors import UserError
@@ -13,13 +14,15 @@ from gatebench.report.ab_run import ab_document
 from gatebench.report.html.compare import implementations_section, runs_section, versions_section
 from gatebench.report.html.content import Part, Report, Section
 from gatebench.report.html.coverage import coverage_section
-from gatebench.report.html.environment import commit_text, environment_section, quiet_block
+from gatebench.report.html.environment import environment_section, quiet_block
 from gatebench.report.html.scaling import scaling_section
-from gatebench.report.html.slices import SamplesByCase, slices
+from gatebench.report.html.slices import BlocksByCase, slices
 from gatebench.report.html.stability import stability_section
 from gatebench.report.html.summary import summary_section
+from gatebench.report.html.trade_off import trade_off_section
 from gatebench.report.html.winner_map import winner_map_section
 from gatebench.report.names import date_label, run_label
+from gatebench.report.run_facts import commit_text, part
 from gatebench.report.table import Block
 from gatebench.report.two_runs import ACROSS, WARNING, check_alike, what_changed_block
 from gatebench.store.read import WORKER, Results, Run
@@ -45,9 +48,14 @@ class _Stored:
         return self.results.measurements[~self.results.measurements["case_id"].isin(list(own))].reset_index(drop=True)
 
     @cached_property
+    def blocks(self) -> pd.DataFrame:
+        """Return what the samples of each case come to in each block."""
+        return blocks_of(self.results.samples)
+
+    @cached_property
     def compared(self) -> pd.DataFrame:
         """Return measurements with speed-ups and ranks."""
-        compared = compare(self.measurements, self.results.samples)
+        compared = compare(self.measurements, self.blocks)
         return compared.assign(pay_back_calls=pay_back_calls(compared))
 
     @property
@@ -59,9 +67,11 @@ class _Stored:
 
     def sections(self) -> tuple[Section, ...]:
         """Return what is about this run alone."""
-        found, samples = slices(self.measurements), SamplesByCase(self.results.samples)
+        found, stability, blocks = slices(self.compared), self.results.stability, BlocksByCase(self.blocks)
         return (
-            scaling_section(found), winner_map_section(found, samples), stability_section(self.results.stability),
+            trade_off_section(found, slices(self.compared, along="Gate"), stability),
+            scaling_section(found, slices(self.compared, along="Batch size"), blocks),
+            winner_map_section(found, blocks), stability_section(stability),
             coverage_section(self.measurements, self.results.accuracy, date_label(self.run.manifest.get("created_utc"))),
         )  # fmt: skip
 
@@ -82,7 +92,7 @@ def run_report(run: Run) -> Report:
     else:
         first, second = (
             summary,
-            implementations_section(stored.compared, stored.results.samples, stored.results.stability),
+            implementations_section(stored.compared, stored.blocks, stored.results.stability),
         )
     environment = environment_section((run,), (stored.quiet(),))
     return Report(stored.label, _lead(run), (first, second, *stored.sections(), environment))
@@ -115,7 +125,7 @@ def two_runs_report(before: Run, after: Run, across_machines: bool) -> Report:
     """
     a, b = _judgeable(before), _judgeable(after)
     across = check_alike(before, after, across_machines, "report")
-    frames = [(stored.measurements, stored.results.samples) for stored in (a, b)]
+    frames = [(stored.measurements, stored.blocks) for stored in (a, b)]
     worth = ACROSS if across else WARNING
     compare = runs_section(frames[0], frames[1], across, (a.label, b.label), worth)
     environment = environment_section((before, after), (
@@ -143,17 +153,16 @@ def _judgeable(run: Run) -> _Stored:
 def _lead(run: Run) -> tuple[str, ...]:
     """Return who, where and when of a run, in two lines; a third where not all was measured."""
     manifest = run.manifest
-    environment = manifest.get("environment") or {}
-    elapsed = (manifest.get("elapsed") or {}).get("total_s")
+    environment, elapsed = part(manifest, "environment"), part(manifest, "elapsed").get("total_s")
     first = [
         f"run {run.run_id}",
         f"suite {_suite(run) or 'not told'}",
         f"{date_label(manifest.get('created_utc')) or 'no date'} UTC",
     ]
-    first += [f"took {elapsed:.0f} s"] if elapsed else []
+    first += [f"took {elapsed:.0f} s"] if isinstance(elapsed, int | float) else []
     second = [
         f"on {environment.get('device_name') or 'an unknown machine'}", f"environment class {manifest.get('environment_class') or 'not told'}",
-        f"commit {commit_text(manifest.get('git') or {})}", f"gatebench {manifest.get('gatebench_version') or 'not told'}",
+        f"commit {commit_text(part(manifest, 'git'))}", f"gatebench {manifest.get('gatebench_version') or 'not told'}",
     ]  # fmt: skip
     complete = manifest.get("status") == "complete"
     rest = () if complete else ("Interrupted: not all that the suite asks for was measured.",)
@@ -161,4 +170,5 @@ def _lead(run: Run) -> tuple[str, ...]:
 
 
 def _suite(run: Run) -> str | None:
-    return (run.manifest.get("suite") or {}).get("name")
+    name = part(run.manifest, "suite").get("name")
+    return name if isinstance(name, str) else None

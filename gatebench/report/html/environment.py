@@ -8,8 +8,8 @@ import pandas as pd
 from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE
 from gatebench.report.environment import environment_rows
 from gatebench.report.html.content import Part, Section
-from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing
+from gatebench.report.run_facts import part, plugins, run_facts, suite_text
 from gatebench.report.table import Block
 from gatebench.store.read import Run
 
@@ -31,31 +31,13 @@ def environment_section(runs: Sequence[Run], quiet: Sequence[Block] = ()) -> Sec
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
-    git, suite, measure = (manifest.get(name) or {} for name in ("git", "suite", "measure"))
-    plugins = [f"{plugin.get('name')} {str(plugin.get('version') or plugin.get('sha256') or '')[:12]}".strip() for plugin in manifest.get("plugins") or ()]  # fmt: skip
-    return {
-        "run": manifest["run_id"],
-        "date (UTC)": date_label(manifest.get("created_utc")) or "not told",
-        "status": str(manifest.get("status")),
-        "suite": str(suite.get("name") or "not told"),
-        "commit": commit_text(git),
-        "gatebench": str(manifest.get("gatebench_version") or "not told"),
-        "environment class": str(manifest.get("environment_class") or "not told"),
-        **environment_rows(manifest.get("environment") or {}),
-        "plugins": ", ".join(plugins) or "none",
-        "seed": str(manifest.get("seed")),
-        "measuring": ", ".join(f"{name} {value}" for name, value in measure.items() if value is not None) or "not told",
-    }
-
-
-def commit_text(git: Mapping[str, Any]) -> str:
-    """Return the first digits of a commit, and whether files had changes that no commit holds."""
-    sha = str(git.get("sha") or "")[:12]
-    return (sha + (", with uncommitted changes" if git.get("dirty") else "")) if sha else "not told"
+    told = [f"{plugin['name']} ({plugin['source']})" for plugin in plugins(manifest)]
+    machine = environment_rows(part(manifest, "environment"))
+    return {**dict(run_facts(manifest)), **machine, "plugins": ", ".join(told) or "none"}
 
 
 def _suite(run: Run, name: str) -> Part:
-    text = str((run.manifest.get("suite") or {}).get("text") or "")
+    text = suite_text(run.manifest)
     title = f"The suite's text{'' if name == 'value' else f' ({name})'}"
     block = Block(title, (), (), tuple(text.splitlines()), unfolded=True)
     return Part("", blocks=(block,) if text else ())

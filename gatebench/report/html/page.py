@@ -75,9 +75,10 @@ class _Writer:
     def _part(self, part: Part) -> str:
         keys = {_short(name): _short(value) for name, value in part.keys.items()}
         title = f"<h3>{_text(part.title)}</h3>" if part.title else ""
+        opened = "".join(self._block(block, folded=False) for block in part.opened)
         shown = "".join(self._block(block, folded=part.folded or part.drawing is not None) for block in part.blocks)
         data = f' data-keys="{_attribute(json.dumps(keys, ensure_ascii=False))}"' if keys else ""
-        return f'<div class="part"{data}>{title}{self._figure(part)}{shown}</div>\n'
+        return f'<div class="part"{data}>{title}{self._figure(part)}{opened}{shown}</div>\n'
 
     def _figure(self, part: Part) -> str:
         if part.drawing is None:

@@ -1,60 +1,87 @@
-"""Section Scaling: time against T and against H, a line per implementation, for each slice of a run."""
+"""Section Scaling: time against T, H or B with exponents and crossovers, a line per implementation, for each slice of a run."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
+from gatebench.analyze.scaling import LEAST_SIZES, crossovers, fitted_exponents
+from gatebench.report import scaling_tables
 from gatebench.report.figures.scaling import scaling_figure
-from gatebench.report.html.content import Drawing, Part, Section
-from gatebench.report.html.slices import CHOICES, Slice
-from gatebench.report.names import competitors
-from gatebench.report.quantities import estimate_text, is_missing
+from gatebench.report.html.content import Drawing, Part, Section, frame_block
+from gatebench.report.html.slices import CHOICES, BlocksByCase, Slice
+from gatebench.report.scaling import scaling_points
+from gatebench.report.scaling_tables import AXIS_WORDS, LINES
 from gatebench.report.table import Block
 
-AXES = {
-    "seq_len": ("T", "hidden_size", "H"),
-    "hidden_size": ("H", "seq_len", "T"),
-}  # axis -> its word, what is fixed, its word
-AGAINST = "Against"
-CAPTION = (
-    "Lines: mean over blocks of the block medians, time of one call. Bands: 95 % intervals, Student's t over blocks of fresh processes. "
-    "Below the lines: what has no time, and why."
-)
+# Axis -> what a slice leaves open beside it, held fixed in each part. B alone goes across the slices of other batch sizes.
+AXES = {"seq_len": ["hidden_size"], "hidden_size": ["seq_len"], "batch": ["seq_len", "hidden_size"]}
+AGAINST, FIXED = "Against", "At"
+CAPTION = f"{LINES} Circles: crossovers. Below the lines: what has no time, and why."
 
 
-def scaling_section(slices: list[Slice]) -> Section:
-    """Return a part per slice, axis and value of the other size, wherever two sizes at least were asked for."""
-    parts = [part for found in slices for part in _parts(found)]
-    notes = () if parts else ("No slice of this run has two lengths T or two widths H: see Compare for its times.",)
-    return Section("scaling", "Scaling", "How does cost grow with T or H?", parts, (*CHOICES, AGAINST), notes)
+def scaling_section(found: list[Slice], by_batch: list[Slice], blocks: BlocksByCase) -> Section:
+    """Return a part per slice, axis and value of the other sizes, wherever two sizes at least were asked for.
+
+    found: slices with the columns of analyze.compare; by_batch: the same rows in slices that hold all batch sizes.
+    """
+    parts = []
+    for axis in AXES:
+        for each in by_batch if axis == "batch" else found:
+            parts += _parts(each, axis, blocks)
+    notes = () if parts else ("No slice of this run has two T, H or B: see Compare for its times.",)
+    choices = (*CHOICES, AGAINST, FIXED)
+    return Section("scaling", "Scaling", "How does cost grow with T, H or B?", parts, choices, notes)
 
 
-def _parts(found: Slice) -> Iterator[Part]:
-    for axis, (word, other, other_word) in AXES.items():
-        for value, rows in found.rows.groupby(other):
-            if rows[axis].nunique() < 2:
-                continue
-            against = f"{word}, at {other_word} = {value}"
-            alt = f"time of one call against {word} at {other_word} = {value}, a line per implementation: {found.title}"
-            name = f"scaling {found.title} {word} at {other_word}{value}"
-            yield Part(
-                f"{found.title} · against {against}", {**found.keys, AGAINST: against},
-                Drawing(lambda rows=rows, axis=axis: scaling_figure(rows, axis), alt, name), CAPTION, (_numbers(rows, axis, word),),
-            )  # fmt: skip
+def _parts(found: Slice, axis: str, blocks: BlocksByCase) -> Iterator[Part]:
+    groups = [rows for _, rows in found.rows.groupby(AXES[axis]) if rows[axis].nunique() > 1]
+    # As on the page: what has the most sizes with a time comes first.
+    for rows in sorted(groups, key=lambda rows: -rows.loc[rows["time_ns"].notna(), axis].nunique()):
+        yield _part(found, rows, axis, blocks)
 
 
-def _numbers(rows: pd.DataFrame, axis: str, word: str) -> Block:
-    """Return what the figure shows: size, competitor, time with interval and n, or why there is none."""
-    cells = []
-    for row in rows.assign(competitor=competitors(rows)).sort_values([axis, "time_ns"], kind="stable").itertuples():
-        timed = not is_missing(row.time_ns)
-        outcome = estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) if timed else _why(row)
-        counts = (f"{row.blocks:.0f}", f"{row.samples:.0f}") if timed else ("–", "–")
-        cells.append((f"{getattr(row, axis)}", row.competitor, outcome, *counts))
-    header = (word, "implementation", "time of one call (95 %)", "blocks", "samples")
-    return Block("Numbers", header, tuple(cells), names=2)
+def _part(found: Slice, rows: pd.DataFrame, axis: str, blocks: BlocksByCase) -> Part:
+    word, of_rows = AXIS_WORDS[axis], blocks.of(rows)
+    at = ", ".join(f"{AXIS_WORDS[column]} = {rows[column].iloc[0]}" for column in AXES[axis])
+    crossings = crossovers(rows, of_rows, axis)
+    title = f"{found.title} · against {word} at {at}"
+    return Part(
+        title,
+        {**found.keys, AGAINST: word, FIXED: at},
+        Drawing(
+            partial(scaling_figure, rows, axis, crossings=crossings),
+            f"time of one call against {word}, a line per implementation: {title}",
+            f"scaling {title}",
+        ),
+        CAPTION,
+        _tables(rows, axis),
+        opened=_growth(rows, of_rows, crossings, axis),
+    )
 
 
-def _why(row) -> str:
-    status = "unknown" if is_missing(row.status) else str(row.status).replace("_", " ")
-    return status if is_missing(row.reason) else f"{status}: {row.reason}"
+def _growth(rows: pd.DataFrame, blocks: pd.DataFrame, crossings: pd.DataFrame, axis: str) -> tuple[Block, ...]:
+    """Return exponents and crossovers as tables, or in a line that there are none."""
+    if rows["time_ns"].isna().all():
+        return ()
+    fits, word = fitted_exponents(rows, blocks, axis), AXIS_WORDS[axis]
+    if fits["sizes"].max() < LEAST_SIZES:
+        growth = Block("", (), (), (f"No slope is fitted: it needs {LEAST_SIZES} {word} with a time.",))
+    else:
+        told = scaling_tables.growth(fits, axis)
+        growth = frame_block(f"Growth with {word}", told, (scaling_tables.growth_note(axis),))
+    if crossings.empty:
+        return (growth, Block("", (), (), (scaling_tables.no_crossovers(axis),)))
+    return (growth, frame_block("Crossovers", scaling_tables.crossover_table(crossings, axis)))
+
+
+def _tables(rows: pd.DataFrame, axis: str) -> tuple[Block, ...]:
+    """Return what the figure shows, and what has no value with the reason."""
+    points = scaling_points(rows, axis)
+    timed = rows[rows["time_ns"].notna()]
+    numbers = scaling_tables.numbers(
+        scaling_tables.timed_rows(rows, axis), points, axis, "call", timed["baseline"].iloc[0] if len(timed) else None
+    )
+    without = scaling_tables.reasons(points[points["value"].isna()], axis)
+    tables = (("Numbers", numbers), ("Without a value", without))
+    return tuple(frame_block(title, table) for title, table in tables if len(table))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gatebench.report.names import devices, inputs, natural, options_label
+from gatebench.report.names import USUAL_DTYPES, USUAL_MODES, devices, gate_names, inputs, natural
 from gatebench.report.quantities import is_missing
 
 # Choice -> column; in the order of the select boxes.
@@ -16,7 +16,7 @@ CHOICES = {
 }  # fmt: skip
 # Values that come first, and that a title need not name.
 _FIRST: dict[str, tuple[str, ...]] = {
-    "mode_name": ("forward", "backward", "forward + backward"), "dtype": ("float32", "bfloat16", "float64"), "input_name": ("I = H",),
+    "mode_name": tuple(mode.replace("_", " + ") for mode in USUAL_MODES), "dtype": USUAL_DTYPES, "input_name": ("I = H",),
     "cache": ("hot", "cold"), "launch": ("eager", "graph"), "side": ("run", "head", "base"),
 }  # fmt: skip
 _ALWAYS = ("Gate", "Mode", "Dtype", "Device", "Batch size", "Input size")  # said in every title
@@ -33,31 +33,30 @@ class Slice:
     rows: pd.DataFrame
 
 
-def slices(measurements: pd.DataFrame) -> list[Slice]:
+def slices(measurements: pd.DataFrame, along: str = "") -> list[Slice]:
     """Return the slices of one run: gates as the suite lists them, then modes, dtypes and so on as people sort them.
 
-    Rows without sizes, as imported ones may be, are in no slice.
+    along: one of CHOICES that varies within the slices. Rows without sizes, as imported ones may be, are in no slice.
     """
     rows = measurements[measurements[list(SIZES)].notna().all(axis=1)]
     if rows.empty:
         return []
     rows = rows.astype(dict.fromkeys(SIZES, "int64"))
     rows = rows.assign(
-        gate_name=[_named(gate, options) for gate, options in zip(rows["gate"], rows["gate_options"], strict=True)],
-        mode_name=rows["mode"].str.replace("_", " + "), device_name=devices(rows), input_name=inputs(rows),
+        gate_name=gate_names(rows), mode_name=rows["mode"].str.replace("_", " + "), device_name=devices(rows), input_name=inputs(rows),
         batch_name=[f"B = {batch}" for batch in rows["batch"]], seed_name=["none" if is_missing(seed) else str(int(seed)) for seed in rows["seed"]],
     )  # fmt: skip
     rows = rows.fillna(dict.fromkeys(("dtype", "mode_name", "cache", "launch", "side"), "unknown"))
-    return list(_split(rows))
+    return list(_split(rows, {choice: column for choice, column in CHOICES.items() if choice != along}))
 
 
-def _split(rows: pd.DataFrame) -> Iterator[Slice]:
-    columns = list(CHOICES.values())
+def _split(rows: pd.DataFrame, choices: Mapping[str, str]) -> Iterator[Slice]:
+    columns = list(choices.values())
     places = {"gate_name": {name: place for place, name in enumerate(dict.fromkeys(rows["gate_name"]))}}
     groups = dict(list(rows.groupby(columns, sort=False, dropna=False)))
-    several = {choice for choice, column in CHOICES.items() if rows[column].nunique() > 1}
+    several = {choice for choice, column in choices.items() if rows[column].nunique() > 1}
     for values in sorted(groups, key=lambda values: _order(dict(zip(columns, values, strict=True)), places)):
-        keys = dict(zip(CHOICES, map(str, values), strict=True))
+        keys = dict(zip(choices, map(str, values), strict=True))
         yield Slice(keys, _title(keys, several), groups[values])
 
 
@@ -70,23 +69,19 @@ def _order(values: Mapping[str, Any], places: Mapping[str, Mapping[str, int]]) -
 
 
 def _title(keys: Mapping[str, str], several: set[str]) -> str:
-    told = [keys[name] for name in _ALWAYS]
-    told += [_PHRASES[name].format(keys[name]) for name in CHOICES if name not in _ALWAYS and name in several]
+    told = [keys[name] for name in _ALWAYS if name in keys]
+    told += [_PHRASES[name].format(keys[name]) for name in keys if name not in _ALWAYS and name in several]
     return " · ".join(word for word in told if word)
 
 
-def _named(gate: str, options: str | None) -> str:
-    return f"{gate} ({label})" if (label := options_label(options)) else gate
+class BlocksByCase:
+    """The blocks of single cases, found without a search through all of them."""
 
-
-class SamplesByCase:
-    """The samples of single cases, found without a search through all of them."""
-
-    def __init__(self, samples: pd.DataFrame) -> None:
-        self._samples = samples
-        self._places = samples.groupby("case_id", sort=False).indices if len(samples) else {}
+    def __init__(self, blocks: pd.DataFrame) -> None:
+        self._blocks = blocks
+        self._places = blocks.groupby("case_id", sort=False).indices if len(blocks) else {}
 
     def of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the samples of these measurements' cases, in the order of the cases."""
+        """Return the blocks of these measurements' cases, in the order of the cases."""
         found = [place for case in dict.fromkeys(rows["case_id"]) for place in self._places.get(case, ())]
-        return self._samples.iloc[found]
+        return self._blocks.iloc[found]

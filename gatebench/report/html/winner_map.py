@@ -1,45 +1,59 @@
-"""Section Winner map: the fastest implementation at each (T, H) of each slice, with its margin."""
+"""Section Winner map: the fastest implementation at each (T, H) of each slice: by time, over N calls, under a memory cap."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 import pandas as pd
 
+from gatebench.analyze.winners import compile_costs
 from gatebench.report.figures.winner_map import winner_map_figure
-from gatebench.report.html.content import Drawing, Part, Section
-from gatebench.report.html.slices import CHOICES, SamplesByCase, Slice
-from gatebench.report.quantities import estimate_text, is_missing, times_text
-from gatebench.report.table import Block
+from gatebench.report.html.content import Drawing, Part, Section, frame_block
+from gatebench.report.html.slices import CHOICES, BlocksByCase, Slice
+from gatebench.report.quantities import bytes_text
+from gatebench.report.winner_tables import explanation, numbers
 from gatebench.report.winners import winner_cells
 
-CAPTION = (
-    "In a tile: the fastest, and how many times faster it is than the next. “=”: others are as fast, as far as can be told: within 1.5×, "
-    "and the 95 % interval over paired blocks contains 1. “?”: one block, no interval."
-)
+COUNTED = "What counts"
+CALLS = (1, 1_000, 1_000_000)  # a compile of seconds is lost in one call, and nothing over a million
+CAPS = (2**20, 2**24, 2**28, 2**32)  # bytes of one call
 
 
-def winner_map_section(slices: list[Slice], samples: SamplesByCase) -> Section:
-    """Return a part per slice: a map where there are two cells at least, and its numbers."""
-    parts = [_part(found, winner_cells(found.rows, samples.of(found.rows))) for found in slices]
+class Condition(NamedTuple):
+    """What decides who is fastest. calls: compiling is paid back over so many; cap: bytes that a call may take."""
+
+    words: str
+    calls: int | None = None
+    cap: int | None = None
+
+
+def winner_map_section(found: list[Slice], blocks: BlocksByCase) -> Section:
+    """Return a part per slice and condition: a map where there are two cells at least, and its numbers."""
+    parts = [part for each in found for part in _parts(each, blocks.of(each.rows))]
     notes = () if parts else ("No case of this run has sizes T and H.",)
-    return Section("winner-map", "Winner map", "What should I use at (T, H)?", parts, tuple(CHOICES), notes)
+    return Section("winner-map", "Winner map", "What should I use at (T, H)?", parts, (*CHOICES, COUNTED), notes)
 
 
-def _part(found: Slice, cells: pd.DataFrame) -> Part:
-    drawing = None
-    if len(cells) > 1:
-        alt = f"fastest implementation at each T and H: {found.title}"
-        drawing = Drawing(lambda: winner_map_figure(cells), alt, f"winner map {found.title}")
-    return Part(found.title, found.keys, drawing, CAPTION if drawing else "", (_numbers(cells),))
+def conditions(rows: pd.DataFrame) -> Iterator[Condition]:
+    """Return the conditions that can change who is fastest: over N calls where something compiles, and caps that part the cases."""
+    yield Condition("time alone")
+    timed = rows[rows["time_ns"].notna()]
+    if (compile_costs(rows)[timed.index] != 0).any():
+        for calls in CALLS:
+            yield Condition(f"with compiling, over {calls:,} {'call' if calls == 1 else 'calls'}", calls)
+    memory = timed["peak_bytes"].astype(float)
+    for cap in CAPS:
+        if (memory > cap).any() and (memory <= cap).any():
+            yield Condition(f"time, within {bytes_text(cap)} a call", cap=cap)
 
 
-def _numbers(cells: pd.DataFrame) -> Block:
-    """Return a row per cell: winner, its time with interval and n, the next and the margin, who is as fast."""
-    rows = [
-        (
-            f"{row.seq_len}", f"{row.hidden_size}", row.state if is_missing(row.winner) else row.winner,
-            estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns), "–" if is_missing(row.blocks) else f"{row.blocks:.0f}",
-            "–" if is_missing(row.runner_up) else row.runner_up, times_text(row.margin, row.margin_low, row.margin_high),
-            row.tied if isinstance(row.tied, str) and row.tied else "–",
-        )
-        for row in cells.itertuples()
-    ]  # fmt: skip
-    header = ("T", "H", "fastest", "time of one call (95 %)", "blocks", "next", "margin (95 %)", "as fast")
-    return Block("Numbers", header, tuple(rows), names=2)
+def _parts(found: Slice, blocks: pd.DataFrame) -> Iterator[Part]:
+    for condition in conditions(found.rows):
+        cells = winner_cells(found.rows, blocks, condition.calls, condition.cap)
+        title = f"{found.title} · {condition.words}"
+        drawing = None
+        if len(cells) > 1:
+            alt = f"fastest implementation at each T and H: {title}"
+            drawing = Drawing(partial(winner_map_figure, cells), alt, f"winner map {title}")
+        caption = explanation(condition.calls, condition.cap) if drawing else ""
+        yield Part(title, {**found.keys, COUNTED: condition.words}, drawing, caption, (frame_block("Numbers", numbers(cells)),))  # fmt: skip

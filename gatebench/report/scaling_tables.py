@@ -22,6 +22,22 @@ SHOWN_AS = {
     )
 }  # fmt: skip
 AXIS_WORDS = {"seq_len": "T", "hidden_size": "H", "batch": "B"}
+LINES = (
+    "Lines: mean over blocks of the block medians. Bands: 95 % intervals, Student's t over blocks of fresh processes."
+)
+
+
+def growth_note(axis: str) -> str:
+    """Say what the exponents of `growth` are, and what they are not."""
+    return (
+        f"p: least squares of log time over log {AXIS_WORDS[axis]}, in each block; its interval is Student's t over blocks. It says "
+        "how sure the slope is; the last column says how far a time lies off the line, where time follows no power law."
+    )
+
+
+def no_crossovers(axis: str) -> str:
+    """Say that no crossover was found, and what one takes."""
+    return f"No two lines are told to cross: that takes intervals that exclude 1 at two {AXIS_WORDS[axis]}, in both directions."
 
 
 def growth(fits: pd.DataFrame, axis: str) -> pd.DataFrame:
