@@ -1,5 +1,7 @@
 """The look that all figures share: transparent ground, grey grid, legend above the data, room for labels."""
 
+import re
+
 import plotly.graph_objects as go
 
 GRID = "rgba(128,128,128,0.25)"
@@ -7,27 +9,39 @@ LINE = "rgba(128,128,128,0.8)"
 MUTED = "#8C8C8C"
 MOST_MARKS = 5000
 NARROW = 600  # pixels that a figure on a page has at least, where the window is 1000 wide
+_AXIS = re.compile(r"[xy]axis\d*")
 LEGEND = 92  # pixels that a figure's height counts for legend and titles, before seat_legend knows how many it takes
 
 
 def dress(figure: go.Figure, height: int, legend_title: str = "") -> go.Figure:
     """Set ground, margins, legend and hover of a finished figure; returns the same figure."""
-    figure.update_layout(
-        height=height,
-        margin={"l": 12, "r": 16, "t": 56, "b": 12},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"align": "left"},
+    layout = figure.layout
+    layout.height, layout.paper_bgcolor, layout.plot_bgcolor = height, "rgba(0,0,0,0)", "rgba(0,0,0,0)"
+    parts: dict[str, dict] = {
+        "margin": {"l": 12, "r": 16, "t": 56, "b": 12},
+        "hoverlabel": {"align": "left"},
         # In the container's frame, not the plot's: it keeps clear of titles and data at every width.
-        legend={
+        "legend": {
             "orientation": "h", "xref": "container", "yref": "container", "x": 0, "y": 1, "xanchor": "left", "yanchor": "top",
             "title": {"text": legend_title},
         },
-    )  # fmt: skip
+    }  # fmt: skip
     axis = {"gridcolor": GRID, "linecolor": LINE, "zeroline": False, "automargin": True, "title": {"standoff": 12}}
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
+    axes = {name for name in layout if _AXIS.fullmatch(name)} | {"xaxis", "yaxis"}
+    # Part by part and whole: plotly's own update_layout and update_xaxes take eight times as long, for every figure.
+    for name, changes in (*parts.items(), *((name, axis) for name in axes)):
+        layout[name] = _merged(layout[name].to_plotly_json(), changes)
     return figure
+
+
+def _merged(given: dict, changes: dict) -> dict:
+    """Return `given` with `changes`, which go into what is nested, too."""
+    nested = {
+        name: _merged(given[name], value)
+        for name, value in changes.items()
+        if isinstance(value, dict) and isinstance(given.get(name), dict)
+    }
+    return {**given, **changes, **nested}
 
 
 def panel_gap(rows: int) -> float:
