@@ -37,6 +37,6 @@ def test_compare_shows_a_run_of_several_implementations_first(opened, with_impor
 def test_the_overview_names_the_harness(opened, with_imported):  # noqa: F811
     app = opened(with_imported, "overview")
     assert "b imported" in well(app, "overview")
-    harnesses = [table.value["harness"].tolist() for table in app.table if "harness" in table.value]
-    assert harnesses == [["imported"], ["worker"]]
+    kinds = [table.value["kind"].tolist() for table in app.dataframe if "kind" in table.value]
+    assert kinds == [["run, imported", "run"]]
     assert "nan" not in texts(app)
