@@ -6,14 +6,13 @@ What a point says, by `kind`:
     time     the plain time, where there is no reference; times of two jobs differ by far more than versions do
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE, block_logs, blocks_of, disturbed_shares
+from gatebench.analyze.blocks import CASE, INCONCLUSIVE_ABOVE, blocks_of, disturbed_shares
 from gatebench.analyze.change_points import LEAST_POINTS, find_steps
 from gatebench.analyze.compare import PREFERRED_BASELINES
 from gatebench.analyze.statistics import CONFIDENCE
@@ -22,23 +21,16 @@ from gatebench.store.schema import FAILURES
 # What one line of history is: the same case, measured the same way on the same kind of machine.
 SERIES = ["case_id", "harness", "environment_class", "kind"]
 _DESCRIBED = ["gate", "family", "implementation", "implementation_options", "mode", "dtype"]
-_OF_VERSION = ["git_sha", "git_dirty", "plugins", "time_utc", "created", "run_id"]
 _NEEDED = ["run_id", "case_id", "problem_id", "side", "harness", *_DESCRIBED, "time_ns"]
+_JUDGED = ["change", "ci_low", "ci_high", "verdict"]
+# Of a row: what was measured, and what it is divided by.
+_SIDES = (("case_id", "side"), ("other_case_id", "other_side"))
 _MANY = 1e9  # degrees of freedom of an interval that is not Student's t
 POINT_COLUMNS = (
     *SERIES, *_DESCRIBED, "reference", "segment", "position", "git_sha", "git_dirty", "plugins", "time_utc", "run_id",
     "runs", "log", "standard_error", "value", "low", "high", "time_ns", "verdict", "inconclusive",
 )  # fmt: skip
 CHANGE_COLUMNS = (*SERIES, "reference", "segment", "position", "git_sha", "run_id", "before_git_sha", "before_run_id", "change", "low", "high", "p_value")  # fmt: skip
-Logs = Mapping[tuple, dict[int, float]]
-
-
-class Estimate(NamedTuple):
-    """A log-ratio or a log time: its mean, standard error and degrees of freedom; NaN where blocks do not give them."""
-
-    log: float
-    error: float
-    freedom: float
 
 
 def history(
@@ -66,15 +58,13 @@ def history(
         inconclusive       more than a fifth of the samples was disturbed: shown, but no change is looked for in it
     """  # fmt: skip
     blocks = blocks_of(samples)
-    logs, shares = block_logs(blocks), disturbed_shares(blocks)
     timed = measurements.loc[measurements["time_ns"].notna(), _NEEDED]
     rows = timed.merge(_versions(runs), on="run_id", how="inner")
-    found = [*_ab_rows(rows, verdicts, logs), *_run_rows(rows, logs, baseline)]
-    for row in found:
-        keys = [(row["run_id"], case, side) for case, side in row.pop("compared")]
-        row["inconclusive"] = any(shares.get(key, 0.0) > INCONCLUSIVE_ABOVE for key in keys)
-    points = [_pooled(list(group)) for group in _by_version(found).values()]
-    return _ordered(pd.DataFrame(points, columns=pd.Index([*POINT_COLUMNS, "sort_key"])))
+    compared = [part for part in (_ab_rows(rows), *_run_rows(rows, baseline)) if len(part)]
+    if not compared:
+        return pd.DataFrame(columns=pd.Index(POINT_COLUMNS))
+    found = _estimated(pd.concat(compared, ignore_index=True), blocks, verdicts)
+    return _ordered(_pooled(found[found["log"].notna()]))
 
 
 def _versions(runs: pd.DataFrame) -> pd.DataFrame:
@@ -87,44 +77,33 @@ def _versions(runs: pd.DataFrame) -> pd.DataFrame:
     return known.assign(**words, created=created, time_utc=committed.fillna(created))
 
 
-def _ab_rows(rows: pd.DataFrame, verdicts: pd.DataFrame, logs: Logs) -> list[dict[str, Any]]:
-    """Return head against base for each case of the A/B runs: the verdict's own estimate, else that of paired blocks."""
-    judged = verdicts[(verdicts["quantity"] == "time") & verdicts["change"].notna()]
-    by_case = {(row.run_id, row.case_id): row for row in judged.itertuples(index=False)}
-    found = []
-    for row in rows[rows["side"] == "head"].to_dict("records"):
-        verdict = by_case.get((row["run_id"], row["case_id"]))
-        if verdict is not None:
-            low, high = np.log1p([verdict.ci_low, verdict.ci_high])
-            estimate = Estimate(float(np.log1p(verdict.change)), float(high - low) / 2 / _quantile(_MANY), _MANY)
-        else:
-            estimate = _difference(*(logs.get((row["run_id"], row["case_id"], side), {}) for side in ("head", "base")))
-        found.append(_row(row, "ab", row["base_sha"], estimate, [(row["case_id"], side) for side in ("head", "base")]))
-        found[-1]["verdict"] = None if verdict is None else verdict.verdict
-    return [row for row in found if not np.isnan(row["log"])]
+def _ab_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases of the A/B runs' heads, each beside its base. Added columns: kind, reference, other_case_id, other_side."""
+    heads = rows[rows["side"] == "head"]
+    commits = heads["base_sha"].astype(object)
+    commits = commits.where(commits.map(lambda sha: isinstance(sha, str)), None)
+    return heads.assign(kind="ab", reference=commits, other_case_id=heads["case_id"], other_side="base")
 
 
-def _run_rows(rows: pd.DataFrame, logs: Logs, baseline: str | None) -> list[dict[str, Any]]:
-    """Return each case's time over that of its reference; a case that has none, and the reference itself, as plain time.
+def _run_rows(rows: pd.DataFrame, baseline: str | None) -> list[pd.DataFrame]:
+    """Return the cases of other runs by problem, each beside its reference; the reference itself, and what has none, alone.
 
-    A run in which the reference has no time gives no point: the same line never changes what it is divided by.
+    A run in which the reference has no time gives no row: the same line never changes what it is divided by. Columns as in
+    `_ab_rows`, other_case_id null for plain times.
     """
     plain = rows[rows["side"] == "run"]
     found = []
     for _, problem in plain.groupby(["problem_id", "environment_class", "harness"], sort=False, dropna=False):
         name = _reference(problem, baseline)
         bases = _reference_cases(problem, name)
-        for row in problem.to_dict("records"):
-            own = logs.get((row["run_id"], row["case_id"], "run"), {})
-            base = bases.get(row["run_id"])
-            if name is None or row["case_id"] in bases.values():
-                found.append(
-                    _row(row, "time", None, _difference(own, dict.fromkeys(own, 0.0)), [(row["case_id"], "run")])
-                )
-            elif base is not None:
-                estimate = _difference(own, logs.get((row["run_id"], base, "run"), {}))
-                found.append(_row(row, "relative", name, estimate, [(row["case_id"], "run"), (base, "run")]))
-    return [row for row in found if not np.isnan(row["log"])]  # fmt: skip
+        base = problem["run_id"].map(bases).astype(object)
+        alone = problem["case_id"].isin(set(bases.values())) | (name is None)
+        compared = problem.assign(
+            kind=np.where(alone, "time", "relative"), reference=np.where(alone, None, name),
+            other_case_id=base.where(base.notna() & ~alone, None), other_side="run",
+        )  # fmt: skip
+        found.append(compared[alone | base.notna()])
+    return found
 
 
 def _reference(problem: pd.DataFrame, baseline: str | None) -> str | None:
@@ -144,72 +123,86 @@ def _reference_cases(problem: pd.DataFrame, name: str | None) -> dict[str, str]:
     return plain.drop_duplicates("run_id").set_index("run_id")["case_id"].to_dict()
 
 
-def _difference(case: Mapping[int, float], reference: Mapping[int, float]) -> Estimate:
-    """Return the log-ratio over the blocks that both have; NaN where there is none."""
-    paired = np.array([log - reference[block] for block, log in case.items() if block in reference])
-    if len(paired) < 2:
-        return Estimate(float(paired[0]) if len(paired) else np.nan, np.nan, 0)
-    return Estimate(float(paired.mean()), float(paired.std(ddof=1) / np.sqrt(len(paired))), len(paired) - 1)
+def _estimated(compared: pd.DataFrame, blocks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return these rows with log, error and freedom of what they say, verdict, and whether a side was disturbed too much.
 
-
-def _quantile(freedom: float) -> float:
-    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
-
-
-def _row(
-    row: Mapping[str, Any], kind: str, reference: Any, estimate: Estimate, compared: list[tuple[str, str]]
-) -> dict[str, Any]:
-    """Return one run's word on one case; compared: the cases and sides whose samples it comes from."""
-    known = {name: value for name, value in row.items() if name in (*SERIES, *_DESCRIBED, *_OF_VERSION, "time_ns")}
-    reference = reference if isinstance(reference, str) else None
-    return {**known, "kind": kind, "reference": reference, **estimate._asdict(), "verdict": None, "compared": compared}
-
-
-def _by_version(rows: list[dict[str, Any]]) -> dict[tuple, list[dict[str, Any]]]:
-    """Gather the rows that are one point: one commit with the same plugins; anything else is a point by itself."""
-    found: dict[tuple, list[dict[str, Any]]] = {}
-    for row in sorted(rows, key=lambda row: row["created"]):
-        clean = isinstance(row["git_sha"], str) and row["git_dirty"] is not True and not pd.isna(row["git_dirty"])
-        version = (row["git_sha"], row["plugins"], row["inconclusive"]) if clean else row["run_id"]
-        found.setdefault((*(row[name] for name in SERIES), row["reference"], version), []).append(row)
-    return found
-
-
-def _pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one point of the runs of one version: their plain mean, with the error of their blocks or of their spread.
-
-    Whichever of the two is larger; the interval is Student's t with its degrees of freedom.
+    log: an A/B's verdict's own estimate where there is one, else the mean over the blocks that both sides have (over the
+    case's own, where it is alone); NaN where there is none. error: its standard error, freedom: its degrees of freedom.
     """
-    newest, count = rows[-1], len(rows)
-    logs = np.array([row["log"] for row in rows])
-    error = float(np.sqrt(np.sum(np.square([row["error"] for row in rows]))) / count)
-    freedom = float(sum(row["freedom"] for row in rows))
-    between = float(logs.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan
-    if count > 1 and not error >= between:  # also where a run of one block has no error
-        error, freedom = between, count - 1
-    log = float(logs.mean())
-    half = _quantile(freedom) * error if freedom else np.nan
-    return {
-        **{name: newest[name] for name in POINT_COLUMNS if name in newest}, "runs": count, "log": log, "standard_error": error,
-        "value": float(np.exp(log)), "low": float(np.exp(log - half)), "high": float(np.exp(log + half)),
-        "sort_key": (newest["time_utc"], newest["git_dirty"] is True, rows[0]["created"]),
-    }  # fmt: skip
+    found = compared.join(_over_blocks(compared, blocks))
+    judged = verdicts[(verdicts["quantity"] == "time") & verdicts["change"].notna()]
+    judged = judged.drop_duplicates(["run_id", "case_id"], keep="last")[["run_id", "case_id", *_JUDGED]]
+    found = found.merge(judged.assign(kind="ab"), on=["run_id", "case_id", "kind"], how="left")
+    change, low, high = (np.log1p(found[name].to_numpy(dtype=float)) for name in ("change", "ci_low", "ci_high"))
+    told = ~np.isnan(change)
+    own = {"log": change, "error": (high - low) / 2 / _quantile(_MANY), "freedom": _MANY}
+    noisy = {case for case, share in disturbed_shares(blocks).items() if share > INCONCLUSIVE_ABOVE}
+    sides = (zip(found["run_id"], found[case], found[side], strict=True) for case, side in _SIDES)
+    disturbed = [any(key in noisy for key in keys) for keys in zip(*sides, strict=True)]
+    return found.assign(
+        inconclusive=disturbed, **{name: np.where(told, values, found[name]) for name, values in own.items()}
+    )
+
+
+def _over_blocks(compared: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
+    """Return log, error and freedom of each row by its blocks; its index is that of `compared`, 0, 1, 2 ..."""
+    logs = blocks.loc[blocks["log_ns"].notna(), [*CASE, "block", "log_ns"]]
+    numbered = compared.assign(row=np.arange(len(compared)))
+    own, other = (
+        numbered[["row", "run_id", case, side]].set_axis(["row", *CASE], axis=1).merge(logs, on=CASE)[["row", "block", "log_ns"]]
+        for case, side in _SIDES
+    )  # fmt: skip
+    pairs = own.merge(other, on=["row", "block"], how="left", suffixes=("", "_other"))
+    alone = compared["other_case_id"].isna().to_numpy()[pairs["row"]]
+    differences = (pairs["log_ns"] - pairs["log_ns_other"].mask(alone, 0.0)).dropna()
+    by_row = differences.groupby(pairs["row"])
+    counts = by_row.size()
+    found = pd.DataFrame({"log": by_row.mean(), "error": by_row.std() / np.sqrt(counts), "freedom": counts - 1})
+    return found.reindex(compared.index)
+
+
+def _quantile(freedom: Any) -> Any:
+    return stdtrit(freedom, 0.5 + CONFIDENCE / 2)
+
+
+def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one point per series, reference and version: one commit with the same plugins; anything else stands by itself.
+
+    A point is the plain mean of its runs, with the error of their blocks or of their spread, whichever is larger; its
+    interval is Student's t with that one's degrees of freedom. The rest is the newest run's. Added columns: first, when
+    the oldest of its runs was made.
+    """
+    rows = rows.sort_values("created", kind="stable")
+    dirty = rows["git_dirty"].astype("boolean")
+    clean = rows["git_sha"].map(lambda sha: isinstance(sha, str)) & dirty.notna() & ~dirty.fillna(True)
+    facts = zip(clean, rows["git_sha"], rows["plugins"], rows["inconclusive"], rows["run_id"], strict=True)
+    versions = [tuple(version) if is_clean else run_id for is_clean, *version, run_id in facts]
+    number = rows.assign(version=versions).groupby([*SERIES, "reference", "version"], sort=False, dropna=False).ngroup()
+    groups = rows.assign(square=rows["error"] ** 2).groupby(number)
+    runs = groups.size()
+    error = np.sqrt(groups["square"].sum(skipna=False)) / runs
+    between = groups["log"].std() / np.sqrt(runs)
+    wider = (runs > 1) & ~(error >= between)  # also where a run of one block has no error
+    error, freedom = error.mask(wider, between), groups["freedom"].sum().mask(wider, runs - 1)
+    log, half = groups["log"].mean(), (error * _quantile(freedom.to_numpy(dtype=float))).where(freedom > 0)
+    newest, oldest = (each.set_index(number[each.index]).sort_index() for each in (groups.tail(1), groups.head(1)))
+    return newest.assign(
+        runs=runs, log=log, standard_error=error, value=np.exp(log), low=np.exp(log - half), high=np.exp(log + half),
+        first=oldest["created"],
+    )  # fmt: skip
 
 
 def _ordered(points: pd.DataFrame) -> pd.DataFrame:
     """Return the points of each series in the order of versions, with their segments and places."""
-    keys = points["sort_key"].tolist()  # a cell of a frame at a time takes seconds for 10,000 points
-    places = sorted(range(len(points)), key=keys.__getitem__)
-    points = points.iloc[places].drop(columns="sort_key").reset_index(drop=True)
-    if points.empty:
-        return points
+    dirty = points["git_dirty"].astype("boolean").fillna(False)
+    points = points.assign(dirty=dirty).sort_values(["time_utc", "dirty", "first"], kind="stable", ignore_index=True)
     series = points.groupby(SERIES, sort=False, dropna=False)
     points = points.iloc[series.ngroup().argsort(kind="stable")].reset_index(drop=True)
     reference = points["reference"].fillna("")
     starts = reference.ne(reference.groupby([points[name] for name in SERIES], dropna=False).shift())
     points["segment"] = starts.groupby([points[name] for name in SERIES], dropna=False).cumsum().astype(int)
     points["position"] = points.groupby([*SERIES, "segment"], dropna=False).cumcount()
-    return points
+    return points[list(POINT_COLUMNS)]
 
 
 def changes(points: pd.DataFrame) -> pd.DataFrame:
