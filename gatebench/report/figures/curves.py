@@ -52,8 +52,9 @@ def add_band(figure: go.Figure, x: Iterable[float], low: pd.Series, high: pd.Ser
     """Fill what lies between two series, in pieces where one of them is not finite in between."""
     at, bottom, top = (np.asarray(values, dtype=float) for values in (list(x), low, high))
     for piece in _pieces(np.isfinite(bottom) & np.isfinite(top)):
+        # Arrays, here and elsewhere: plotly looks at every element of a list.
         figure.add_scatter(
-            x=[*at[piece], *at[piece][::-1]], y=[*bottom[piece], *top[piece][::-1]], fill="toself", mode="lines",
+            x=np.concatenate([at[piece], at[piece][::-1]]), y=np.concatenate([bottom[piece], top[piece][::-1]]), fill="toself", mode="lines",
             line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
         )  # fmt: skip
 

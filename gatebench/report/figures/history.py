@@ -164,10 +164,14 @@ def _add_lines(
                     x=rows["place"], y=finite(rows["value"] / scale), mode="markers", name=name,
                     showlegend=not small and name not in shown, legendgroup=name,
                     marker={"symbol": mark, "size": 5 if small else 8, "color": colour},
-                    customdata=[(_hover(row), row.run_id, row.case_id[:LONGEST_CASE]) for row in rows.itertuples()],
+                    customdata=_as_array([(_hover(row), row.run_id, row.case_id[:LONGEST_CASE]) for row in rows.itertuples()]),
                     hovertemplate="%{customdata[0]}<extra></extra>", **cell,
                 )  # fmt: skip
                 shown.add(name)
+
+
+def _as_array(rows: list[tuple]) -> np.ndarray:
+    return np.array(rows, dtype=object)
 
 
 def _hover(row) -> str:
