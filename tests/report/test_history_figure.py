@@ -6,7 +6,15 @@ import pytest
 
 from gatebench.analyze.history import CHANGE_COLUMNS, POINT_COLUMNS, failures
 from gatebench.report.colours import implementation_colour
-from gatebench.report.figures.history import change_words, history_figure, history_grid, in_places, value_words, version
+from gatebench.report.figures.history import (
+    change_words,
+    history_figure,
+    history_grid,
+    in_places,
+    place_label,
+    value_words,
+    version,
+)
 
 CASE = "lstm/numba/T64-B4-I8-H8/float32/cpu-2/forward"
 
@@ -81,7 +89,7 @@ def test_points_and_failures_share_the_places_of_their_runs_in_the_order_of_time
     points, fails, places = in_places(frame([point(0), point(3)]), pd.DataFrame([failed(1), failed(3)]))
     assert points["place"].tolist() == [0, 2]
     assert fails["place"].tolist() == [1, 2]
-    assert places["label"].tolist()[1] == "0000001<br>2026-01-02"
+    assert [place_label(place) for place in places.itertuples()][1] == "0000001<br>2026-01-02"
 
 
 def test_line_band_and_marker_are_those_of_the_points():

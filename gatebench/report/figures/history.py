@@ -62,24 +62,22 @@ def version(sha: object, run_id: str, dirty: object = None) -> str:
 def in_places(points: pd.DataFrame, failed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Give points and failures of one case their places 0, 1, ... in the order of time: a place per run that either names.
 
-    Returns points and failures with the column `place`, and the places: place, run_id, label (commit and date),
+    Returns points and failures with the column `place`, and the places: place, run_id, time_utc, git_sha, git_dirty,
     environment_class.
     """
     columns = ["run_id", "time_utc", "git_sha", "git_dirty", "environment_class"]
     parts = [part[columns].astype({"git_dirty": object}) for part in (points, failed) if len(part)]
     if not parts:
-        return (
-            points.assign(place=0),
-            failed.assign(place=0),
-            pd.DataFrame(columns=pd.Index(["place", *columns, "label"])),
-        )
+        return points.assign(place=0), failed.assign(place=0), pd.DataFrame(columns=pd.Index(["place", *columns]))
     every = pd.concat(parts).drop_duplicates("run_id").sort_values(["time_utc", "run_id"], ignore_index=True)
-    dates = [date_label(str(time))[:10] for time in every["time_utc"]]
-    versions = zip(every["git_sha"], every["run_id"], every["git_dirty"], strict=True)
-    labels = [f"{version(*one)}<br>{date}" for one, date in zip(versions, dates, strict=True)]
-    every = every.assign(place=range(len(every)), label=labels)
+    every["place"] = np.arange(len(every))
     place = dict(zip(every["run_id"], every["place"], strict=True))
     return points.assign(place=points["run_id"].map(place)), failed.assign(place=failed["run_id"].map(place)), every
+
+
+def place_label(place) -> str:
+    """Return what stands below a place: commit and date; place: a row of `in_places`' places."""
+    return f"{version(place.git_sha, place.run_id, place.git_dirty)}<br>{date_label(str(place.time_utc))[:10]}"
 
 
 def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataFrame) -> go.Figure:
@@ -242,7 +240,8 @@ def _reason(row) -> str:
 def _set_places(figure: go.Figure, places: pd.DataFrame, drawn: int, points: int, rows: int) -> None:
     ticks = thin(len(places), MOST_TICKS)
     note = "" if drawn == points else f"<br>{drawn:,} of {points:,} points drawn, spread evenly"
-    figure.update_xaxes(range=[-0.6, len(places) - 0.4], tickvals=ticks, ticktext=list(places["label"].iloc[ticks]), tickangle=0, showgrid=False)  # fmt: skip
+    labels = [place_label(place) for place in places.iloc[ticks].itertuples()]
+    figure.update_xaxes(range=[-0.6, len(places) - 0.4], tickvals=ticks, ticktext=labels, tickangle=0, showgrid=False)
     figure.update_xaxes(title_text=f"commits, in the order of their runs{note}", row=rows, col=1)
     if rows == 2:
         figure.update_xaxes(showticklabels=False, row=1, col=1)
