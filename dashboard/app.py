@@ -1,6 +1,8 @@
 """The dashboard's entry: `streamlit run dashboard/app.py -- --store PATH`; without --store, GATEBENCH_STORE or results."""
 
 import sys
+import threading
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
@@ -11,20 +13,9 @@ if (parent := str(Path(__file__).resolve().parent.parent)) not in sys.path:
 
 from dashboard import elements, loading
 from dashboard.filters import Filters
-from dashboard.views import compare, coverage, gate, history, overview, run, scaling, stability, winner_map
 from gatebench.errors import StoreError
 
-VIEWS = {
-    "Overview": overview,
-    "Compare": compare,
-    "Scaling": scaling,
-    "Winner map": winner_map,
-    "Stability": stability,
-    "Coverage": coverage,
-    "History": history,
-    "Run": run,
-    "Gate": gate,
-}
+HERE = Path(__file__).resolve().parent
 ICONS = {
     "Overview": "home",
     "Compare": "balance",
@@ -36,14 +27,30 @@ ICONS = {
     "Run": "receipt_long",
     "Gate": "function",
 }
+VIEWS = {
+    title: title.lower().replace(" ", "_") for title in ICONS
+}  # title -> module in dashboard.views, path of its URL
+
+
+@st.cache_resource(show_spinner=False)
+def import_ahead() -> None:
+    """Import what other pages need while the first one is looked at; ruptures alone, History's, takes a second."""
+    names = [*(f"dashboard.views.{name}" for name in VIEWS.values()), "ruptures"]
+    threading.Thread(target=lambda: [import_module(name) for name in names], daemon=True).start()
+
 
 # A file of our own: for a named icon the browser would ask another host.
-icon = str(Path(__file__).with_name("icon.svg"))
+icon = str(HERE / "icon.svg")
 st.set_page_config(page_title="GateBench", page_icon=icon, layout="wide", initial_sidebar_state=310)
 page = st.navigation(
     [
-        st.Page(str(view.__file__), title=title, icon=f":material/{ICONS[title]}:", default=title == "Overview")
-        for title, view in VIEWS.items()
+        st.Page(
+            str(HERE / "views" / f"{name}.py"),
+            title=title,
+            icon=f":material/{ICONS[title]}:",
+            default=title == "Overview",
+        )
+        for title, name in VIEWS.items()
     ]
 )
 elements.tighten()
@@ -59,4 +66,5 @@ else:
     else:
         elements.banner(store.problems)
         # Not page.run(): Streamlit ties a widget made there to that page, and the URL would lose it on the next one.
-        VIEWS[page.title].page(store, Filters())
+        import_module(f"dashboard.views.{VIEWS[page.title]}").page(store, Filters())
+        import_ahead()

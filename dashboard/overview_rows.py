@@ -16,6 +16,7 @@ from gatebench.analyze.verdicts import JUDGED, controls, summary
 from gatebench.errors import StoreError
 from gatebench.query.content import BLOCKS_SCHEMA
 from gatebench.query.questions import Questions
+from gatebench.report.runs import news
 from gatebench.store.read import read_run
 from gatebench.store.schema import FAILURES
 
@@ -137,6 +138,11 @@ def last_abs(store: Store, runs: pd.DataFrame) -> list[Ab]:
     return [_ab(store, run) for run in newest.itertuples()]
 
 
+def what_is_new(store: Store, run: Any) -> list[str]:
+    """Return what a run (a row of Store.runs) holds that no earlier one of its machine held, a sentence each."""
+    return _news(store.questions.index.state, run.run_id, store, run)
+
+
 def _ab(store: Store, run: Any) -> Ab:
     found = store.rows("verdicts", run.run_id)
     try:
@@ -171,6 +177,11 @@ def _disturbed(state: str, _questions: Questions) -> pd.DataFrame:
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _pairs(state: str, _questions: Questions) -> pd.DataFrame:
     return _questions.frame(_PAIRS)
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def _news(state: str, run_id: str, _store: Store, _run: Any) -> list[str]:
+    return news(_store.runs, pd.concat([_store.last_outcomes(_run), _store.rows("measurements", run_id)]), run_id)
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)

@@ -17,11 +17,11 @@ from dashboard.overview_rows import (
     longer_than_before,
     newest_runs,
     pairs,
+    what_is_new,
 )
 from gatebench.analyze.verdicts import LOST
 from gatebench.report.ci.words import QUANTITIES, change_text, percent, verdict_word
 from gatebench.report.quantities import is_missing
-from gatebench.report.runs import news
 from gatebench.store.read import WORKER
 from gatebench.words import counted
 
@@ -41,7 +41,7 @@ def page(store: Store, filters: Filters) -> None:
     show_runs(runs, filters)
     show_abs(last)
     show_longer(longer)
-    what_is_new(store, runs.drop_duplicates("machine"))
+    show_news(store, runs.drop_duplicates("machine"))
     show_failed(failed, runs)
     show_stale(measured)
     command = f"gatebench compare {runs['run_id'].iloc[0]}{elements.store_option()}"
@@ -168,13 +168,11 @@ def show_longer(longer: pd.DataFrame) -> None:
     )
 
 
-def what_is_new(store: Store, newest: pd.DataFrame) -> None:
+def show_news(store: Store, newest: pd.DataFrame) -> None:
     """Say per machine what its newest run holds that no earlier one held."""
     st.subheader("What is new", anchor=False)
     for run in newest.head(MOST_NEWS).itertuples():
-        found = news(
-            store.runs, pd.concat([store.last_outcomes(run), store.rows("measurements", run.run_id)]), run.run_id
-        )
+        found = what_is_new(store, run)
         lines = "\n".join(f"- {elements.plain(line)}" for line in found or ["Nothing new since the run before."])
         st.markdown(f"**{elements.plain(run.machine)}**, {elements.plain(run.label)}\n{lines}")
     if len(newest) > MOST_NEWS:

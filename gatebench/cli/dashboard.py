@@ -39,10 +39,10 @@ def command(
         "browser.gatherUsageStats": "false", "server.fileWatcherType": "none", "client.toolbarMode": "minimal",
     }  # fmt: skip
     flags = [part for key, value in settings.items() for part in (f"--{key}", value)]
-    app = str(shipped("dashboard") / "app.py")
+    server = str(shipped("dashboard") / "serve.py")
     # -P: a file in the working folder that is called as a module is (random.py) must not be taken for it.
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "streamlit", "run", app, *flags, "--", "--store", str(where)],
+        [sys.executable, "-P", server, *flags, "--", "--store", str(where)],
         stdout=subprocess.DEVNULL,
     )
     try:

@@ -23,7 +23,7 @@ def test_the_wheel_holds_suites_and_dashboard(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for suite in (ROOT / "suites").glob("*.toml"):
         assert f"gatebench/_shipped/suites/{suite.name}" in names
-    for file in ("app.py", "icon.svg", ".streamlit/config.toml", "views/overview.py"):
+    for file in ("app.py", "serve.py", "icon.svg", ".streamlit/config.toml", "views/overview.py"):
         assert f"gatebench/_shipped/dashboard/{file}" in names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
 
