@@ -1,0 +1,25 @@
+"""Start the pages' server: `python dashboard/serve.py`, then what `streamlit run` takes after the script.
+
+The same as `streamlit run dashboard/app.py`, but the first page's modules are imported while the browser still loads.
+"""
+
+import sys
+import threading
+from importlib import import_module
+from pathlib import Path
+
+from streamlit.web import cli
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Run the server until it is ended."""
+    sys.path.insert(0, str(HERE.parent))
+    threading.Thread(target=import_module, args=("dashboard.views.overview",), daemon=True).start()
+    sys.argv = ["streamlit", "run", str(HERE / "app.py"), *sys.argv[1:]]
+    cli.main(prog_name="streamlit")
+
+
+if __name__ == "__main__":
+    main()
