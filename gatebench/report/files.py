@@ -1,5 +1,6 @@
 """Files that a user asked for: refused before the work where they cannot be written, then written whole or not at all."""
 
+import secrets
 from pathlib import Path
 
 from gatebench.errors import UserError
@@ -26,21 +27,21 @@ def check_file(flag: str, path: Path) -> None:
 
 
 def write_file(flag: str, path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises UserError where it cannot be written."""
+    """Write a file whole or not at all, in UTF-8, with ? for what that cannot hold; raises UserError where it cannot be written."""
     half = _half(path)
     special = _is_special(path)
     try:
-        (path if special else half).write_text(text, encoding="utf-8")
+        (path if special else half).write_text(text, encoding="utf-8", errors="replace")
         if not special:
             half.replace(path)
     except OSError as error:
-        if half.exists():
-            half.unlink()
         raise _refused(flag, path, error) from None
+    finally:  # also where Ctrl-C cuts it
+        half.unlink(missing_ok=True)
 
 
 def _half(path: Path) -> Path:
-    return path.parent / f"{path.name}.half"
+    return path.parent / f".{secrets.token_hex(4)}.half"
 
 
 def _is_special(path: Path) -> bool:

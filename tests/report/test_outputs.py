@@ -11,6 +11,7 @@ import pytest
 
 from gatebench.errors import UserError
 from gatebench.report.ci.outputs import Outputs, write_outputs
+from gatebench.report.files import write_file
 
 
 def refused(**asked):
@@ -36,7 +37,7 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path, busy, flag):
     assert refused(**{flag: there}) == f"--{flag}: {there} is a folder; a file is accepted; name a file in it"
     assert f"--{flag}: no folder " in refused(**{flag: tmp_path / "none" / "page"})
     assert f"--{flag}: busy: cannot write: Text file busy; " in refused(**{flag: busy})
-    long = "x" * 255  # a name that fits, and half of it written first does not
+    long = "x" * 256
     assert f"--{flag}: {long}: cannot write: File name too long; " in refused(**{flag: tmp_path / long})
 
 
@@ -60,6 +61,28 @@ def test_stdout_takes_json_or_markdown():
     assert "--markdown: - is given together with --json; stdout takes one of them" in refused(
         markdown=Path("-"), as_json=True
     )
+
+
+def test_a_file_is_written_whole_under_any_name_that_fits(tmp_path):
+    (tmp_path / "page.half").mkdir()
+    for name in ("page", "x" * 255):
+        write_file("--html", tmp_path / name, "p\ud800äge")
+        assert (tmp_path / name).read_text("utf-8") == "p?äge"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_is_cut_while_it_is_written_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "page").write_text("old")
+    write = Path.write_text
+
+    def cut(path, text, **settings):
+        write(path, text[:3], **settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", cut)
+    with pytest.raises(KeyboardInterrupt):
+        write_file("--html", tmp_path / "page", "new text")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("page", "old")]
 
 
 def test_a_check_leaves_everything_as_it_was(tmp_path):
