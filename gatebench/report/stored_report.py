@@ -8,6 +8,7 @@ from gatebench.errors import UserError
 from gatebench.report.ci.outputs import STDOUT, Outputs, write_outputs
 from gatebench.report.files import check_file, write_file
 from gatebench.report.stored_markdown import markdown_of_source
+from gatebench.report.terminal import bar
 from gatebench.report.two_runs_markdown import markdown_of_two
 from gatebench.store.read import find_run
 
@@ -53,13 +54,13 @@ def write_report(source: str, other: str | None, store: Path, wanted: Wanted, ac
     if wanted.html is None and wanted.png is None:
         return
     from gatebench.report.html.document import run_report, two_runs_report
+    from gatebench.report.html.page import html_page
 
     run = find_run(store, source)
-    report = run_report(run) if other is None else two_runs_report(run, find_run(store, other), across_machines)
+    with bar("Writing the report") as progress:
+        report = run_report(run) if other is None else two_runs_report(run, find_run(store, other), across_machines)
+        page = html_page(report, progress) if wanted.html is not None else ""
     if wanted.html is not None:
-        from gatebench.report.html.page import html_page
-
-        page = html_page(report)
         if wanted.html == STDOUT:
             sys.stdout.write(page)
         else:

@@ -1,11 +1,12 @@
-"""Print on stdout: tables, 100 columns wide where it is no terminal, and JSON where a program reads it."""
+"""Print on stdout: tables, 100 columns wide where it is no terminal, and JSON where a program reads it; a bar on stderr."""
 
 import json
 import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,20 @@ def console() -> Console:
     columns = os.environ.get("COLUMNS", "")
     wide = int(columns) if columns.isascii() and columns.isdigit() and int(columns) > 0 else WIDTH
     return Console(highlight=False, width=None if sys.stdout.isatty() else wide, soft_wrap=False)
+
+
+@contextmanager
+def bar(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr, where that is a terminal, how far something is; yields what is called with what is done, and what there is."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(words, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def print_json(value: Any) -> None:

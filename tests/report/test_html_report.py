@@ -285,3 +285,10 @@ def test_two_thousand_cases_stay_below_eight_megabytes(tmp_path):
     text = html_page(report)
     assert len(text.encode()) < 8_000_000
     assert "left out to keep this file small" not in text
+
+
+def test_progress_is_told_part_by_part():
+    told = []
+    section = Section("a", "A", "Why?", [Part("one"), Part("two")])
+    html_page(Report("title", (), (section,)), lambda done, parts: told.append((done, parts)))
+    assert told == [(1, 2), (2, 2)]

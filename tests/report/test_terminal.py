@@ -11,7 +11,7 @@ from hostile import HOSTILE
 from gatebench.report import terminal
 from gatebench.report.ci.escapes import escaped
 from gatebench.report.table import Block
-from gatebench.report.terminal import print_block, print_json, print_line
+from gatebench.report.terminal import bar, print_block, print_json, print_line
 
 # Escape, bell, 8-bit CSI, backspace and delete; marks that turn or hide text; what no encoding can hold.
 STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -63,3 +63,16 @@ def _imported(path):
     return [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)] + [
         alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     ]
+
+
+def test_a_bar_is_shown_on_a_terminals_stderr_only(capsys, monkeypatch):
+    with bar("Writing") as progress:
+        progress(1, 2)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with bar("Writing") as progress:
+        progress(1, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Writing" in err
+    assert "1/2" in err

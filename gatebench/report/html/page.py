@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -11,6 +11,8 @@ from gatebench.report.ci.escapes import clean, shorten
 from gatebench.report.html.content import Part, Report, Section
 from gatebench.report.html.plots import packed_figure, packed_plotly
 from gatebench.report.table import Block
+
+Progress = Callable[[int, int], None]
 
 # Plotly itself takes 2 MB when packed; with these budgets a page stays below 8 MB, whatever the run.
 FIGURE_BYTES = 2_500_000
@@ -25,9 +27,12 @@ _POLICY = (
 )
 
 
-def html_page(report: Report) -> str:
-    """Return the page; all text of a store is shown as it is, and never acted upon."""
-    writer = _Writer()
+def html_page(report: Report, progress: Progress = lambda done, parts: None) -> str:
+    """Return the page; all text of a store is shown as it is, and never acted upon.
+
+    progress: called with how many of how many parts are written.
+    """
+    writer = _Writer(sum(len(section.parts) for section in report.sections), progress)
     sections = [writer.section(section) for section in report.sections]
     links = "".join(f'<a href="#{section.anchor}">{_text(section.title)}</a>' for section in report.sections)
     lead = "".join(f"<p>{_text(line)}</p>" for line in report.lead)
@@ -57,8 +62,9 @@ def html_page(report: Report) -> str:
 class _Writer:
     """Writes sections, and keeps count of what they take: later figures and rows are left out where there is no room."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int, progress: Progress) -> None:
         self.packed: list[str] = []
+        self._parts, self._progress, self._done = parts, progress, 0
         self._figure_room = FIGURE_BYTES
         self._table_room = TABLE_BYTES
 
@@ -78,7 +84,10 @@ class _Writer:
         opened = "".join(self._block(block, folded=False) for block in part.opened)
         shown = "".join(self._block(block, folded=part.folded or part.drawing is not None) for block in part.blocks)
         data = f' data-keys="{_attribute(json.dumps(keys, ensure_ascii=False))}"' if keys else ""
-        return f'<div class="part"{data}>{title}{self._figure(part)}{opened}{shown}</div>\n'
+        text = f'<div class="part"{data}>{title}{self._figure(part)}{opened}{shown}</div>\n'
+        self._done += 1
+        self._progress(self._done, self._parts)
+        return text
 
     def _figure(self, part: Part) -> str:
         if part.drawing is None:
