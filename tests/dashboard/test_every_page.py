@@ -183,29 +183,6 @@ def test_every_page_shows_a_thousand_runs(opened, stores, page):
         assert len(box.options) <= 201
 
 
-@pytest.mark.parametrize("page", ["overview", "run"])
-def test_a_run_that_goes_while_a_page_is_open_is_gone_from_it(opened, tmp_path, page):
-    ids = write_store(tmp_path / "results", TWO)
-    app = opened(tmp_path / "results", page, **({"run": ids[1]} if page == "run" else {}))
-    shutil.rmtree(tmp_path / "results" / "runs" / ids[1])
-    app.run()
-    assert not app.exception
-    assert ids[1] not in texts(app)
-    assert ids[0] in texts(app)
-
-
-def test_a_store_in_the_place_of_another_is_shown_while_a_page_is_open(opened, tmp_path):
-    write_store(tmp_path / "results", CELL)
-    ids = write_store(tmp_path / "other", TWO)
-    app = opened(tmp_path / "results", "overview")
-    shutil.rmtree(tmp_path / "results")
-    (tmp_path / "other").rename(tmp_path / "results")
-    app.run()
-    assert not app.exception
-    assert "of 2 runs in all" in texts(app)
-    assert ids[1] in texts(app)
-
-
 HTML = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 MARKDOWN = "**b** [x](http://e) $a^2$ `c` | t"
 HOSTILE = Plan(
