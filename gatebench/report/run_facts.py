@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gatebench.comparable import comparable_facts, differences
+from gatebench.report.environment import environment_rows
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant
 from gatebench.store.read import WORKER
@@ -60,8 +61,8 @@ def _elapsed(elapsed: Mapping[str, Any]) -> str:
 
 
 def environment_table(manifest: Manifest) -> pd.DataFrame:
-    """Return the environment of a run: columns what, value; names of what is nested joined by dots."""
-    rows = [(name, value_text(value)) for name, value, _ in differences(part(manifest, "environment"), {})]
+    """Return the environment of a run in words: columns what, value."""
+    rows = environment_rows(part(manifest, "environment")).items()
     return pd.DataFrame(rows, columns=pd.Index(["what", "value"]))
 
 
