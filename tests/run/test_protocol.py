@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatebench.run import protocol
@@ -13,6 +13,8 @@ SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(a
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner), max_leaves=20)  # fmt: skip
 
 
+# How fast examples are drawn says how busy the machine is, nothing else.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES))
 def test_what_is_encoded_is_decoded_and_is_one_line(message):
     line = encode(message)
