@@ -160,8 +160,8 @@ def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters
     st.caption("The same on the command line:")
     command(command_text)
     st.caption("This view again, whatever the store's newest run will be:")
-    address = str(st.context.url or "").partition("?")[0]
-    st.code(f"{address}?{urlencode(filters.chosen, doseq=True)}", language=None, wrap_lines=True)
+    address, query = str(st.context.url or "").partition("?")[0], urlencode(filters.chosen, doseq=True)
+    st.code(f"{address}?{query}" if query else address, language=None, wrap_lines=True)
     if len(frame):
         with st.container(horizontal=True):
             st.download_button("CSV", lambda: csv_of(frame), f"{name}.csv", "text/csv", on_click="ignore")

@@ -16,7 +16,8 @@ MOST_LINKS = 3  # of a tile
 LONGEST = 40  # letters of a name in a link
 COMPARE, COVERAGE = "views/compare.py", "views/coverage.py"
 UNKNOWN = "–"
-_KEY, _WIDTH_PX = "tile_", 270
+_KEY = "tile_"
+_WIDTH_PX = 190  # three beside each other in a window of 1,000 pixels
 
 
 @dataclass(frozen=True)

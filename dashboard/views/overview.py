@@ -187,11 +187,23 @@ def show_failed(failed: pd.DataFrame, runs: pd.DataFrame) -> None:
     elif failed.empty:
         st.markdown("None: every case that could run where it was measured last ran, and its results are right.")
     else:
-        names = ["status", "machine", "implementation", "gate", "reason", "cases", "modes", "dtype", "date"]
-        shown = failed[names].assign(status=failed["status"].str.replace("_", " "))
-        elements.wrapped(shown.rename(columns={"date": "last measured (UTC)"}))
+        elements.wrapped(failed_alike(failed))
         st.caption("Of each case and machine the newest measurement; of an A/B the head's.")
     st.caption("Cases that an implementation never supports, or not on this machine, count as no failure.")
+
+
+def failed_alike(failed: pd.DataFrame) -> pd.DataFrame:
+    """Return what failed as text, a row for what has one reason, whatever the gate, mode and dtype: most cases first."""
+    alike = failed.groupby(["status", "machine", "implementation", "reason"], sort=False)
+    shown = alike.agg(cases=("cases", "sum"), gates=("gate", _listed), modes=("modes", _listed), dtypes=("dtype", _listed), last=("date", "max"))  # fmt: skip
+    shown = shown.reset_index().sort_values("cases", ascending=False, kind="stable", ignore_index=True)
+    shown = shown.assign(status=shown["status"].str.replace("_", " "), modes=shown["modes"].str.replace("_", " + "))
+    return shown.rename(columns={"last": "last measured (UTC)"})
+
+
+def _listed(values: pd.Series) -> str:
+    """Return names, each once; a value may hold several, joined by commas."""
+    return ", ".join(dict.fromkeys(name for value in values for name in str(value).split(", ")))
 
 
 def show_stale(measured: pd.DataFrame) -> None:

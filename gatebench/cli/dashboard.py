@@ -37,6 +37,7 @@ def command(
     settings = {
         "server.address": address, "server.port": str(port), "server.headless": "true",
         "browser.gatherUsageStats": "false", "server.fileWatcherType": "none", "client.toolbarMode": "minimal",
+        "logger.level": "warning",
     }  # fmt: skip
     flags = [part for key, value in settings.items() for part in (f"--{key}", value)]
     server = str(shipped("dashboard") / "serve.py")

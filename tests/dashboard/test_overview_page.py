@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.overview_tiles import Link, bad, slower, stale
+from dashboard.views.overview import failed_alike
 from gatebench.store.schema import FAILURES
 from tests.report.stored_ab import SUSPECT, write_ab
 from tests.synthetic import Plan, write_store
@@ -209,3 +210,16 @@ def test_what_was_measured_long_ago_is_listed_with_its_age(opened, tmp_path):
     age = (datetime.now(UTC) - datetime(2026, 10, 1, 8, 30, tzinfo=UTC)).days
     assert np.abs(table["days ago"] - age).max() <= 1
     assert set(table["implementation"]) == {"eager", "native", "numba", "compile", "cudnn"}
+
+
+def test_what_failed_alike_is_one_row_whatever_its_gate():
+    rows = pd.DataFrame(
+        [("timeout", "A", "numba", "slow", "gru", 1, "forward", "float32", "2026-01-01"),
+         ("timeout", "A", "numba", "slow", "lstm", 2, "forward, forward_backward", "float32", "2026-01-03"),
+         ("out_of_memory", "A", "numba", "full", "gru", 4, "forward", "float64", "2026-01-02")],
+        columns=["status", "machine", "implementation", "reason", "gate", "cases", "modes", "dtype", "date"],
+    )  # fmt: skip
+    assert failed_alike(rows).to_numpy().tolist() == [
+        ["out of memory", "A", "numba", "full", 4, "gru", "forward", "float64", "2026-01-02"],
+        ["timeout", "A", "numba", "slow", 3, "gru, lstm", "forward, forward + backward", "float32", "2026-01-03"],
+    ]
