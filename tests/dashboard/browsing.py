@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +24,7 @@ ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 )  # fmt: skip
+SERVE = (str(ROOT / "dashboard" / "serve.py"),)
 START_S, WAIT_MS = 60, 60_000  # a page that takes a second alone takes 20 beside seven other tests
 PAGES = {
     "/": "Overview",
@@ -40,8 +41,10 @@ expect.set_options(timeout=WAIT_MS)
 
 
 @contextmanager
-def server(store: Path, log: Path) -> Iterator[tuple[str, int]]:
+def server(store: Path, log: Path, start: Sequence[str] = SERVE) -> Iterator[tuple[str, int]]:
     """Run the app on a free port as `gatebench dashboard` does; yields its address and process id, always kills it.
+
+    start: what starts the server, for another app.
 
     Raises RuntimeError where it does not start.
     """
@@ -49,7 +52,7 @@ def server(store: Path, log: Path) -> Iterator[tuple[str, int]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        sys.executable, "-P", str(ROOT / "dashboard" / "serve.py"), "--server.port", str(port),
+        sys.executable, "-P", *start, "--server.port", str(port),
         "--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false",
         "--server.fileWatcherType", "none", "--", "--store", str(store),
     ]  # fmt: skip
