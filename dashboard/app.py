@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -36,7 +37,13 @@ VIEWS = {
 def import_ahead() -> None:
     """Import what other pages need while the first one is looked at; ruptures alone, History's, takes a second."""
     names = [*(f"dashboard.views.{name}" for name in VIEWS.values()), "ruptures"]
-    threading.Thread(target=lambda: [import_module(name) for name in names], daemon=True).start()
+    threading.Thread(target=_import, args=(names,), daemon=True).start()
+
+
+def _import(names: list[str]) -> None:
+    with suppress(Exception):  # the page that needs it fails the same way, and that is told
+        for name in names:
+            import_module(name)
 
 
 # A file of our own: for a named icon the browser would ask another host.

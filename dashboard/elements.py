@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import loading
-from dashboard.filters import LINKED, Filters, Notes, text
+from dashboard.filters import ALONE, BESIDE, LINKED, Filters, Notes, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
@@ -142,9 +142,12 @@ def wrapped(frame: pd.DataFrame) -> None:
     st.table(frame.map(lambda cell: plain(cell) if isinstance(cell, str) else cell), hide_index=True)
 
 
-def link(page: str, label: str, query: dict[str, str], icon: str | None = None) -> None:
-    """Show a link to another page with these filters, and no others; page: its file below `dashboard`."""
-    st.page_link(page, label=label, icon=icon, query_params=query | {LINKED: "1"})
+def link(page: str, label: str, query: dict[str, str], icon: str | None = None, linked: str = ALONE) -> None:
+    """Show a link to another page with these filters, and no others; page: its file below `dashboard`.
+
+    linked: BESIDE keeps the others.
+    """
+    st.page_link(page, label=label, icon=icon, query_params=query | {LINKED: linked})
 
 
 def command(text: str) -> None:
@@ -176,7 +179,7 @@ def gate_links(gates: Sequence[str], run: Mapping[str, Any] | None = None) -> No
     with st.container(horizontal=True):
         for name in [name for name in dict.fromkeys(gates) if len(name) <= LONGEST_LINKED][:MOST_LINKS]:
             label = f"What is {plain(name)}?"
-            st.page_link("views/gate.py", label=label, icon=":material/function:", query_params={"gate": name, **where})
+            link("views/gate.py", label, {"gate": name, **where}, ":material/function:", BESIDE)
 
 
 def csv_of(frame: pd.DataFrame) -> bytes:

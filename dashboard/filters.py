@@ -23,7 +23,7 @@ KEYS = (
     "sides", "case", "competitor", "run_a", "machine_a", "ab", "commit_a", "commit_b", "dtype_a", "dtype_b", "quantity", "modes", "dtypes",
     "trade", "trade_speed", "trade_side", "shape", "half_life_of",
     "on_machine", "of_run", "errors_mode", "tile", "gate_run",
-    "case", "other_run", "newest_run", "suite", "history_machine", "reference", "kind", "to_run",
+    "other_run", "newest_run", "suite", "history_machine", "reference", "kind", "to_run",
     "ask_t", "ask_h", "ask_b", "calls", "cap_mib", "ask_case",
 )  # fmt: skip
 NAMES = {
@@ -34,6 +34,8 @@ NAMES = {
     "ask_case": "samples of",
 }  # fmt: skip
 
+ALONE = "alone"  # of LINKED: nothing else that was chosen before stays
+BESIDE = "beside"  # of LINKED: what was chosen before stays where the link says nothing
 LINKED = "linked"  # in the URL that a link of ours leads to: what it says counts, not what was chosen before
 RUN = "run"  # the filter on which it depends what the others offer
 SHOWN_RUN, DEFAULTS = "shown run", "defaults"  # in the session: the run shown last, and each filter's default there
@@ -67,9 +69,9 @@ class Filters:
     """The filters of one page in one run of the script; `notes` says which values were dropped."""
 
     def __init__(self) -> None:
-        if LINKED in st.query_params:
+        if (linked := st.query_params.get(LINKED)) is not None:
             del st.query_params[LINKED]
-            for key in KEYS:
+            for key in st.query_params if linked == BESIDE else KEYS:
                 st.session_state.pop(key, None)
                 st.session_state.pop(FIND + key, None)
         unknown = [key for key in st.query_params if key.removeprefix(FIND) not in KEYS]

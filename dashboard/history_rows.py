@@ -64,7 +64,7 @@ def _read_suite(state: str, run_ids: tuple[str, ...], _runs: pd.DataFrame, _ques
             problems.append(str(error))
     runs = _runs[(_runs["purpose"] != "ab") | _runs["run_id"].isin(set(plans))]
     kept = list(runs["run_id"])
-    sql = "SELECT DISTINCT gate, mode, implementation FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate IS NOT NULL AND mode IS NOT NULL"
+    sql = "SELECT DISTINCT gate, mode, implementation FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate IS NOT NULL AND mode IS NOT NULL AND implementation IS NOT NULL"
     measured = _questions.frame(sql, [kept])
     if measured.empty:
         return None

@@ -14,6 +14,7 @@ import streamlit as st
 from gatebench.errors import StoreError
 from gatebench.query.index import Index, stamp, update_index
 from gatebench.query.questions import Questions
+from gatebench.report.quantities import is_missing
 from gatebench.report.runs import labelled
 from gatebench.store.read import FOLDERS, load, read_run
 
@@ -43,9 +44,8 @@ class Store:
 
         run: a row of `runs`. Columns: case_id, side, run_id, status, gate, implementation.
         """
-        return _last_outcomes(
-            self.questions.index.state, run.run_id, run.environment_class, run.harness, self.questions
-        )
+        place = None if is_missing(run.environment_class) else run.environment_class  # NaN is no text to DuckDB
+        return _last_outcomes(self.questions.index.state, run.run_id, place, run.harness, self.questions)
 
 
 def store_path() -> Path:
@@ -149,7 +149,7 @@ def _newest_rows(state: str, run_ids: tuple[str, ...], _questions: Questions) ->
 
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _last_outcomes(
-    state: str, run_id: str, environment_class: str, harness: str, _questions: Questions
+    state: str, run_id: str, environment_class: str | None, harness: str, _questions: Questions
 ) -> pd.DataFrame:
     sql = """
         SELECT case_id, side, max(run_id) AS run_id, arg_max(measurements.status, run_id) AS status,

@@ -26,14 +26,16 @@ MOST_ABS = 10  # A/B runs whose verdicts are read, the newest first
 _NO_BLOCKS = BLOCKS_SCHEMA.empty_table().to_pandas()
 _ALIKE = ["environment_class", "suite", "harness", "purpose"]  # of runs that do the same on the same machine
 
+# Rows that say something of somebody's code: no base of an A/B, and none of its own controls (gatebench.run.ab.controls).
+_CODE = "side IS DISTINCT FROM 'base' AND gate IS NOT NULL AND implementation IS NOT NULL AND implementation <> 'gatebench:control'"
 # The newest run that measured each case on each machine; of two versions the head counts.
-_NEWEST = """
+_NEWEST = f"""
     WITH placed AS (SELECT run_id, coalesce(environment_class, '') AS place, purpose FROM runs),
     newest AS (
         SELECT place, purpose, case_id, run_id FROM (
             SELECT place, case_id, max(run_id) AS run_id
             FROM measurements JOIN placed USING (run_id)
-            WHERE side IS DISTINCT FROM 'base' AND gate IS NOT NULL AND implementation IS NOT NULL GROUP BY ALL
+            WHERE {_CODE} GROUP BY ALL
         ) JOIN placed USING (run_id, place)
     )
 """
@@ -52,11 +54,12 @@ _DISTURBED = f"""
         FROM blocks JOIN newest USING (run_id, case_id) WHERE purpose <> 'ab' AND side IS DISTINCT FROM 'base' GROUP BY ALL
     ) GROUP BY ALL ORDER BY disturbed DESC, run_id DESC
 """
-_PAIRS = """
+_PAIRS = f"""
     SELECT coalesce(environment_class, '') AS place, gate, implementation, max(run_id) AS run_id,
            count(DISTINCT case_id) AS cases
     FROM measurements JOIN (SELECT run_id, environment_class FROM runs) USING (run_id)
-    WHERE side IS DISTINCT FROM 'base' AND gate IS NOT NULL AND implementation IS NOT NULL GROUP BY ALL
+    WHERE {_CODE}
+          AND status NOT IN ('unsupported', 'unavailable') GROUP BY ALL
     ORDER BY run_id, gate, implementation
 """
 

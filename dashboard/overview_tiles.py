@@ -1,6 +1,5 @@
 """The tiles of Overview: a number, what it counts, and links to the pages and filters that show its cases."""
 
-import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,4 +155,5 @@ def _first(links: list[Link]) -> tuple[Link, ...]:
 
 
 def _short(name: Any) -> str:
-    return textwrap.shorten(str(name), LONGEST, placeholder=" …") if " " in str(name) else str(name)[:LONGEST]
+    text = " ".join(str(name).split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

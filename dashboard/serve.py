@@ -5,6 +5,7 @@ The same as `streamlit run dashboard/app.py`, but the first page's modules are i
 
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -13,10 +14,15 @@ from streamlit.web import cli
 HERE = Path(__file__).resolve().parent
 
 
+def _import_ahead() -> None:
+    with suppress(Exception):  # the page fails the same way, and that is told
+        import_module("dashboard.views.overview")
+
+
 def main() -> None:
     """Run the server until it is ended."""
     sys.path.insert(0, str(HERE.parent))
-    threading.Thread(target=import_module, args=("dashboard.views.overview",), daemon=True).start()
+    threading.Thread(target=_import_ahead, daemon=True).start()
     sys.argv = ["streamlit", "run", str(HERE / "app.py"), *sys.argv[1:]]
     cli.main(prog_name="streamlit")
 

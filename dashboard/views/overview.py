@@ -1,5 +1,6 @@
 """Overview: what is slower, wrong, failed, undecided or stale, what the newest runs and the last A/Bs say, what is new."""
 
+import shlex
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -44,7 +45,7 @@ def page(store: Store, filters: Filters) -> None:
     show_news(store, runs.drop_duplicates("machine"))
     show_failed(failed, runs)
     show_stale(measured)
-    command = f"gatebench compare {runs['run_id'].iloc[0]}{elements.store_option()}"
+    command = shlex.join(["gatebench", "compare", runs["run_id"].iloc[0]]) + elements.store_option()
     elements.ways_out(command, runs.drop(columns=["path", "run_key"]), "runs", filters)
 
 

@@ -64,7 +64,8 @@ def history(
     if not compared:
         return pd.DataFrame(columns=pd.Index(POINT_COLUMNS))
     found = _estimated(pd.concat(compared, ignore_index=True), blocks, verdicts)
-    return _ordered(_pooled(found[found["log"].notna()]))
+    found = found[found["log"].notna()]
+    return _ordered(_pooled(found)) if len(found) else pd.DataFrame(columns=pd.Index(POINT_COLUMNS))
 
 
 def _versions(runs: pd.DataFrame) -> pd.DataFrame:
@@ -74,7 +75,13 @@ def _versions(runs: pd.DataFrame) -> pd.DataFrame:
     words = {
         name: known[name].astype(object).where(known[name].notna(), "") for name in ("environment_class", "plugins")
     }  # NaN is no key
-    return known.assign(**words, created=created, time_utc=committed.fillna(created))
+    dirty = [bool(value) if isinstance(value, bool | np.bool_) else None for value in known["git_dirty"]]
+    return known.assign(
+        **words,
+        git_dirty=pd.Series(dirty, known.index, dtype=object),
+        created=created,
+        time_utc=committed.fillna(created),
+    )
 
 
 def _ab_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -173,14 +180,13 @@ def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
     the oldest of its runs was made.
     """
     rows = rows.sort_values("created", kind="stable")
-    dirty = rows["git_dirty"].astype("boolean")
-    clean = rows["git_sha"].map(lambda sha: isinstance(sha, str)) & dirty.notna() & ~dirty.fillna(True)
+    clean = rows["git_sha"].map(lambda sha: isinstance(sha, str)) & rows["git_dirty"].eq(False)
     facts = zip(clean, rows["git_sha"], rows["plugins"], rows["inconclusive"], rows["run_id"], strict=True)
     versions = [tuple(version) if is_clean else run_id for is_clean, *version, run_id in facts]
     number = rows.assign(version=versions).groupby([*SERIES, "reference", "version"], sort=False, dropna=False).ngroup()
     groups = rows.assign(square=rows["error"] ** 2).groupby(number)
     runs = groups.size()
-    error = np.sqrt(groups["square"].sum(skipna=False)) / runs
+    error = np.sqrt(groups["square"].mean() / runs).mask(rows["error"].isna().groupby(number).any())
     between = groups["log"].std() / np.sqrt(runs)
     wider = (runs > 1) & ~(error >= between)  # also where a run of one block has no error
     error, freedom = error.mask(wider, between), groups["freedom"].sum().mask(wider, runs - 1)
@@ -194,8 +200,9 @@ def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _ordered(points: pd.DataFrame) -> pd.DataFrame:
     """Return the points of each series in the order of versions, with their segments and places."""
-    dirty = points["git_dirty"].astype("boolean").fillna(False)
-    points = points.assign(dirty=dirty).sort_values(["time_utc", "dirty", "first"], kind="stable", ignore_index=True)
+    points = points.assign(dirty=points["git_dirty"].eq(True)).sort_values(
+        ["time_utc", "dirty", "first"], kind="stable", ignore_index=True
+    )
     series = points.groupby(SERIES, sort=False, dropna=False)
     points = points.iloc[series.ngroup().argsort(kind="stable")].reset_index(drop=True)
     reference = points["reference"].fillna("")

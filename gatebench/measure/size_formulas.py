@@ -6,29 +6,40 @@ from typing import Any
 
 from gatebench.shape import Shape
 
-# (I, H): three that settle a + b I + c H, and two that such a formula must foretell. Multiples of 64: of heads, groups, blocks.
-_SIZES = ((64, 64), (128, 64), (64, 128), (256, 64), (320, 192))
+# (I, H): three that settle a + b I + c H, and three that such a formula must foretell. Multiples of 64: of heads, groups, blocks.
+_SIZES = ((64, 64), (128, 64), (64, 128), (256, 64), (320, 192), (64, 64))
+_ELSEWHERE = (3, 96)  # (B, T) of the last, else (1, 64): what depends on them is no formula in I and H
 _LETTERS = ("I", "H")
 
 
 def formulas(sizes_at: Callable[[Shape], Mapping[str, Any]]) -> dict[str, Any]:
     """Return the size of each tensor as formulas, e.g. {"weight_ih": ["4H", "I"]}; of a width alone, one formula.
 
-    sizes_at: gives sizes for a shape. Tensors of which a size is not a + b I + c H are left out; nothing is returned where the
-    gate does not take these shapes.
+    sizes_at: gives sizes for a shape. Tensors of which a size is not a + b I + c H, or that are not there at every shape, are
+    left out; nothing is returned where the gate does not take these shapes.
     """
     try:
-        asked = [sizes_at(Shape(batch=1, seq_len=64, input_size=i, hidden_size=h)) for i, h in _SIZES]
+        places = [(1, 64)] * (len(_SIZES) - 1) + [_ELSEWHERE]
+        asked = [
+            sizes_at(Shape(batch=b, seq_len=t, input_size=i, hidden_size=h))
+            for (i, h), (b, t) in zip(_SIZES, places, strict=True)
+        ]
     except Exception:  # a plugin may take few shapes only, and say so in any way; its example is still shown
         return {}
     found: dict[str, Any] = {}
     for name, first in asked[0].items():
         several = isinstance(first, Sequence)
-        columns = zip(*(sizes[name] if several else [sizes[name]] for sizes in asked), strict=True)
-        texts = [_formula(column) for column in columns]
-        if None not in texts:
+        rows = [_whole(sizes.get(name), several) for sizes in asked]
+        texts = [_formula(column) for column in zip(*rows, strict=True)] if len({*map(len, rows)}) == 1 else [None]
+        if rows[0] and None not in texts:
             found[name] = texts if several else texts[0]
     return found
+
+
+def _whole(sizes: Any, several: bool) -> list[int]:
+    """Return the sizes of a tensor, or its one size, as a list; an empty one where they are no whole numbers."""
+    found = list(sizes) if several and isinstance(sizes, Sequence) else [sizes]
+    return found if all(isinstance(size, int) for size in found) else []
 
 
 def _formula(sizes: Sequence[int]) -> str | None:

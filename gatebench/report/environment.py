@@ -41,14 +41,17 @@ def environment_rows(environment: Mapping[str, Any]) -> dict[str, str]:
 
 def _ceilings(environment: Mapping[str, Any]) -> Iterator[str]:
     for name, where in (("ceilings", ""), ("cuda_ceilings", "CUDA ")):
-        for level in _entries(environment, name, ("bytes", "bytes_per_s")):
-            yield f"{where}{_capacity(level['bytes'])}: {float(level['bytes_per_s']) / 1e9:.0f} GB/s"
+        for level in _entries(environment, name):
+            size, speed = _number(level.get("bytes")), _number(level.get("bytes_per_s"))
+            if size is not None and speed is not None:
+                yield f"{where}{_capacity(size)}: {speed / 1e9:.0f} GB/s"
 
 
 def _products(environment: Mapping[str, Any]) -> Iterator[str]:
-    for peak in _entries(environment, "peaks", ("device", "dtype", "flops_per_s")):
-        where = "a core" if peak["device"] == "cpu" else "on CUDA"
-        yield f"{peak['dtype']} {float(peak['flops_per_s']) / 1e9:.0f} GFLOP/s {where}"
+    for peak in _entries(environment, "peaks"):
+        speed = _number(peak.get("flops_per_s"))
+        if speed is not None:
+            yield f"{peak.get('dtype')} {speed / 1e9:.0f} GFLOP/s {'a core' if peak.get('device') == 'cpu' else 'on CUDA'}"
 
 
 def _part(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -56,16 +59,22 @@ def _part(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _entries(environment: Mapping[str, Any], name: str, needed: tuple[str, ...]) -> list[Mapping[str, Any]]:
-    """Return the rows of a list that have what they need: others may have written it."""
+def _entries(environment: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the rows of a list; others may have written something else in its place."""
     found = environment.get(name)
-    rows = [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
-    return [row for row in rows if all(row.get(key) is not None for key in needed)]
+    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
+
+
+def _number(value: Any) -> float | None:
+    """Return a number of a manifest, where infinity is text; None for what is none."""
+    if isinstance(value, int | float) or value == "inf":
+        return float(value)
+    return None
 
 
 def _joined(words: list[Any]) -> str:
     return ", ".join(str(word) for word in words if word) or UNKNOWN
 
 
-def _capacity(size: Any) -> str:
-    return "memory" if size in ("inf", math.inf) else f"up to {float(size) / 2**20:.0f} MiB"
+def _capacity(size: float) -> str:
+    return f"up to {size / 2**20:.0f} MiB" if math.isfinite(size) else "memory"

@@ -1,6 +1,7 @@
 """Files that a user asked for: refused before the work where they cannot be written, then written whole or not at all."""
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from gatebench.errors import UserError
@@ -19,7 +20,7 @@ def check_file(flag: str, path: Path) -> None:
             return
         if path.exists():
             path.open("ab").close()
-        half = _half(path)
+        half = _half(path.resolve())
         half.touch()
         half.unlink()
     except OSError as error:
@@ -28,16 +29,21 @@ def check_file(flag: str, path: Path) -> None:
 
 def write_file(flag: str, path: Path, text: str) -> None:
     """Write a file whole or not at all, in UTF-8, with ? for what that cannot hold; raises UserError where it cannot be written."""
-    half = _half(path)
-    special = _is_special(path)
+    there = path.resolve()  # what a link leads to is written, and the link stays
+    half = _half(there)
     try:
-        (path if special else half).write_text(text, encoding="utf-8", errors="replace")
-        if not special:
-            half.replace(path)
+        if _is_special(path):
+            path.write_text(text, encoding="utf-8", errors="replace")
+            return
+        half.write_text(text, encoding="utf-8", errors="replace")
+        if there.exists():
+            half.chmod(there.stat().st_mode & 0o7777)
+        half.replace(there)
     except OSError as error:
         raise _refused(flag, path, error) from None
     finally:  # also where Ctrl-C cuts it
-        half.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or its disk has become read-only
+            half.unlink()
 
 
 def _half(path: Path) -> Path:
@@ -45,8 +51,8 @@ def _half(path: Path) -> Path:
 
 
 def _is_special(path: Path) -> bool:
-    """Say whether a path is a pipe or a device, which no file may replace."""
-    return path.exists() and not path.is_file()
+    """Say whether a path is a pipe or a device, or leads to what a process has open, which no file may replace."""
+    return path.exists() and (not path.is_file() or path.is_relative_to("/dev") or path.is_relative_to("/proc"))
 
 
 def _refused(flag: str, path: Path, error: OSError) -> UserError:

@@ -56,7 +56,7 @@ def gate_facts(described: Any, name: str) -> GateFacts:
         name=name, **words, options=_options(entry.get("options")),
         parameters=_sizes(entry.get("parameters"), known.get("parameters"), "parameter", "shape"),
         state=_sizes(entry.get("state"), known.get("state"), "part of the state", "width"),
-        by_example=not known,
+        by_example=not any(known.values()),
     )  # fmt: skip
 
 

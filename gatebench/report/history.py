@@ -16,6 +16,7 @@ from gatebench.report.ci.escapes import escaped
 from gatebench.report.ci.words import change_text
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text
+from gatebench.report.run_facts import part, sound_environment
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json, print_line
 from gatebench.store.read import Results, Run
@@ -95,8 +96,10 @@ def run_facts(runs: Iterable[Run], commit_times: CommitTimes) -> pd.DataFrame:
 def version_facts(run_id: str, manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return one run's row for analyze.history, without the commit's date; plan: of an A/B run, else empty."""
     sides = plan.get("sides") or {}
-    code = sides.get("head") or manifest.get("git") or {}  # of an A/B run what it measured, not who measured it
-    plugins = sorted(str(plugin.get("sha256") or plugin.get("version")) for plugin in manifest.get("plugins") or ())
+    code = sides.get("head") or part(manifest, "git")  # of an A/B run what it measured, not who measured it
+    listed = manifest.get("plugins")
+    found = [plugin for plugin in listed if isinstance(plugin, Mapping)] if isinstance(listed, list) else []
+    plugins = sorted(str(plugin.get("sha256") or plugin.get("version")) for plugin in found)
     return {
         "run_id": run_id, "created_utc": manifest.get("created_utc"), "git_sha": code.get("sha"), "git_dirty": code.get("dirty"),
         "base_sha": (sides.get("base") or {}).get("sha"), "environment_class": manifest.get("environment_class"),
@@ -127,7 +130,7 @@ def environments_of(firsts: Iterable[tuple[str, Mapping[str, Any], int]]) -> lis
     found: list[dict[str, Any]] = []
     before: Mapping[str, Any] | None = None
     for run_id, manifest, runs in firsts:
-        environment = manifest.get("environment") or {}
+        environment = sound_environment(manifest)
         facts = comparable_facts(environment)
         differs = [] if before is None else differences(before, facts)
         found.append({

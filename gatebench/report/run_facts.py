@@ -72,8 +72,8 @@ def environment_differences(here: Manifest, there: Manifest) -> pd.DataFrame:
     What makes the environment classes differ comes first, and `so` says that times are not comparable; for the rest it is
     empty. Where the classes differ and no fact does, the classes themselves are the row.
     """
-    one, other = (part(manifest, "environment") for manifest in (here, there))
-    decisive = differences(*(comparable_facts(_sound(environment)) for environment in (one, other)))
+    one, other = (sound_environment(manifest) for manifest in (here, there))
+    decisive = differences(comparable_facts(one), comparable_facts(other))
     names = {name for name, _, _ in decisive}
     classes = here.get("environment_class"), there.get("environment_class")
     if not decisive and classes[0] != classes[1]:
@@ -84,8 +84,9 @@ def environment_differences(here: Manifest, there: Manifest) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(["what", "here", "there", "so"]))
 
 
-def _sound(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an environment whose versions are a mapping, as comparable_facts needs them."""
+def sound_environment(manifest: Manifest) -> dict[str, Any]:
+    """Return a run's environment, a mapping whose versions are one, as comparable_facts needs it."""
+    environment = part(manifest, "environment")
     return {**environment, "versions": part(environment, "versions")}
 
 

@@ -101,7 +101,9 @@ def numbers(rows: pd.DataFrame, points: pd.DataFrame, axis: str, per: str, basel
         values = found.loc[list(zip(rows["competitor"], rows["size"], strict=True))]
         table[f"{PER[per].title} (95 %)"] = [_value(row, PER[per]) for row in values.itertuples()]
     speedup = f"speed-up over {baseline or 'the baseline'} (95 %)"
-    counts = {"blocks": rows["blocks"], "samples": rows["samples"]}
+    counts = {
+        name: ["–" if is_missing(count) else str(int(count)) for count in rows[name]] for name in ("blocks", "samples")
+    }
     return pd.DataFrame({**table, speedup: [_speedup(row) for row in rows.itertuples()], **counts})
 
 

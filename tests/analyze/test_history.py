@@ -253,3 +253,12 @@ def test_an_empty_history_has_its_columns():
     points = history(of_runs, measurements, samples, VERDICTS)
     assert len(points) == len(changes(points)) == len(series(points, changes(points))) == 0
     assert list(changes(points).columns) == list(CHANGE_COLUMNS)
+
+
+def test_times_without_blocks_and_odd_marks_of_changed_files_are_no_points_and_no_traceback():
+    of_runs = runs(3, git_dirty=["yes", None, False])
+    measurements, samples = measured(of_runs, flat)
+    assert history(of_runs, measurements, samples.iloc[:0], VERDICTS).empty
+    points = history(of_runs, measurements, samples, VERDICTS)
+    assert len(points) == 9
+    assert set(points["git_dirty"]) == {None, False}

@@ -71,7 +71,7 @@ def test_a_tile_of_the_url_shows_its_reasons_in_full_and_leads_to_its_gate(opene
     assert {"wrong", "timeout", "out of memory"} <= set(table["status"])
     assert any("error\\_ratio 31.2" in reason for reason in table["reason"])
     links = [link.proto for link in app.get("page_link")]
-    assert all(link.query_string == "gate=gru" for link in links[:1])
+    assert links[0].query_string == "gate=gru&linked=beside"
     assert app.query_params["tile"] in ("gru by numba", ["gru by numba"])
 
 

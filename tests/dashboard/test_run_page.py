@@ -171,6 +171,7 @@ def test_suite_and_plugins_are_shown_as_code(opened, two_runs):
         {"suite": "text", "git": [], "plugins": {"a": 1}, "measure": 3, "elapsed": "long", "environment": None, "request": []},
         {"suite": None, "git": None, "plugins": None, "measure": None, "elapsed": None, "environment": {"versions": 3}},
         {"created_utc": 7, "status": None, "purpose": ["x"], "harness": None},
+        {"environment": {"ceilings": [{"bytes": "big", "bytes_per_s": 1}, 3], "peaks": [{"flops_per_s": "fast"}], "caches": 7, "cuda": "x"}},
     ],
 )  # fmt: skip
 def test_a_manifest_of_another_shape_is_shown_as_far_as_it_goes(entry):

@@ -39,6 +39,20 @@ def test_a_gate_that_does_not_take_these_shapes_has_none():
     assert formulas(sizes) == {}
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        lambda shape: {"p": [1]} if shape.input_size == shape.hidden_size else {},
+        lambda shape: {"p": [1] * (1 + (shape.input_size > 64))},
+        lambda shape: {"p": [None]},
+        lambda shape: {"p": [shape.seq_len, shape.seq_len]},
+        lambda shape: {"p": [shape.batch]},
+    ],
+)
+def test_a_tensor_that_comes_and_goes_or_depends_on_more_than_i_and_h_is_left_out(sizes):
+    assert formulas(lambda shape: {"w": [shape.hidden_size]} | sizes(shape)) == {"w": ["H"]}
+
+
 def test_what_gates_json_keeps_of_an_lstm_has_its_formulas():
     told = describe_gate(gates.get("lstm"))
     assert told["formulas"]["parameters"]["weight_ih"] == ["4H", "I"]

@@ -156,3 +156,12 @@ def test_a_row_is_one_line_however_long_the_id_of_its_case(capsys, results, leng
     rows = [line for line in lines if line.startswith(tuple(longer.values()))]
     assert len(rows) == len(points)
     assert all(re.search(r"  1  +\S.*  too few points \(1 of 5\)$", row) for row in rows)
+
+
+@pytest.mark.parametrize("odd", [{"plugins": ["a"]}, {"plugins": {"a": 1}}, {"git": "abc"}, {"environment": ["x"]}])
+def test_a_manifest_of_another_shape_has_a_history_all_the_same(odd):
+    from gatebench.report.history import environments_of, version_facts
+
+    manifest = {"created_utc": "2026-01-01T00:00:00Z", "environment_class": "one"} | odd
+    assert version_facts("r", manifest, {})["run_id"] == "r"
+    assert environments_of([("r", manifest, 1)])[0]["environment_class"] == "one"

@@ -144,6 +144,17 @@ def test_what_has_no_room_is_left_out_and_said(monkeypatch):
     assert len(found.all("tr")) == 3  # the header, and two
 
 
+def test_budgets_are_bytes_and_parts_without_room_are_left_out_and_counted(monkeypatch):
+    monkeypatch.setattr(pages, "TABLE_BYTES", 100)
+    wide = Block("Numbers", ("x",), (("µ" * 40,),) * 2)  # 80 bytes, and 30 of tags
+    assert "2 of 2 rows are left out" in "".join(page_of(Section("a", "A", "?", [Part("b", blocks=(wide,))])).words)
+    monkeypatch.setattr(pages, "TEXT_BYTES", 1)
+    found = page_of(Section("a", "A", "?", [Part("one"), Part("two"), Part("three")]))
+    assert "one" in found.words
+    assert "two" not in found.words
+    assert "2 of 3 parts are left out to keep this file small" in "".join(found.words)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_text_of_a_store_is_shown_and_never_acted_upon(name):
     evil = HOSTILE[name] + " " + "x" * 10_000

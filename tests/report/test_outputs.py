@@ -85,6 +85,16 @@ def test_what_is_cut_while_it_is_written_leaves_the_old_file_and_nothing_else(tm
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("page", "old")]
 
 
+def test_what_a_link_leads_to_is_written_with_its_rights_and_the_link_stays(tmp_path):
+    (tmp_path / "today").write_text("old")
+    (tmp_path / "today").chmod(0o600)
+    (tmp_path / "latest").symlink_to("today")
+    write_file("--html", tmp_path / "latest", "new")
+    assert (tmp_path / "latest").is_symlink()
+    assert (tmp_path / "today").read_text() == "new"
+    assert (tmp_path / "today").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_check_leaves_everything_as_it_was(tmp_path):
     (tmp_path / "old.md").write_text("old")
     os.mkfifo(tmp_path / "pipe")  # opened, it would wait for its reader

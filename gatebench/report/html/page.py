@@ -15,11 +15,13 @@ from gatebench.report.table import Block
 Progress = Callable[[int, int], None]
 
 # Plotly itself takes 2 MB when packed; with these budgets a page stays below 8 MB, whatever the run.
-FIGURE_BYTES = 2_500_000
-TABLE_BYTES = 3_000_000
+FIGURE_BYTES = 2_400_000
+TABLE_BYTES = 2_600_000  # rows
+TEXT_BYTES = 800_000  # titles, captions, notes, suites
 _TEXT_BYTES = 1_000  # of one cell, title or note; a name of 10 kB keeps its ends
 _LEFT_OUT = "The figure is left out to keep this file small: `gatebench dashboard` shows it."
 _CUT = "{} of {} rows are left out to keep this file small: `gatebench compare --long` and `gatebench export --to csv` have them all."
+_PARTS_CUT = "{} of {} parts are left out to keep this file small: `gatebench dashboard` shows them."
 _CODE = re.compile(r"`([^`]+)`")
 # Nothing may be loaded from anywhere; scripts and styles are those of the page itself.
 _POLICY = (
@@ -66,39 +68,44 @@ class _Writer:
         self.packed: list[str] = []
         self._parts, self._progress, self._done = parts, progress, 0
         self._figure_room = FIGURE_BYTES
-        self._table_room = TABLE_BYTES
+        self._table_room, self._text_room = TABLE_BYTES, TEXT_BYTES
 
     def section(self, section: Section) -> str:
         """Return a section; figures go to `packed`."""
         notes = "".join(f"<p>{_text(note)}</p>" for note in section.notes)
         choices = _attribute(json.dumps([_short(name) for name in section.choices], ensure_ascii=False))
-        parts = "".join(self._part(part) for part in section.parts)
+        kept = [self._part(part) for part in section.parts]
+        parts = "".join(kept) + (_paragraph(_PARTS_CUT.format(kept.count(""), len(kept))) if "" in kept else "")
         return (
             f'<section id="{section.anchor}" data-choices="{choices}"><h2>{_text(section.title)}</h2>'
             f'<p class="question">{_text(section.question)}</p>{notes}<div class="choices"></div>\n{parts}</section>\n'
         )
 
     def _part(self, part: Part) -> str:
+        """Return a part, nothing where there is no room left; what it takes beside its rows is counted, too."""
+        self._done += 1
+        self._progress(self._done, self._parts)
+        if self._text_room <= 0:
+            return ""
+        before = self._table_room
         keys = {_short(name): _short(value) for name, value in part.keys.items()}
         title = f"<h3>{_text(part.title)}</h3>" if part.title else ""
         opened = "".join(self._block(block, folded=False) for block in part.opened)
         shown = "".join(self._block(block, folded=part.folded or part.drawing is not None) for block in part.blocks)
         data = f' data-keys="{_attribute(json.dumps(keys, ensure_ascii=False))}"' if keys else ""
         text = f'<div class="part"{data}>{title}{self._figure(part)}{opened}{shown}</div>\n'
-        self._done += 1
-        self._progress(self._done, self._parts)
+        self._text_room -= len(text.encode()) - (before - self._table_room)
         return text
 
     def _figure(self, part: Part) -> str:
         if part.drawing is None:
-            return f'<p class="caption">{_text(part.caption)}</p>' if part.caption else ""
-        if self._figure_room <= 0:
-            return f'<p class="caption">{_text(_LEFT_OUT)}</p>'
+            return _paragraph(part.caption) if part.caption else ""
+        if 100 * self._figure_room < FIGURE_BYTES:  # hardly any would fit: none is made
+            return _paragraph(_LEFT_OUT)
         figure = part.drawing.make()
         packed = packed_figure(figure)
         if len(packed) > self._figure_room:
-            self._figure_room = 0
-            return f'<p class="caption">{_text(_LEFT_OUT)}</p>'
+            return _paragraph(_LEFT_OUT)
         self._figure_room -= len(packed)
         name = f"figure-{len(self.packed)}"
         self.packed.append(f'<script type="text/plain" id="{name}">{packed}</script>\n')
@@ -121,12 +128,17 @@ class _Writer:
         found = []
         for row in block.rows:
             text = _row(row, block)
-            self._table_room -= len(text)
-            if self._table_room < 0:
+            size = len(text.encode())
+            if size > self._table_room:
                 break
+            self._table_room -= size
             found.append(text)
         missing = len(block.rows) - len(found)
         return "".join(found), (_CUT.format(missing, len(block.rows)),) if missing else ()
+
+
+def _paragraph(text: str) -> str:
+    return f'<p class="caption">{_text(text)}</p>'
 
 
 def _lines(block: Block) -> str:
