@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
@@ -15,6 +16,7 @@ from browsing import chromium, server  # noqa: E402 (needs the path above)
 
 from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path above)
 
+APP = ROOT / "dashboard" / "app.py"
 FULL = Plan(gates=("lstm", "gru"), seq_lens=(64,), hidden_sizes=(64,), series=True)
 SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128, 256), hidden_sizes=(64, 128, 256))
 BROWSED = replace(SMALL, runs=2, suites=("quick",), steps={"native": (1, 1.3)}, series=True)
@@ -24,6 +26,20 @@ BROWSED = replace(SMALL, runs=2, suites=("quick",), steps={"native": (1, 1.3)}, 
 def main_module(monkeypatch):
     """Take back what AppTest leaves as `__main__`: a process that multiprocessing spawns later would run it."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return a function that opens a page over a store, with query parameters."""
+
+    def open_page(store: Path, page: str, **query: str | list[str]) -> AppTest:
+        monkeypatch.setenv("GATEBENCH_STORE", str(store))
+        app = AppTest.from_file(str(APP), default_timeout=120).run()  # an index may have to be built first
+        app.switch_page(f"views/{page}.py")
+        app.query_params.update(query)
+        return app.run()
+
+    return open_page
 
 
 @pytest.fixture(scope="session")

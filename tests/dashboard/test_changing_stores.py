@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_every_page import CELL, TWO, opened, texts  # noqa: F401 (a fixture)
+from test_every_page import CELL, TWO, texts
 
 from tests.synthetic import write_store
 
@@ -14,7 +14,7 @@ MILLION = 1_000_000
 
 
 @pytest.mark.parametrize("page", ["overview", "run"])
-def test_a_run_that_goes_while_a_page_is_open_is_gone_from_it(opened, tmp_path, page):  # noqa: F811
+def test_a_run_that_goes_while_a_page_is_open_is_gone_from_it(opened, tmp_path, page):
     ids = write_store(tmp_path / "results", TWO)
     app = opened(tmp_path / "results", page, **({"run": ids[1]} if page == "run" else {}))
     shutil.rmtree(tmp_path / "results" / "runs" / ids[1])
@@ -25,7 +25,7 @@ def test_a_run_that_goes_while_a_page_is_open_is_gone_from_it(opened, tmp_path, 
 
 
 @pytest.mark.parametrize("page", ["overview", "run"])
-def test_a_run_that_comes_while_a_page_is_open_is_there_and_moves_nobody(opened, tmp_path, page):  # noqa: F811
+def test_a_run_that_comes_while_a_page_is_open_is_there_and_moves_nobody(opened, tmp_path, page):
     ids = write_store(tmp_path / "results", TWO)
     shutil.move(tmp_path / "results" / "runs" / ids[1], tmp_path / "later")
     app = opened(tmp_path / "results", page)
@@ -41,7 +41,7 @@ def test_a_run_that_comes_while_a_page_is_open_is_there_and_moves_nobody(opened,
         assert box.value == ids[0]  # what one looks at stays
 
 
-def test_a_store_in_the_place_of_another_is_shown_while_a_page_is_open(opened, tmp_path):  # noqa: F811
+def test_a_store_in_the_place_of_another_is_shown_while_a_page_is_open(opened, tmp_path):
     write_store(tmp_path / "results", CELL)
     ids = write_store(tmp_path / "other", TWO)
     app = opened(tmp_path / "results", "overview")
@@ -53,7 +53,7 @@ def test_a_store_in_the_place_of_another_is_shown_while_a_page_is_open(opened, t
     assert ids[1] in texts(app)
 
 
-def test_two_people_look_at_one_store_through_filters_of_their_own(opened, tmp_path):  # noqa: F811
+def test_two_people_look_at_one_store_through_filters_of_their_own(opened, tmp_path):
     write_store(tmp_path / "results", TWO)
     mine, yours = (opened(tmp_path / "results", "scaling", gate=gate) for gate in ("lstm", "gru"))
     mine.selectbox(key="mode").select("forward_backward").run()
@@ -65,7 +65,7 @@ def test_two_people_look_at_one_store_through_filters_of_their_own(opened, tmp_p
 
 
 @pytest.mark.slow
-def test_a_case_of_a_million_samples_is_thinned_and_says_so(opened, tmp_path):  # noqa: F811
+def test_a_case_of_a_million_samples_is_thinned_and_says_so(opened, tmp_path):
     (run_id,) = write_store(tmp_path / "results", CELL)
     path = tmp_path / "results" / "runs" / run_id / "samples.parquet"
     table = pq.read_table(path)

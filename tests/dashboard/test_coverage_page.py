@@ -4,11 +4,9 @@ import json
 
 import pandas as pd
 import pytest
-from test_pages import opened, select, texts
+from test_pages import select, texts
 
 from tests.synthetic import Plan, write_store
-
-__all__ = ["opened"]  # the fixture
 
 
 def well(app):

@@ -8,22 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_pages import QUESTIONS
 
 from tests.large_store import write_large_store
 from tests.synthetic import Plan, write_store
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-QUESTIONS = {
-    "overview": "Is anything wrong or new?",
-    "compare": "Is B different from A, by how much, how sure?",
-    "scaling": "How does cost grow with T, H or B?",
-    "winner_map": "What should I use at (T, H)?",
-    "stability": "Does this gate lose or blow up gradients?",
-    "coverage": "What has not been measured or is not right, and why?",
-    "history": "When did it move?",
-    "run": "What exactly happened?",
-    "gate": "What is this gate?",
-}
 CELL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128), hidden_sizes=(64, 128), stability_seq_lens=(128,))
 TWO = Plan(runs=2, gates=("lstm", "gru"), seq_lens=(64, 128), hidden_sizes=(64, 128), stability_seq_lens=(128,), suites=("quick",))  # fmt: skip
 # What each kind of store makes each page say; `everywhere` where a page says nothing of its own.
@@ -120,20 +109,6 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 def _large(store: Path, runs: int) -> None:
     shutil.rmtree(store)
     write_large_store(store, runs)
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    """Return a function that opens a page over a store."""
-
-    def open_page(store: Path, page: str, **query: str) -> AppTest:
-        monkeypatch.setenv("GATEBENCH_STORE", str(store))
-        app = AppTest.from_file(str(APP), default_timeout=120).run()
-        app.switch_page(f"views/{page}.py")
-        app.query_params.update(query)
-        return app.run()
-
-    return open_page
 
 
 def texts(app: AppTest) -> str:

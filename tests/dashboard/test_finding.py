@@ -1,7 +1,5 @@
 """Boxes of very many options, and links that lead to a page with filters of their own."""
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -9,7 +7,6 @@ from dashboard.finding import MOST_OPTIONS
 from tests.large_store import write_large_store
 from tests.synthetic import Plan, write_store
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 RUNS = MOST_OPTIONS + 10
 CELL = Plan(
     runs=2, machines=("EPYC", "M3"), gates=("gru",), implementations=("eager", "native"), seq_lens=(64,), modes=("forward",),
@@ -22,22 +19,6 @@ def many(tmp_path_factory):
     """A store of so many runs that no box offers them all, and their ids, oldest first."""
     store = tmp_path_factory.mktemp("many") / "results"
     return store, write_large_store(store, RUNS, CELL)
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    """Return a function that opens a page over a store, with query parameters."""
-
-    def open_page(store: Path, page: str, **query: str) -> AppTest:
-        monkeypatch.setenv("GATEBENCH_STORE", str(store))
-        app = AppTest.from_file(str(APP), default_timeout=60).run()
-        app.switch_page(f"views/{page}.py")
-        app.query_params.update(query)
-        app.run()
-        assert not app.exception
-        return app
-
-    return open_page
 
 
 def said(app: AppTest) -> str:

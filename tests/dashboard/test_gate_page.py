@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from test_pages import opened, select, texts
+from test_pages import select, texts
 
 from tests.synthetic import Plan, write_store
 
-__all__ = ["opened"]  # the fixture
 TOLD = {
     "name": "gru", "family": "recurrent", "equation": r"h = (1 - z) \odot n", "source": "Cho et al. 2014", "doc": "A gate.",
     "options": {"num_layers": {"default": 1, "type": "int", "range": [1, 64], "doc": "layers"}},

@@ -4,7 +4,6 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from test_pages import opened as opened  # the fixture
 from test_pages import texts, well
 
 from dashboard import elements

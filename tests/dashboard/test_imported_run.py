@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from test_pages import opened, texts, well  # noqa: F401 (a fixture)
+from test_pages import texts, well
 
 from gatebench.run.imported import import_run
 from gatebench.store.exchange_read import read_document
@@ -22,19 +22,19 @@ def with_imported(one_run, tmp_path):
 
 
 @pytest.mark.parametrize("page", ["scaling", "winner_map"])
-def test_pages_of_sizes_show_the_other_runs_with_whole_numbers(opened, with_imported, page):  # noqa: F811
+def test_pages_of_sizes_show_the_other_runs_with_whole_numbers(opened, with_imported, page):
     found = well(opened(with_imported, page), page)
     assert "B = 16" in found
     assert "B = 16.0" not in found
 
 
-def test_compare_shows_a_run_of_several_implementations_first(opened, with_imported):  # noqa: F811
+def test_compare_shows_a_run_of_several_implementations_first(opened, with_imported):
     app = opened(with_imported, "compare")
     assert "**A** native" in well(app, "compare")
     assert "imported" in "".join(app.selectbox(key="run").options)
 
 
-def test_the_overview_names_the_harness(opened, with_imported):  # noqa: F811
+def test_the_overview_names_the_harness(opened, with_imported):
     app = opened(with_imported, "overview")
     assert "b imported" in well(app, "overview")
     kinds = [table.value["kind"].tolist() for table in app.dataframe if "kind" in table.value]

@@ -37,20 +37,6 @@ WITHOUT_FIGURES = ("overview", "gate", "run")
 every_page = pytest.mark.parametrize("page", PAGES)
 
 
-@pytest.fixture
-def opened(monkeypatch):
-    """Return a function that opens a page over a store, with query parameters."""
-
-    def open_page(store: Path, page: str, **query: str | list[str]) -> AppTest:
-        monkeypatch.setenv("GATEBENCH_STORE", str(store))
-        app = AppTest.from_file(str(APP), default_timeout=60).run()
-        app.switch_page(f"views/{page}.py")
-        app.query_params.update(query)
-        return app.run()
-
-    return open_page
-
-
 def texts(app: AppTest) -> str:
     """Return all text of a page, Markdown's escapes undone."""
     kinds = (app.title, app.markdown, app.info, app.warning, app.error, app.caption, app.code, app.subheader)

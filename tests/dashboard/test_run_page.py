@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from test_pages import opened as opened  # the fixture
 from test_pages import texts, well
 
 from dashboard import elements

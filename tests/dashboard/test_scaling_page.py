@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_pages import opened, select, well  # noqa: F401 (opened is a fixture)
+from test_pages import select, well
 
 from dashboard import elements
 from dashboard.views.scaling import case_of
@@ -20,7 +20,7 @@ def tables(app) -> list:
     return [table.value for table in app.table]
 
 
-def test_growth_is_told_with_its_interval_and_how_much_it_rests_on(opened, one_run):  # noqa: F811
+def test_growth_is_told_with_its_interval_and_how_much_it_rests_on(opened, one_run):
     app = opened(one_run, "scaling", fixed_h="128")
     well(app, "scaling")
     growth = tables(app)[0].set_index("implementation")
@@ -33,7 +33,7 @@ def test_growth_is_told_with_its_interval_and_how_much_it_rests_on(opened, one_r
     assert set(tables(few)[0].iloc[:, 1]) == {"not fitted\\: fewer than 3 sizes"}
 
 
-def test_lines_that_cross_are_listed(opened, tmp_path):  # noqa: F811
+def test_lines_that_cross_are_listed(opened, tmp_path):
     # A step takes numba 1.5 µs and native 6 µs, a multiply 0.0125 and 0.0105 ns: native / numba is 1.165 at H = 128 and 0.846 at
     # 1024, so that straight lines cross at 128 · 8^0.476 = 344.
     plan = Plan(gates=("lstm",), seq_lens=(64,), hidden_sizes=(32, 128, 1024, 4096), failures=False, blocks=8)
@@ -45,7 +45,7 @@ def test_lines_that_cross_are_listed(opened, tmp_path):  # noqa: F811
     assert 250 < float(found["cross at H"].removeprefix("about ")) < 480
 
 
-def test_batch_is_an_axis_beside_fixed_t_and_h(opened, one_run):  # noqa: F811
+def test_batch_is_an_axis_beside_fixed_t_and_h(opened, one_run):
     app = opened(one_run, "scaling", axis="B")
     found = well(app, "scaling")
     assert not [box for box in app.selectbox if box.key == "batch"]
@@ -56,7 +56,7 @@ def test_batch_is_an_axis_beside_fixed_t_and_h(opened, one_run):  # noqa: F811
 
 
 @pytest.mark.parametrize("per", ["time per FLOP", "time per byte", "share of the ceiling"])
-def test_what_a_run_cannot_be_divided_by_is_said_for_each_case(opened, one_run, per):  # noqa: F811
+def test_what_a_run_cannot_be_divided_by_is_said_for_each_case(opened, one_run, per):
     app = opened(one_run, "scaling", per=per)
     found = well(app, "scaling")
     assert "no such number" in set(tables(app)[-1]["status"])
@@ -64,7 +64,7 @@ def test_what_a_run_cannot_be_divided_by_is_said_for_each_case(opened, one_run, 
         assert "Not measured in this run" in found
 
 
-def test_a_share_is_held_against_the_ceilings_that_the_run_measured(opened, tmp_path):  # noqa: F811
+def test_a_share_is_held_against_the_ceilings_that_the_run_measured(opened, tmp_path):
     store = tmp_path / "results"
     run_id = write_store(store, Plan(gates=("gru",), seq_lens=(64, 128, 256), hidden_sizes=(64,), failures=False))[0]
     path = store / "runs" / run_id / "manifest.json"
@@ -77,7 +77,7 @@ def test_a_share_is_held_against_the_ceilings_that_the_run_measured(opened, tmp_
     assert "no such number" in set(tables(app)[-1]["status"])  # synthetic rows have no model of their FLOPs
 
 
-def test_speed_ups_are_lines_too(opened, one_run):  # noqa: F811
+def test_speed_ups_are_lines_too(opened, one_run):
     app = opened(one_run, "scaling", per="speed-up over the baseline", baseline="eager")
     found = well(app, "scaling")
     assert "speed-ups from paired blocks" in found
@@ -87,7 +87,7 @@ def test_speed_ups_are_lines_too(opened, one_run):  # noqa: F811
 CASE = "lstm/native/T128-B16-I64-H64/float32/cpu-2/forward"
 
 
-def test_a_case_of_the_url_opens_its_raw_samples_and_stays_in_the_url(opened, one_run):  # noqa: F811
+def test_a_case_of_the_url_opens_its_raw_samples_and_stays_in_the_url(opened, one_run):
     app = opened(one_run, "scaling", fixed_h="64", case=CASE)
     found = well(app, "scaling")
     assert select(app, "case").value == CASE
@@ -95,7 +95,7 @@ def test_a_case_of_the_url_opens_its_raw_samples_and_stays_in_the_url(opened, on
     assert "case=lstm%2Fnative%2FT128" in found
 
 
-def test_what_a_click_picks_is_what_the_box_offers(opened, one_run):  # noqa: F811
+def test_what_a_click_picks_is_what_the_box_offers(opened, one_run):
     app = opened(one_run, "scaling", fixed_h="64")
     points = [
         {"customdata": data} for trace in json.loads(app.get("plotly_chart")[0].proto.spec)["data"] for data in trace.get("customdata") or ()
@@ -106,7 +106,7 @@ def test_what_a_click_picks_is_what_the_box_offers(opened, one_run):  # noqa: F8
 
 
 @pytest.mark.parametrize(("per", "column"), [("time per call", None), ("time per step", "ns_per_step"), ("speed-up over the baseline", None)])  # fmt: skip
-def test_the_data_hold_what_is_shown_and_what_is_missing(opened, one_run, monkeypatch, per, column):  # noqa: F811
+def test_the_data_hold_what_is_shown_and_what_is_missing(opened, one_run, monkeypatch, per, column):
     kept = {}
     monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
     well(opened(one_run, "scaling", fixed_h="64", per=per), "scaling")

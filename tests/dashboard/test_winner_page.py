@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 import pandas as pd
 import pytest
-from test_pages import opened, texts, well  # noqa: F401 (opened is a fixture)
+from test_pages import texts, well
 
 from dashboard import elements
 from dashboard.views import winner_map
@@ -18,12 +18,12 @@ def answer(app) -> str:
     return app.success[0].value.replace("\\", "")
 
 
-def test_without_a_question_the_page_says_how_to_ask(opened, one_run):  # noqa: F811
+def test_without_a_question_the_page_says_how_to_ask(opened, one_run):
     found = well(opened(one_run, "winner_map"), "winner_map")
     assert "Type T and H, or click a cell of the map" in found
 
 
-def test_a_measured_size_is_answered_with_time_margin_n_and_compile_cost(opened, one_run):  # noqa: F811
+def test_a_measured_size_is_answered_with_time_margin_n_and_compile_cost(opened, one_run):
     app = opened(one_run, "winner_map", ask_t="64", ask_h="64")
     well(app, "winner_map")
     found = answer(app)
@@ -37,14 +37,14 @@ def test_a_measured_size_is_answered_with_time_margin_n_and_compile_cost(opened,
     assert "kept samples" in texts(app)
 
 
-def test_the_samples_of_another_case_can_be_chosen(opened, one_run):  # noqa: F811
+def test_the_samples_of_another_case_can_be_chosen(opened, one_run):
     app = opened(one_run, "winner_map", ask_t="64", ask_h="64", ask_case="native")
     well(app, "winner_map")
     assert "Shown: " not in texts(app)
     assert app.selectbox(key="ask_case").value == "lstm/native/T64-B16-I64-H64/float32/cpu-2/forward"
 
 
-def test_what_nobody_measured_says_so_with_the_nearest_and_the_command(opened, one_run):  # noqa: F811
+def test_what_nobody_measured_says_so_with_the_nearest_and_the_command(opened, one_run):
     app = opened(one_run, "winner_map", gate="gru", ask_t="512", ask_h="200", ask_b="16")
     well(app, "winner_map")
     warning = app.warning[0].value.replace("\\", "")
@@ -57,14 +57,14 @@ def test_what_nobody_measured_says_so_with_the_nearest_and_the_command(opened, o
     assert "--batch 16 --seq-len 512 --hidden-size 200" in command
 
 
-def test_a_size_that_failed_says_why(opened, one_run):  # noqa: F811
+def test_a_size_that_failed_says_why(opened, one_run):
     app = opened(one_run, "winner_map", ask_t="256", ask_h="64")
     well(app, "winner_map")
     assert "measured, and no implementation has a time" in app.warning[0].value
     assert any("out of memory" in status for status in app.table[0].value["status"])
 
 
-def test_few_calls_do_not_pay_back_compiling(opened, tmp_path):  # noqa: F811
+def test_few_calls_do_not_pay_back_compiling(opened, tmp_path):
     plan = Plan(
         gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), implementations=("eager", "compile"), failures=False
     )
@@ -79,14 +79,14 @@ def test_few_calls_do_not_pay_back_compiling(opened, tmp_path):  # noqa: F811
     assert list(few.dataframe[0].value["fastest"]) == ["eager"]
 
 
-def test_under_a_cap_memory_that_was_not_measured_is_said(opened, one_run):  # noqa: F811
+def test_under_a_cap_memory_that_was_not_measured_is_said(opened, one_run):
     found = well(opened(one_run, "winner_map", cap_mib="1"), "winner_map")
     assert "Over 1.00 MiB of memory nothing competes" in found
     assert "winners the memory was not measured" in found
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "9" * 5000, "٣"])
-def test_a_number_in_the_url_that_is_none_is_named_and_asks_nothing(opened, one_run, value):  # noqa: F811
+def test_a_number_in_the_url_that_is_none_is_named_and_asks_nothing(opened, one_run, value):
     app = opened(one_run, "winner_map", ask_t=value, ask_h="64")
     found = well(app, "winner_map")
     assert "is no whole number from 1 to 1000000000." in found
@@ -94,7 +94,7 @@ def test_a_number_in_the_url_that_is_none_is_named_and_asks_nothing(opened, one_
     assert len(found) < 5000
 
 
-def test_a_question_reaches_the_url_and_no_other_page_stumbles_over_it(opened, one_run):  # noqa: F811
+def test_a_question_reaches_the_url_and_no_other_page_stumbles_over_it(opened, one_run):
     app = opened(one_run, "winner_map")
     app.text_input(key="ask_t").set_value("64")
     app.text_input(key="ask_h").set_value("128").run()
@@ -119,7 +119,7 @@ def test_a_click_on_a_cell_asks_about_its_sizes(monkeypatch):
     assert session["ask_t"] == "64"
 
 
-def test_the_data_of_the_map_have_a_row_per_cell_with_units(opened, one_run, monkeypatch):  # noqa: F811
+def test_the_data_of_the_map_have_a_row_per_cell_with_units(opened, one_run, monkeypatch):
     kept = {}
     monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
     well(opened(one_run, "winner_map"), "winner_map")
@@ -131,12 +131,12 @@ def test_the_data_of_the_map_have_a_row_per_cell_with_units(opened, one_run, mon
     assert elements.parquet_of(frame)
 
 
-def test_the_command_keeps_to_the_chosen_implementations(opened, one_run):  # noqa: F811
+def test_the_command_keeps_to_the_chosen_implementations(opened, one_run):
     found = well(opened(one_run, "winner_map", implementation=["eager", "native"]), "winner_map")
     assert "-i eager -i native" in found
 
 
-def test_the_map_leads_to_its_gate_in_the_same_run(opened, one_run):  # noqa: F811
+def test_the_map_leads_to_its_gate_in_the_same_run(opened, one_run):
     app = opened(one_run, "winner_map", gate="gru")
     [link] = [link.proto for link in app.get("page_link")]
     asked = parse_qs(link.query_string)
