@@ -27,26 +27,31 @@ from tests.large_store import PATTERN, write_large_store  # noqa: E402
 CHANGES = 4  # filter changes a page
 WAIT_MS = 120_000
 OPENS_MS = 500  # until a box has opened
-# Runs in every page: when the page last became settled (scripts ended, nothing stale, every figure drawn), and how many
-# scripts have begun; from within, so that asking from outside costs no time.
+# Runs in every page: when the page last became settled (nothing heard from the server since, scripts ended, nothing stale,
+# every figure drawn), how many messages the server sent (a short script begins and ends between two looks), and the last
+# click. From within: asking from outside costs time, and so does playwright's wait until what it clicks on stands still.
 WATCH = """
-window.begun = 0; window.settledAt = null;
+window.heard = 0; window.settledAt = null; window.clickedAt = null;
+document.addEventListener('click', () => { window.clickedAt = Date.now(); }, {capture: true});
 const look = () => {
   const app = document.querySelector('[data-testid="stApp"]');
-  const state = app && app.dataset.testScriptState;
-  if (state === 'running' && window.lastState !== 'running') window.begun += 1;
-  window.lastState = state;
   const drawn = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')].every(plot => plot.querySelector('.main-svg'));
-  const busy = state !== 'notRunning' || !drawn || !document.querySelector('h1')
+  const busy = !app || app.dataset.testScriptState !== 'notRunning' || !drawn || !document.querySelector('h1')
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]');
   if (busy) window.settledAt = null; else if (window.settledAt === null) window.settledAt = Date.now();
+};
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener('message', () => { window.heard += 1; window.settledAt = null; });
+  }
 };
 document.addEventListener('DOMContentLoaded', () =>
   new MutationObserver(look).observe(document, {subtree: true, childList: true, attributes: true}));
 const eachFrame = () => { look(); requestAnimationFrame(eachFrame); };
 requestAnimationFrame(eachFrame);
 """
-SETTLED = "begun => window.begun > begun && window.settledAt && Date.now() - window.settledAt > 250 && window.settledAt"
+SETTLED = "heard => window.heard > heard && window.settledAt && Date.now() - window.settledAt > 250 && window.settledAt"
 FIGURES = """
 () => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
   marks: plot._fullData.reduce((sum, trace) => sum + (trace.z ? trace.z.length * trace.z[0].length
@@ -140,14 +145,13 @@ def _go(page: Page, title: str) -> None:
 
 
 def _seconds(page: Page, act: Callable[[], object]) -> float:
-    started = time.time()
-    return _settled_at(page, act) - started
+    return _settled_at(page, act) - page.evaluate("window.clickedAt / 1000")
 
 
 def _settled_at(page: Page, act: Callable[[], object]) -> float:
-    begun = page.evaluate("window.begun || 0") if page.url != "about:blank" else 0
+    heard = page.evaluate("window.heard || 0") if page.url != "about:blank" else 0
     act()
-    return page.wait_for_function(SETTLED, arg=begun).json_value() / 1000
+    return page.wait_for_function(SETTLED, arg=heard).json_value() / 1000
 
 
 def _change_filters(page: Page, random: random.Random) -> list[float]:
