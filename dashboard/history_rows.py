@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.loading import Store
-from gatebench.analyze.history import changes, failures, history, series
+from gatebench.analyze.history import MEASURED, changes, failures, history, series
 from gatebench.errors import StoreError
 from gatebench.query.questions import Questions
 from gatebench.report.history import environments_of, version_facts
@@ -104,7 +104,7 @@ def _read_lines(
     # All implementations: what times are divided by is one of them.
     chosen = "SELECT {} FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate = ? AND mode = ?"
     asked = [list(_suite.facts["run_id"]), gate, mode]
-    rows = _questions.frame(chosen.format("*"), asked)
+    rows = _questions.frame(chosen.format(", ".join(MEASURED)), asked)
     keys = zip(rows["run_id"], rows["case_id"], strict=True)
     rows = rows.loc[[key not in _suite.controls for key in keys]]
     blocks, verdicts = (

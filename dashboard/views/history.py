@@ -13,13 +13,12 @@ from dashboard.raw_samples import show_samples
 from dashboard.slices import MODES
 from gatebench.analyze.change_points import LEAST_POINTS
 from gatebench.report.figures.history import (
-    MOST_PANELS,
     change_words,
     history_figure,
-    history_grid,
     value_words,
     version,
 )
+from gatebench.report.figures.history_grid import MOST_PANELS, history_grid
 from gatebench.report.names import date_label, natural
 from gatebench.report.quantities import is_missing
 

@@ -22,6 +22,7 @@ from gatebench.store.schema import FAILURES
 SERIES = ["case_id", "harness", "environment_class", "kind"]
 _DESCRIBED = ["gate", "family", "implementation", "implementation_options", "mode", "dtype"]
 _NEEDED = ["run_id", "case_id", "problem_id", "side", "harness", *_DESCRIBED, "time_ns"]
+MEASURED = (*_NEEDED, "status", "reason")  # columns of measurements that this module reads
 _JUDGED = ["change", "ci_low", "ci_high", "verdict"]
 # Of a row: what was measured, and what it is divided by.
 _SIDES = (("case_id", "side"), ("other_case_id", "other_side"))
@@ -60,7 +61,7 @@ def history(
     blocks = blocks_of(samples)
     timed = measurements.loc[measurements["time_ns"].notna(), _NEEDED]
     rows = timed.merge(_versions(runs), on="run_id", how="inner")
-    compared = [part for part in (_ab_rows(rows), *_run_rows(rows, baseline)) if len(part)]
+    compared = [part for part in (_ab_rows(rows), _run_rows(rows, baseline)) if len(part)]
     if not compared:
         return pd.DataFrame(columns=pd.Index(POINT_COLUMNS))
     found = _estimated(pd.concat(compared, ignore_index=True), blocks, verdicts)
@@ -92,42 +93,45 @@ def _ab_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return heads.assign(kind="ab", reference=commits, other_case_id=heads["case_id"], other_side="base")
 
 
-def _run_rows(rows: pd.DataFrame, baseline: str | None) -> list[pd.DataFrame]:
-    """Return the cases of other runs by problem, each beside its reference; the reference itself, and what has none, alone.
+def _run_rows(rows: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
+    """Return the cases of other runs problem by problem, each beside its reference; the reference itself, and what has none, alone.
 
     A run in which the reference has no time gives no row: the same line never changes what it is divided by. Columns as in
     `_ab_rows`, other_case_id null for plain times.
     """
     plain = rows[rows["side"] == "run"]
-    found = []
-    for _, problem in plain.groupby(["problem_id", "environment_class", "harness"], sort=False, dropna=False):
-        name = _reference(problem, baseline)
-        bases = _reference_cases(problem, name)
-        base = problem["run_id"].map(bases).astype(object)
-        alone = problem["case_id"].isin(set(bases.values())) | (name is None)
-        compared = problem.assign(
-            kind=np.where(alone, "time", "relative"), reference=np.where(alone, None, name),
-            other_case_id=base.where(base.notna() & ~alone, None), other_side="run",
-        )  # fmt: skip
-        found.append(compared[alone | base.notna()])
-    return found
+    problem = plain.groupby(["problem_id", "environment_class", "harness"], sort=False, dropna=False).ngroup()
+    plain = plain.assign(problem=problem).sort_values("problem", kind="stable")
+    name = plain["problem"].map(_references(plain, baseline)).astype(object)
+    bases = _reference_cases(plain[plain["implementation"] == name])
+    divided_by = plain[["problem", "run_id"]].merge(bases, on=["problem", "run_id"], how="left")
+    base = divided_by["case_id"].to_numpy(dtype=object)
+    references = set(zip(bases["problem"], bases["case_id"], strict=True))
+    own = np.array([key in references for key in zip(plain["problem"], plain["case_id"], strict=True)], dtype=bool)
+    alone, divided = own | name.isna().to_numpy(), pd.notna(base)
+    compared = plain.assign(
+        kind=np.where(alone, "time", "relative"), reference=np.where(alone, None, name),
+        other_case_id=np.where(divided & ~alone, base, None), other_side="run",
+    )  # fmt: skip
+    return compared[alone | divided].drop(columns="problem")
 
 
-def _reference(problem: pd.DataFrame, baseline: str | None) -> str | None:
-    """Return the implementation that a problem's times are divided by: native or eager, whichever most runs timed."""
+def _references(plain: pd.DataFrame, baseline: str | None) -> dict[int, str]:
+    """Return the implementation that each problem's times are divided by: native or eager, whichever most runs timed."""
     wanted = PREFERRED_BASELINES if baseline is None else (baseline,)
-    counts = {name: problem.loc[problem["implementation"] == name, "run_id"].nunique() for name in wanted}
-    best = max(counts, key=lambda name: counts[name])  # of two alike the first: native
-    return best if counts[best] else None
+    timed = plain.loc[plain["implementation"].isin(wanted), ["problem", "implementation", "run_id"]].drop_duplicates()
+    counts = timed.groupby(["problem", "implementation"]).size().reset_index(name="runs")
+    # Of two alike the first: native.
+    counts["place"] = counts["implementation"].map(wanted.index)
+    best = counts.sort_values(["runs", "place"], ascending=[False, True]).drop_duplicates("problem")
+    return dict(zip(best["problem"], best["implementation"], strict=True))
 
 
-def _reference_cases(problem: pd.DataFrame, name: str | None) -> dict[str, str]:
-    """Return the reference's case by run; of several, which differ by options, the one at its default options."""
-    cases = problem[problem["implementation"] == name]
-    plain = cases.assign(options=cases["implementation_options"].replace("{}", "")).sort_values(
-        "options", kind="stable"
-    )
-    return plain.drop_duplicates("run_id").set_index("run_id")["case_id"].to_dict()
+def _reference_cases(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the reference's case by problem and run; of several, which differ by options, the one at its default options."""
+    options = cases["implementation_options"].replace("{}", "")
+    plain = cases.assign(options=options).sort_values("options", kind="stable")
+    return plain.drop_duplicates(["problem", "run_id"])[["problem", "run_id", "case_id"]]
 
 
 def _estimated(compared: pd.DataFrame, blocks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -236,19 +240,22 @@ def series(points: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     Columns: POINT_COLUMNS of the newest point; points (all of them), searched (conclusive ones of the newest segment),
     segments, changes (how many), outcome: changed, no change, too few points (in every segment).
     """
-    rows = []
-    counts = changed.groupby(SERIES, dropna=False).size().to_dict()
-    for key, group in points.groupby(SERIES, sort=False, dropna=False):
-        usable = group[~group["inconclusive"].astype(bool)].groupby("segment").size()
-        count = counts.get(key, 0)
-        enough = int(usable.max() if len(usable) else 0) >= LEAST_POINTS
-        newest = group.iloc[-1]
-        outcome = "changed" if count else ("no change" if enough else "too few points")
-        searched = int(usable.get(newest["segment"], 0))
-        rows.append((*newest[list(POINT_COLUMNS)], len(group), searched, group["segment"].nunique(), count, outcome))
-    return pd.DataFrame(
-        rows, columns=pd.Index([*POINT_COLUMNS, "points", "searched", "segments", "changes", "outcome"])
-    )
+    names = [*POINT_COLUMNS, "points", "searched", "segments", "changes", "outcome"]
+    if points.empty:
+        return pd.DataFrame(columns=pd.Index(names))
+    number = points.groupby(SERIES, sort=False, dropna=False).ngroup()
+    groups = points.groupby(number, sort=False)
+    newest = groups.tail(1).set_index(number[groups.tail(1).index])[list(POINT_COLUMNS)]
+    usable = (~points["inconclusive"].astype(bool)).groupby([number, points["segment"]]).sum()
+    most = usable.groupby(level=0).max()
+    searched = [usable[key] for key in zip(newest.index, newest["segment"], strict=True)]
+    found = changed.groupby(SERIES, dropna=False).size().to_dict()
+    counts = [found.get(key, 0) for key in newest[SERIES].itertuples(index=False, name=None)]
+    enough = (most >= LEAST_POINTS).reindex(newest.index)
+    outcome = np.select([np.array(counts) > 0, enough], ["changed", "no change"], "too few points")
+    return newest.assign(
+        points=groups.size(), searched=searched, segments=groups["segment"].nunique(), changes=counts, outcome=outcome
+    ).reset_index(drop=True)[names]
 
 
 def failures(runs: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:

@@ -9,12 +9,12 @@ from gatebench.report.colours import implementation_colour
 from gatebench.report.figures.history import (
     change_words,
     history_figure,
-    history_grid,
     in_places,
     place_label,
     value_words,
     version,
 )
+from gatebench.report.figures.history_grid import history_grid
 
 CASE = "lstm/numba/T64-B4-I8-H8/float32/cpu-2/forward"
 
@@ -185,6 +185,24 @@ def test_small_panels_are_relative_to_their_first_point():
         "lstm/numba<br>T128-B4-I8-H8",
     ]
     assert [shape.x0 for shape in figure.layout.shapes] == [0.5]
+
+
+def test_small_panels_of_many_points_keep_their_changes():
+    cases = [f"lstm/numba/T{size}/float32/cpu-2/forward" for size in range(12)]
+    points = frame([point(number, case_id=case) for case in cases for number in range(334)])
+    figure = history_grid(
+        points, pd.DataFrame([step(place, case=case) for place, case in enumerate(cases, 100)]), cases
+    )
+    assert [shape.x0 for shape in figure.layout.shapes] == [place - 0.5 for place in range(100, 112)]
+    assert sum(len(found.x) for found in figure.data) <= 5000
+
+
+def test_a_small_panel_tells_the_value_itself_and_what_it_is_of_the_first():
+    points = frame([point(0, 2e6, kind="time", reference=None), point(1, 3e6, kind="time", reference=None)])
+    figure = history_grid(points, NONE, [CASE])
+    words = figure.data[-1].customdata[1][0]
+    assert words.startswith("<b>3.00 ms (2.70 ms to 3.30 ms)</b>")
+    assert "1.50 of this panel's first point" in words
 
 
 def test_small_panels_name_what_tells_cases_apart_and_are_twelve_at_most():

@@ -51,12 +51,20 @@ def add_keys(figure: go.Figure, lines: Mapping[str, dict], left_out: int = 0) ->
 def add_band(figure: go.Figure, x: Iterable[float], low: pd.Series, high: pd.Series, colour: str, cell: dict) -> None:
     """Fill what lies between two series, in pieces where one of them is not finite in between."""
     at, bottom, top = (np.asarray(values, dtype=float) for values in (list(x), low, high))
-    for piece in _pieces(np.isfinite(bottom) & np.isfinite(top)):
-        # Arrays, here and elsewhere: plotly looks at every element of a list.
-        figure.add_scatter(
-            x=np.concatenate([at[piece], at[piece][::-1]]), y=np.concatenate([bottom[piece], top[piece][::-1]]), fill="toself", mode="lines",
-            line={"width": 0}, fillcolor=translucent(colour, 0.18), hoverinfo="skip", showlegend=False, **cell,
-        )  # fmt: skip
+    figure.add_traces(bands(at, bottom, top, colour), rows=cell["row"], cols=cell["col"])
+
+
+def bands(x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> list[dict]:
+    """Return traces that fill what lies between two series, a piece each where one of them is not finite in between."""
+    # Arrays, here and elsewhere: plotly looks at every element of a list.
+    return [
+        {
+            "type": "scatter", "x": np.concatenate([x[piece], x[piece][::-1]]), "y": np.concatenate([low[piece], high[piece][::-1]]),
+            "fill": "toself", "mode": "lines", "line": {"width": 0}, "fillcolor": translucent(colour, 0.18), "hoverinfo": "skip",
+            "showlegend": False,
+        }
+        for piece in _pieces(np.isfinite(low) & np.isfinite(high))
+    ]  # fmt: skip
 
 
 def _pieces(inside: np.ndarray) -> list[np.ndarray]:
@@ -65,7 +73,7 @@ def _pieces(inside: np.ndarray) -> list[np.ndarray]:
     return np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
 
 
-def finite(values: pd.Series) -> np.ndarray:
+def finite(values: Iterable[float]) -> np.ndarray:
     """Return values with NaN, which breaks a line, where they are not finite."""
-    numbers = values.to_numpy(dtype=float)
+    numbers = np.asarray(values, dtype=float)
     return np.where(np.isfinite(numbers), numbers, np.nan)

@@ -1,6 +1,8 @@
 """History: one case over commits, its intervals, where it moved, where the environment changed, where it failed."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,17 +12,15 @@ from plotly.subplots import make_subplots
 from gatebench.analyze.history import SERIES
 from gatebench.report.colours import STATUS, STATUS_SYMBOLS, implementation_colour, implementation_marker
 from gatebench.report.figures.axes import logarithmic
-from gatebench.report.figures.curves import add_band, finite
+from gatebench.report.figures.curves import bands, finite
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty, seat_legend, thin
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text, time_unit
 
 HEIGHT, STRIP = 400, 46  # pixels of the panel, and of the strip of failures below it
 MOST_TICKS = 4  # two lines of text each, in a window of 400 pixels
-MOST_PANELS = 12  # small multiples
 MOST_ENVIRONMENTS = 12  # changes of environment that get a line
 SHORT_SHA = 7
-LONGEST_TITLE = 24  # letters of a line above a small panel
 LONGEST_CASE = 400  # letters of a case_id, so that no name makes a figure large
 LONGEST = 160  # letters of a reason in a hover text
 SLOWER, FASTER = STATUS["wrong"], STATUS["ok"]
@@ -98,7 +98,8 @@ def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataF
         rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[HEIGHT, STRIP] if rows == 2 else [1]
     )
     scale, title = _unit(points)
-    _add_lines(figure, drawn, scale)
+    place = dict(zip(points["run_id"], points["place"], strict=True))
+    add_lines(figure, list(drawn.itertuples()), place, [scale] * len(drawn))
     _add_changes(figure, points, changed)
     _add_environments(figure, places)
     _add_failures(figure, failed)
@@ -140,44 +141,63 @@ def _thinned(points: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     return points.iloc[sorted({*kept, *thin(len(points), most - len(kept))})]
 
 
-def _add_lines(
-    figure: go.Figure, drawn: pd.DataFrame, scale: float, cell: dict | None = None, small: bool = False
-) -> None:
-    """Draw a line per series and segment; keys of the legend once for each kind of point."""
-    cell, shown = cell or {"row": 1, "col": 1}, set()
-    for _, line in drawn.groupby([*SERIES, "segment"], sort=False, dropna=False):
-        colour = implementation_colour(str(line["implementation"].iloc[0]))
-        symbol = implementation_marker(str(line["implementation"].iloc[0]))
-        add_band(figure, line["place"], line["low"] / scale, line["high"] / scale, colour, cell)
-        figure.add_scatter(
-            x=line["place"], y=line["value"] / scale, mode="lines", line={"color": colour, "width": 1.5},
-            hoverinfo="skip", showlegend=False, **cell,
-        )  # fmt: skip
-        doubtful = line["inconclusive"].astype(bool)
-        for name, rows, mark in (
-            ("point", line[~doubtful], symbol), ("inconclusive: disturbed by others", line[doubtful], f"{symbol}-open"),
+def add_lines(
+    figure: go.Figure, drawn: Sequence[Any], place: Mapping[str, int], over: Sequence[float], cell: dict | None = None,
+    small: bool = False,
+) -> None:  # fmt: skip
+    """Draw a line per series and segment; keys of the legend once for each kind of point.
+
+    drawn: rows of points; over: what the values of each are divided by; place: of each run.
+    """
+    lines: dict[tuple, list[tuple[Any, float]]] = {}
+    for row, divisor in zip(drawn, over, strict=True):
+        lines.setdefault((*(getattr(row, name) for name in SERIES), row.segment), []).append((row, divisor))
+    traces, shown = [], set()
+    for line in lines.values():
+        name = str(line[0][0].implementation)
+        colour, symbol = implementation_colour(name), implementation_marker(name)
+        at = np.array([place[row.run_id] for row, _ in line])
+        value, low, high = (
+            finite([getattr(row, key) / divisor for row, divisor in line]) for key in ("value", "low", "high")
+        )
+        traces += bands(at, low, high, colour)
+        traces.append({
+            "type": "scatter", "x": at, "y": value, "mode": "lines", "line": {"color": colour, "width": 1.5},
+            "hoverinfo": "skip", "showlegend": False,
+        })  # fmt: skip
+        doubtful = np.array([bool(row.inconclusive) for row, _ in line])
+        for words, chosen, mark in (
+            ("point", ~doubtful, symbol), ("inconclusive: disturbed by others", doubtful, f"{symbol}-open"),
         ):  # fmt: skip
-            if len(rows):
-                figure.add_scatter(
-                    x=rows["place"], y=finite(rows["value"] / scale), mode="markers", name=name,
-                    showlegend=not small and name not in shown, legendgroup=name,
-                    marker={"symbol": mark, "size": 5 if small else 8, "color": colour},
-                    customdata=_as_array([(_hover(row), row.run_id, row.case_id[:LONGEST_CASE]) for row in rows.itertuples()]),
-                    hovertemplate="%{customdata[0]}<extra></extra>", **cell,
-                )  # fmt: skip
-                shown.add(name)
+            if not chosen.any():
+                continue
+            facts = [
+                (_hover(row, row.value / divisor if small else None), row.run_id, row.case_id[:LONGEST_CASE])
+                for row, divisor in (line[number] for number in np.flatnonzero(chosen))
+            ]
+            traces.append({
+                "type": "scatter", "x": at[chosen], "y": value[chosen], "mode": "markers", "name": words, "legendgroup": words,
+                "showlegend": not small and words not in shown, "customdata": _as_array(facts),
+                "marker": {"symbol": mark, "size": 5 if small else 8, "color": colour},
+                "hovertemplate": "%{customdata[0]}<extra></extra>",
+            })  # fmt: skip
+            shown.add(words)
+    cell = cell or {"row": 1, "col": 1}
+    figure.add_traces(traces, rows=cell["row"], cols=cell["col"])
 
 
 def _as_array(rows: list[tuple]) -> np.ndarray:
     return np.array(rows, dtype=object)
 
 
-def _hover(row) -> str:
+def _hover(row, relative: float | None = None) -> str:
+    """Return what is told of a point; relative: its value / that of the first point of its panel."""
     words = [
         f"<b>{value_words(row.kind, row.value, row.low, row.high)}</b>",
         f"{version(row.git_sha, row.run_id, row.git_dirty)}, {date_label(str(row.time_utc))}",
         f"n = {row.runs} run{'' if row.runs == 1 else 's'}, the newest {escape(row.run_id)}",
     ]
+    words += [] if relative is None else [f"{significant(relative)} of this panel's first point"]
     words += [] if row.kind == "time" else [f"time of one call {time_text(row.time_ns)}"]
     words += [] if is_missing(row.verdict) else [f"verdict: {escape(str(row.verdict))}"]
     return "<br>".join(
@@ -246,55 +266,3 @@ def _set_places(figure: go.Figure, places: pd.DataFrame, drawn: int, points: int
     if rows == 2:
         figure.update_xaxes(showticklabels=False, row=1, col=1)
         figure.update_yaxes(tickvals=[0], ticktext=["no time"], range=[-1, 1], showgrid=False, row=2, col=1)
-
-
-def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], columns: int = 2) -> go.Figure:
-    """Draw several cases small, a panel each, in the order of `cases`: lines, bands and changes; at most 12 panels.
-
-    Each panel is relative to its own first point, all share one axis: a panel shows whether it moved, not how large it is.
-    """
-    cases = [case for case in cases if (points["case_id"] == case).any()][:MOST_PANELS]
-    if not cases:
-        return empty("No case has a point of history.")
-    rows = -(-len(cases) // columns)
-    titles = _titles(cases)
-    figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.45 / rows if rows > 1 else 0,
-        horizontal_spacing=0.03,
-    )  # fmt: skip
-    reach = [1.1]
-    most = MOST_MARKS // (4 * len(cases))
-    for number, case in enumerate(cases):
-        own, _, _ = in_places(points[points["case_id"] == case], points.iloc[:0])
-        own = own.iloc[thin(len(own), most)]
-        cell = {"row": number // columns + 1, "col": number % columns + 1}
-        first = own.groupby(own["reference"].fillna(""))["value"].transform("first")
-        relative = own.assign(
-            value=own["value"] / first, low=own["low"] / first, high=own["high"] / first, shown=own["value"]
-        )
-        reach += [float(relative["value"].max()), 1 / float(relative["value"].min())]
-        _add_lines(figure, relative, 1.0, cell, small=True)
-        place = dict(zip(own["run_id"], own["place"], strict=True))
-        for step in changed[changed["case_id"] == case].itertuples():
-            if step.run_id in place:
-                figure.add_vline(x=place[step.run_id] - 0.5, line={"color": SLOWER if step.change > 0 else FASTER, "width": 2}, **cell)  # fmt: skip
-    dress(figure, 70 + 180 * rows)
-    half = np.log10(max(reach) * 1.1)
-    figure.update_yaxes(**{**logarithmic([10**-half, 10**half]), "range": [-half, half]})
-    figure.update_xaxes(showticklabels=False, showgrid=False)
-    figure.update_annotations(font={"size": 10})
-    figure.update_layout(margin_t=60)
-    return figure
-
-
-def _titles(cases: list[str]) -> list[str]:
-    """Return the cases' names in short lines: gate and implementation, shape, and what else tells them apart."""
-    parts = [[*case.split("/"), "", "", "", "", ""][:6] for case in cases]
-    rest = [[*part[3:5], *part[5].partition(";")[::2]] for part in parts]
-    told = [place for place in range(len(rest[0])) if len({row[place] for row in rest}) > 1]
-    lines = [["/".join(part[:2]), part[2], " ".join(row[place] for place in told)] for part, row in zip(parts, rest, strict=True)]  # fmt: skip
-    return ["<br>".join(escape(_short(line)) for line in found if line) for found in lines]
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1] + "…"
