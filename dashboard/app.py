@@ -19,6 +19,7 @@ from dashboard.filters import Filters
 from gatebench.errors import StoreError
 
 HERE = Path(__file__).resolve().parent
+BEGIN_S = 1.0  # after the first page's script has ended: until then the browser draws it, which needs a core, too
 ICONS = {
     "Overview": "home",
     "Compare": "balance",
@@ -39,7 +40,9 @@ VIEWS = {
 def import_ahead() -> None:
     """Import what other pages need while the first one is looked at; ruptures alone, History's, takes a second."""
     names = [*(f"dashboard.views.{name}" for name in VIEWS.values()), "ruptures"]
-    threading.Thread(target=_import, args=(names,), daemon=True).start()
+    timer = threading.Timer(BEGIN_S, _import, (names,))
+    timer.daemon = True
+    timer.start()
 
 
 def _import(names: list[str]) -> None:
@@ -82,3 +85,4 @@ else:
         # Not page.run(): Streamlit ties a widget made there to that page, and the URL would lose it on the next one.
         import_module(f"dashboard.views.{VIEWS[page.title]}").page(store, Filters())
         import_ahead()
+        elements.load_ahead()

@@ -3,6 +3,7 @@
 import io
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from dashboard.filters import ALONE, BESIDE, LINKED, Filters, Notes, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
+LOAD_AHEAD_MS = 1000  # until then the browser draws the page
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
 
 # One filter's key and option, or several.
@@ -41,6 +43,16 @@ def tighten() -> None:
         "<style>.stMainBlockContainer {padding: 3rem 2.5rem;}"
         f" [class*='st-key-{UNWRAPPED}'] td, [class*='st-key-{UNWRAPPED}'] td * {{white-space: nowrap !important;}}</style>"
     )
+
+
+def load_ahead() -> None:
+    """Let the browser load what draws figures, 5 MB, while it has nothing else to do: the first figure waits a second less."""
+    # The name of the file is Streamlit's own affair: where it has another one day, the first figure loads it, as without this.
+    found = next(Path(st.__file__).parent.glob("static/static/js/PlotlyChart.*.js"), None)
+    if found is not None:
+        load = f"() => import('./static/js/{found.name}')"
+        code = f"setTimeout(() => requestIdleCallback({load}, {{timeout: {LOAD_AHEAD_MS}}}), {LOAD_AHEAD_MS})"
+        st.html(f"<script>{code}</script>", unsafe_allow_javascript=True)
 
 
 def header(title: str, notes: Notes | None = None) -> None:

@@ -128,7 +128,8 @@ def _index(path: str, listed: tuple[int, ...]) -> Index:
 def _open(state: str, _index: Index) -> Store:
     questions = Questions(_index)
     runs = labelled(questions.frame("SELECT * FROM runs"))
-    runs["path"] = [str(store_path() / name) for name in runs["path"]]
+    root = store_path()
+    runs["path"] = [str(root / name) for name in runs["path"]]
     return Store(runs, questions, list(_index.problems))
 
 

@@ -93,3 +93,12 @@ def test_a_page_opened_in_a_narrow_dark_window_shows_itself_not_its_filters(brow
         if path in FIGURES:
             assert brightness(page, ".js-plotly-plot .main-svg", "backgroundColor") <= DARK  # see-through counts as 0
             assert brightness(page, ".js-plotly-plot :is(.xtick, .ytick) text", "fill") > DARK
+
+
+def test_a_page_without_figures_loads_ahead_what_draws_them(browser, browsed):
+    with opening(browser, browsed) as opened:
+        page = opened("/run")
+        page.wait_for_function(
+            "performance.getEntriesByType('resource').some(one => one.name.includes('/PlotlyChart.'))"
+        )
+        assert page.locator("[data-testid=stPlotlyChart]").count() == 0

@@ -27,6 +27,7 @@ from tests.large_store import PATTERN, write_large_store  # noqa: E402
 CHANGES = 4  # filter changes a page
 WAIT_MS = 120_000
 OPENS_MS = 500  # until a box has opened
+LOOKED_AT_MS = 3000  # the first page, before the next one: time in which modules are loaded ahead
 # Runs in every page: when the page last became settled (nothing heard from the server since, scripts ended, nothing stale,
 # every figure drawn), how many messages the server sent (a short script begins and ends between two looks), and the last
 # click. From within: asking from outside costs time, and so does playwright's wait until what it clicks on stands still.
@@ -100,6 +101,7 @@ def measure(store: Path) -> Measured:
         with server(store, Path(folder) / "log") as (address, pid):
             found.cold_s = _settled_at(page, lambda: page.goto(address)) - started
             _look(page, found)
+            page.wait_for_timeout(LOOKED_AT_MS)
             for title in PAGES.values():
                 if title != "Overview":
                     found.pages_s[title] = _seconds(page, lambda title=title: _go(page, title))
