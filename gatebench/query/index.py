@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Index:
     problems: tuple[str, ...]
     whole: bool  # the files hold no other rows
 
-    @property
+    @cached_property
     def state(self) -> str:
         """Return a text that changes with what the index holds."""
         return hashlib.sha256("\n".join([*sorted(self.keys), *self.problems]).encode("utf-8", "replace")).hexdigest()

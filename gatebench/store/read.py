@@ -1,6 +1,7 @@
 """Read a store or one run folder into DataFrames; what cannot be read is named, and the rest still works."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -180,7 +181,9 @@ def run_folders(store: Path) -> list[Path]:
     for name in FOLDERS:
         parent = store / name
         if parent.is_dir():
-            found += sorted(entry for entry in parent.iterdir() if entry.is_dir())
+            # What the folder itself says of its entries: asking each of thousands takes ten times as long.
+            with os.scandir(parent) as entries:
+                found += [parent / name for name in sorted(entry.name for entry in entries if entry.is_dir())]
     return found
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import gatebench
@@ -65,6 +66,25 @@ def test_a_port_in_use_is_one_line():
 
 def test_an_address_of_no_machine_is_one_line():
     assert refused(free_port(), "--address", "999.1.1.1").startswith("--address: 999.1.1.1: ")
+
+
+def listens_on(process):
+    """Return the addresses on which a process and its children listen."""
+    every = [process, *process.children(recursive=True)]
+    found = [each for one in every for each in one.net_connections() if each.status == psutil.CONN_LISTEN]
+    return {each.laddr.ip for each in found}
+
+
+def test_it_listens_on_this_machine_only_unless_told_otherwise(tmp_path):
+    for address in ("127.0.0.1", "0.0.0.0"):
+        port = free_port()
+        process = started(port, "--store", str(tmp_path), *([] if address == "127.0.0.1" else ["--address", address]))
+        try:
+            wait_until(lambda port=port: listening(port))
+            assert listens_on(psutil.Process(process.pid)) == {address}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
