@@ -14,6 +14,7 @@ import pytest
 from gatebench.analyze.blocks import blocks_of
 from gatebench.errors import StoreError
 from gatebench.query import index as indexing
+from gatebench.query import parts
 from gatebench.query.content import KEY, STORED
 from gatebench.query.index import update_index
 from gatebench.query.questions import Questions
@@ -153,15 +154,15 @@ def test_a_damaged_index_is_built_anew(store, read, damage):
     damage(next(folder.glob("*-measurements.parquet")), folder / "index.json")
     holds_what_the_folders_do(store)
     assert len(read) == 6
-    parts = {path.name.partition("-")[0] for path in folder.glob("*.parquet")}
-    assert len(parts) == 1  # what was left of the damaged one is gone
+    left = {path.name.partition("-")[0] for path in folder.glob("*.parquet")}
+    assert len(left) == 1  # what was left of the damaged one is gone
 
 
 def test_a_store_that_grows_run_by_run_has_few_parts(tmp_path, monkeypatch):
     store = tmp_path / "results"
     written = []
-    write = indexing._write_anew
-    monkeypatch.setattr(indexing, "_write_anew", lambda *given: written.append(given[2]) or write(*given))
+    write = parts._write_anew
+    monkeypatch.setattr(parts, "_write_anew", lambda *given: written.append(given[2]) or write(*given))
     for seed in range(20):
         tiny(store, 1, seed=seed)
         index = update_index(store)
@@ -197,7 +198,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(store, monkeypatch):
     def full(*args, **settings):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(indexing.pq, "write_table", full)
+    monkeypatch.setattr(parts.pq, "write_table", full)
     with pytest.raises(StoreError, match="index: cannot be written: No space left on device"):
         update_index(store)
     assert len(rows(index, "runs")) == 3
