@@ -191,18 +191,19 @@ def _as_array(rows: list[tuple]) -> np.ndarray:
 
 
 def _hover(row, relative: float | None = None) -> str:
-    """Return what is told of a point; relative: its value / that of the first point of its panel."""
+    """Return what is told of a point; relative: its value / that of the first point of a small panel, which tells less."""
     words = [
         f"<b>{value_words(row.kind, row.value, row.low, row.high)}</b>",
         f"{version(row.git_sha, row.run_id, row.git_dirty)}, {date_label(str(row.time_utc))}",
-        f"n = {row.runs} run{'' if row.runs == 1 else 's'}, the newest {escape(row.run_id)}",
     ]
-    words += [] if relative is None else [f"{significant(relative)} of this panel's first point"]
-    words += [] if row.kind == "time" else [f"time of one call {time_text(row.time_ns)}"]
+    if relative is None:
+        words.append(f"n = {row.runs} run{'' if row.runs == 1 else 's'}, the newest {escape(row.run_id)}")
+        words += [] if row.kind == "time" else [f"time of one call {time_text(row.time_ns)}"]
+    else:
+        words.append(f"{significant(relative)} of this panel's first point")
     words += [] if is_missing(row.verdict) else [f"verdict: {escape(str(row.verdict))}"]
-    return "<br>".join(
-        [*words, *(["inconclusive: others disturbed over a fifth of its samples"] if row.inconclusive else [])]
-    )
+    words += ["inconclusive: others disturbed over a fifth of its samples"] if row.inconclusive else []
+    return "<br>".join(words)
 
 
 def _add_changes(figure: go.Figure, points: pd.DataFrame, changed: pd.DataFrame) -> None:
