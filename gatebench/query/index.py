@@ -156,10 +156,12 @@ def _read_all(store: Path, names: Sequence[str], stamps: Mapping[str, str]) -> I
 def _in_parts(runs: Iterable[Found]) -> Iterator[list[Found]]:
     """Gather runs until they are as many, or as large, as one part may be."""
     part: list[Found] = []
+    size = 0
     for run in runs:
         part.append(run)
-        if len(part) == _PART_RUNS or sum(each.size for each in part) > _PART_BYTES:
+        size += run.size  # in bytes; asked once, for it takes a quarter of a millisecond
+        if len(part) == _PART_RUNS or size > _PART_BYTES:
             yield part
-            part = []
+            part, size = [], 0
     if part:
         yield part
