@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from gatebench.report.runs import labelled
 from gatebench.store.read import FOLDERS, load, read_run
 
 _WORTH_A_BAR = 100  # new runs
-# A new or deleted folder is seen at once; each file of 10,000 folders is looked at that often, not for each click.
+# A new or deleted folder is seen at once; each file of all folders is looked at that often, not for each click, and seldom
+# enough to take a fiftieth of the time: it is half a second for 10,000 folders.
 _LOOK_AGAIN_S = 5.0
+_LOOKING_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,10 @@ def store_path() -> Path:
 def open_store() -> Store:
     """Return the store as it is now; raises StoreError where there is no such folder, or no place for its index."""
     path = store_path()
-    index = _index(str(path), tuple(_listed(path / name) for name in FOLDERS))
+    pace = _pace_of(str(path))
+    index = _index(
+        str(path), tuple(_listed(path / name) for name in FOLDERS), int(time.monotonic() / pace.seconds), pace
+    )
     return _open(index.state, index)
 
 
@@ -109,11 +115,25 @@ def stability_asked(store: Store, run_id: str) -> list[dict[str, Any]]:
     return [part for part in parts or [] if isinstance(part, dict)]
 
 
-@st.cache_resource(show_spinner=False, ttl=_LOOK_AGAIN_S, max_entries=2)
-def _index(path: str, listed: tuple[int, ...]) -> Index:
-    shown = st.empty()
+@dataclass
+class _Pace:
+    """How often the files of a store are looked at, in seconds. Mutable."""
+
+    seconds: float = _LOOK_AGAIN_S
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _pace_of(path: str) -> _Pace:
+    return _Pace()
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _index(path: str, listed: tuple[int, ...], now: int, _pace: _Pace) -> Index:
+    shown, began, read = st.empty(), time.monotonic(), False
 
     def show(done: int, total: int) -> None:
+        nonlocal read
+        read = True
         if total > _WORTH_A_BAR:
             shown.progress(done / total, f"Reading {total} new runs: {done} done")
 
@@ -121,6 +141,8 @@ def _index(path: str, listed: tuple[int, ...]) -> Index:
         return update_index(Path(path), show)
     finally:
         shown.empty()
+        if not read:  # else it took as long as reading does
+            _pace.seconds = max(_LOOK_AGAIN_S, (time.monotonic() - began) / _LOOKING_SHARE)
 
 
 # cache_resource, not cache_data: pages only read these frames, and copying a large store for each click takes seconds.
