@@ -117,22 +117,44 @@ def longer_than_before(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
 
     Columns: run_id, before, machine, suite, label, label_before, compared (cases with a time in both), slower, faster (how
     many have a 95 % interval above 0, below 0), median (change of those cases); the cases that others disturbed count in
-    `compared` only. No verdict: two jobs differ by more than two versions do.
+    `compared` only. compared_once, slower_once: without cases that a newer row of the same machine and harness compares.
+    No verdict: two jobs differ by more than two versions do.
     """
     measured = runs[(runs["purpose"] == "run") & (runs["timed"] > 0)]
     lines = [line for _, line in measured.groupby(_ALIKE, sort=False, dropna=False) if len(line) > 1][:MOST_PAIRS]
     compared = [(line.iloc[0], line.iloc[1]) for line in lines]
     counts = _changed(
-        store.questions.index.state, tuple((new["run_id"], old["run_id"]) for new, old in compared), store.questions
+        store.questions.index.state,
+        tuple((new["run_id"], old["run_id"], _place(new)) for new, old in compared),
+        store.questions,
     )
     described = [
         (new["run_id"], old["run_id"], new["machine"], new["suite"], new["label"], old["label"])
         for new, old in compared
     ]
-    names = ["run_id", "before", "machine", "suite", "label", "label_before", "compared", "slower", "faster", "median"]
+    names = [
+        "run_id", "before", "machine", "suite", "label", "label_before", "compared", "slower", "faster", "median",
+        "compared_once", "slower_once",
+    ]  # fmt: skip
     return pd.DataFrame(
         [(*about, *found) for about, found in zip(described, counts, strict=True)], columns=pd.Index(names)
     )
+
+
+def judged_once(abs_: list[Ab], verdict: str) -> list[int]:
+    """Return of each A/B how many cases have this verdict in any quantity; those that a newer one judged count there only.
+
+    abs_: the newest first. Cases are told apart by machine and harness, not by suite: two suites may hold the same case.
+    """
+    seen: set[tuple[str, str]] = set()
+    counts = []
+    for ab in abs_:
+        place = _place(ab.run._asdict())
+        judged = {(place, str(case)) for case in ab.verdicts["case_id"]}
+        found = {(place, str(case)) for case in ab.verdicts.loc[ab.verdicts["verdict"] == verdict, "case_id"]}
+        counts.append(len(found - seen))
+        seen |= judged
+    return counts
 
 
 def last_abs(store: Store, runs: pd.DataFrame) -> list[Ab]:
@@ -144,6 +166,11 @@ def last_abs(store: Store, runs: pd.DataFrame) -> list[Ab]:
 def what_is_new(store: Store, run: Any) -> list[str]:
     """Return what a run (a row of Store.runs) holds that no earlier one of its machine held, a sentence each."""
     return _news(store.questions.index.state, run.run_id, store, run)
+
+
+def _place(run: Mapping[Any, Any] | pd.Series) -> str:
+    """Return what two runs share whose cases are the same: machine and harness."""
+    return f"{run['environment_class']} {run['harness']}"
 
 
 def _ab(store: Store, run: Any) -> Ab:
@@ -189,20 +216,29 @@ def _news(state: str, run_id: str, _store: Store, _run: Any) -> list[str]:
 
 @st.cache_resource(show_spinner=False, max_entries=12)
 def _changed(
-    state: str, compared: tuple[tuple[str, str], ...], _questions: Questions
-) -> list[tuple[int, int, int, float]]:
-    """Return for each (run, the one before) how many cases both timed, took longer and less long, and the median change."""
-    ids = [run for pair in compared for run in pair]
+    state: str, compared: tuple[tuple[str, str, str], ...], _questions: Questions
+) -> list[tuple[int, int, int, float, int, int]]:
+    """Return for each (run, the one before, where) how many cases both timed, took longer and less long, the median change.
+
+    Then how many cases, and longer ones, are in no earlier entry of the same place.
+    """
+    ids = [run for new, old, _ in compared for run in (new, old)]
     tables = [
         dict(iter(_questions.frame(f"SELECT * FROM {table} WHERE run_id IN (SELECT unnest(?))", [ids]).groupby("run_id")))
         for table in ("measurements", "blocks")
     ]  # fmt: skip
-    counts = []
-    for new, old in compared:
+    counts, seen = [], {place: set() for _, _, place in compared}
+    for new, old, place in compared:
         # A run whose samples cannot be read has times and no blocks.
         before, after = ((tables[0][run], tables[1].get(run, _NO_BLOCKS)) for run in (old, new))
         found = changes(before, after)
         told = found[found["change"].notna() & ~found["change_inconclusive"]]
         slower, faster = (told["change_low"] > 0).sum(), (told["change_high"] < 0).sum()
-        counts.append((int(found["change"].notna().sum()), int(slower), int(faster), float(told["change"].median())))
+        timed, longer = (
+            set(rows["case_id"]) for rows in (found[found["change"].notna()], told[told["change_low"] > 0])
+        )
+        once = len(timed - seen[place]), len(longer - seen[place])
+        seen[place] |= timed
+        median = float(told["change"].median())
+        counts.append((int(found["change"].notna().sum()), int(slower), int(faster), median, *once))
     return counts

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import elements
-from dashboard.overview_rows import STALE_DAYS, Ab
+from dashboard.overview_rows import STALE_DAYS, Ab, judged_once
 from gatebench.analyze.states import STATUS_WORDS
 from gatebench.words import counted
 
@@ -53,21 +53,22 @@ def tiles(abs_: list[Ab], longer: pd.DataFrame, failed: pd.DataFrame, disturbed:
 def slower(abs_: list[Ab], longer: pd.DataFrame) -> Tile:
     """Count the cases that the last A/Bs judged slower, and say what took longer than in the run before."""
     judged = [ab for ab in abs_ if not ab.problem]
-    counts = [ab.verdicts.loc[ab.verdicts["verdict"] == "slower", "case_id"].nunique() for ab in judged]
+    counts = judged_once(judged, "slower")
     links = [_ab_link(count, ab, "slower") for count, ab in zip(counts, judged, strict=True) if count]
     lines = [] if judged else ["No A/B here has a verdict."]
     if len(longer):
-        took, compared = int(longer["slower"].sum()), int(longer["compared"].sum())
+        took, compared = int(longer["slower_once"].sum()), int(longer["compared_once"].sum())
         lines.append(f"Took longer than in the run before: {took} of {counted(compared, 'case')}. No verdict.")
-        most = longer[longer["slower"] > 0].sort_values("slower", ascending=False, kind="stable")
+        most = longer[longer["slower_once"] > 0].sort_values("slower_once", ascending=False, kind="stable")
         links += [
-            Link(f"{row.slower} took longer on {_short(row.machine)}", COMPARE, {"sides": "runs", "run": row.run_id})
+            Link(f"{row.slower_once} took longer on {_short(row.machine)}", COMPARE, {"sides": "runs", "run": row.run_id})
             for row in most.itertuples()
         ]
     meaning = (
         "Cases that the newest A/B of a machine and suite judged slower: in time, compile time, memory or exactness, with a "
-        "false-alarm rate set beforehand. Runs one after the other give no verdict, for two jobs differ by more than two "
-        "versions of the code do: of them it is told which cases have a 95 % interval of the change above 0."
+        "false-alarm rate set beforehand. A case of several suites counts once, as its newest A/B judged it. Runs one after "
+        "the other give no verdict, for two jobs differ by more than two versions of the code do: of them it is told which "
+        "cases have a 95 % interval of the change above 0."
     )
     return Tile("Slower", str(sum(counts)) if judged else UNKNOWN, meaning, tuple(lines), _first(links))
 
@@ -94,7 +95,7 @@ def bad(label: str, pairs: pd.DataFrame, meaning: str, failed: pd.DataFrame, sta
 def inconclusive(abs_: list[Ab], disturbed: pd.DataFrame) -> Tile:
     """Count the cases that the last A/Bs could not decide, and say whose samples were disturbed."""
     judged = [ab for ab in abs_ if not ab.problem]
-    counts = [ab.verdicts.loc[ab.verdicts["verdict"] == "inconclusive", "case_id"].nunique() for ab in judged]
+    counts = judged_once(judged, "inconclusive")
     links = [_ab_link(count, ab, "undecided") for count, ab in zip(counts, judged, strict=True) if count]
     lines = [] if judged else ["No A/B here has a verdict."]
     if len(disturbed):
@@ -105,7 +106,8 @@ def inconclusive(abs_: list[Ab], disturbed: pd.DataFrame) -> Tile:
             for row in disturbed[disturbed["disturbed"] > 0].itertuples()
         ]  # fmt: skip
     meaning = (
-        "Cases of which the newest A/B of a machine and suite could not say faster, slower or same. Beside them: cases in "
+        "Cases of which the newest A/B of a machine and suite could not say faster, slower or same; a case of several "
+        "suites counts once, as its newest A/B judged it. Beside them: cases in "
         "whose newest run other processes disturbed over a fifth of the samples, so that their times say little."
     )
     return Tile("Inconclusive", str(sum(counts)) if judged else UNKNOWN, meaning, tuple(lines), _first(links))

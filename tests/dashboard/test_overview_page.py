@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import namedtuple
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.overview_rows import Ab
 from dashboard.overview_tiles import Link, bad, slower, stale
 from dashboard.views.overview import failed_alike
 from gatebench.store.schema import FAILURES
@@ -55,7 +57,7 @@ def with_column(app: AppTest, *names: str) -> pd.DataFrame:
 
 
 def longer(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=pd.Index(["machine", "run_id", "compared", "slower"]))
+    return pd.DataFrame(rows, columns=pd.Index(["machine", "run_id", "compared_once", "slower_once"]))
 
 
 def failed(*rows: tuple) -> pd.DataFrame:
@@ -148,6 +150,36 @@ def test_the_last_ab_is_shown_with_change_interval_n_and_whether_it_was_decided(
     assert (row["verdict"], row["decided"], row["n"]) == ("inconclusive", "no", "12")
     assert row["change (interval)"].startswith("+5.1 % [")
     assert "main bbbbbbbbbb against working tree cccccccccc+: 2 cases in time: 1 same, 1 inconclusive; decided 1 of 2" in said(app)  # fmt: skip
+
+
+def test_a_case_that_two_suites_judged_counts_once_as_the_newest_did(opened, tmp_path):
+    write_store(tmp_path / "results", CELL)
+    write_ab(tmp_path / "results")
+    write_ab(tmp_path / "results", run_id="20261123T101500Z-4f1c", suite="nightly")
+    app = opened(tmp_path / "results")
+    assert tile(app, "Inconclusive") == "1"
+    assert len(with_column(app, "verdict", "decided")) == 2  # each A/B is still told in full
+    write_ab(tmp_path / "results", run_id="20261124T101500Z-4f1c", suite="weekly", environment_class="other")
+    assert tile(opened(tmp_path / "results"), "Inconclusive") == "2"
+
+
+def test_an_older_ab_of_another_suite_does_not_outvote_the_newest():
+    run = namedtuple("Run", "run_id label environment_class harness")
+    verdicts = [pd.DataFrame({"case_id": ["x", "y"], "verdict": words}) for words in (["same", "slower"], ["slower", "slower"])]  # fmt: skip
+    abs_ = [Ab(run(name, name, "e", "worker"), found) for name, found in zip("21", verdicts, strict=True)]
+    found = slower(abs_, longer())
+    assert found.value == "1"
+    assert [link.text for link in found.links] == ["1 slower: 2"]
+    apart = [Ab(run(name, name, name, "worker"), found) for name, found in zip("21", verdicts, strict=True)]
+    assert slower(apart, longer()).value == "3"
+
+
+def test_a_case_of_two_suites_takes_longer_once(opened, tmp_path):
+    numba = {"seq_lens": (64,), "hidden_sizes": (64,), "gates": ("gru",), "implementations": ("eager", "numba"), "failures": False}  # fmt: skip
+    write_store(tmp_path / "results", Plan(runs=4, suites=("quick", "nightly"), steps={"numba": (2, 2.0)}, **numba))
+    app = opened(tmp_path / "results")
+    assert list(with_column(app, "took longer")["cases in both"]) == [4, 4]
+    assert "of 4 cases. No verdict." in said(app)
 
 
 def test_a_store_without_an_ab_says_which_command_makes_one(opened, one_run):
