@@ -23,7 +23,7 @@ from gatebench.store.read import read_run
 KINDS = {
     "implementation": "implementations", "run": "runs", "commit": "commits", "dtype": "dtypes", "machine": "machines",
 }  # fmt: skip
-_ALIKE = ["environment_class", "harness", "purpose"]  # of runs whose times can be compared
+_ALIKE = ["place", "harness", "purpose"]  # of runs whose times can be compared
 TWO_RUNS = "two runs"  # in place of an A/B run
 _VERDICTS = "Verdicts are those that the A/B stored: a sign-flip test over paired blocks, A the base and B the head."
 
@@ -112,13 +112,12 @@ def _runs(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | No
 
 
 def _machines(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | Nothing:
-    machines = runs.fillna({"environment_class": ""}).groupby(["harness", "purpose"])["environment_class"]
-    paired = runs[machines.transform("nunique") > 1]
+    paired = runs[runs.groupby(["harness", "purpose"])["place"].transform("nunique") > 1]
     if paired.empty:
         what = "This store has runs of one machine only. Measure on another one, and bring its run here:"
         return Nothing(what, "gatebench import FILE")
     b = _choose_run(filters, "run", "B: run", paired)
-    others = paired[_alike(paired, b, ["harness", "purpose"]) & ~_alike(paired, b, ["environment_class"])]
+    others = paired[_alike(paired, b, ["harness", "purpose"]) & ~_alike(paired, b, ["place"])]
     others = others[others["run_id"] != b["run_id"]]
     a = _choose_run(filters, "machine_a", "A: run of another machine", _nearest_first(others, b))
     return _two_runs(store, filters, a, b, across=True)

@@ -15,7 +15,6 @@ import streamlit as st
 from gatebench.errors import StoreError
 from gatebench.query.index import Index, stamp, update_index
 from gatebench.query.questions import Questions
-from gatebench.report.quantities import is_missing
 from gatebench.report.runs import labelled
 from gatebench.store.read import FOLDERS, load, read_run
 
@@ -47,8 +46,7 @@ class Store:
 
         run: a row of `runs`. Columns: case_id, side, run_id, status, gate, implementation.
         """
-        place = None if is_missing(run.environment_class) else run.environment_class  # NaN is no text to DuckDB
-        return _last_outcomes(self.questions.index.state, run.run_id, place, run.harness, self.questions)
+        return _last_outcomes(self.questions.index.state, run.run_id, run.place, run.harness, self.questions)
 
 
 def store_path() -> Path:
@@ -171,17 +169,15 @@ def _newest_rows(state: str, run_ids: tuple[str, ...], _questions: Questions) ->
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
-def _last_outcomes(
-    state: str, run_id: str, environment_class: str | None, harness: str, _questions: Questions
-) -> pd.DataFrame:
+def _last_outcomes(state: str, run_id: str, place: str, harness: str, _questions: Questions) -> pd.DataFrame:
     sql = """
         SELECT case_id, side, max(run_id) AS run_id, arg_max(measurements.status, run_id) AS status,
                any_value(gate) AS gate, any_value(implementation) AS implementation
         FROM measurements JOIN runs USING (run_id)
-        WHERE environment_class IS NOT DISTINCT FROM ? AND runs.harness = ? AND run_id < ?
+        WHERE place = ? AND runs.harness = ? AND run_id < ?
         GROUP BY case_id, side
     """
-    return _questions.frame(sql, [environment_class, harness, run_id])
+    return _questions.frame(sql, [place, harness, run_id])
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

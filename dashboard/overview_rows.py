@@ -24,13 +24,13 @@ STALE_DAYS = 30  # the newest measurement of a gate by an implementation is stal
 MOST_PAIRS = 20  # of runs that are compared with the ones before them, the newest first
 MOST_ABS = 10  # A/B runs whose verdicts are read, the newest first
 _NO_BLOCKS = BLOCKS_SCHEMA.empty_table().to_pandas()
-_ALIKE = ["environment_class", "suite", "harness", "purpose"]  # of runs that do the same on the same machine
+_ALIKE = ["place", "suite", "harness", "purpose"]  # of runs that do the same on the same machine
 
 # Rows that say something of somebody's code: no base of an A/B, and none of its own controls (gatebench.run.ab.controls).
 _CODE = "side IS DISTINCT FROM 'base' AND gate IS NOT NULL AND implementation IS NOT NULL AND implementation <> 'gatebench:control'"
 # The newest run that measured each case on each machine; of two versions the head counts.
 _NEWEST = f"""
-    WITH placed AS (SELECT run_id, coalesce(environment_class, '') AS place, purpose FROM runs),
+    WITH placed AS (SELECT run_id, place, purpose FROM runs),
     newest AS (
         SELECT place, purpose, case_id, run_id FROM (
             SELECT place, case_id, max(run_id) AS run_id
@@ -55,9 +55,9 @@ _DISTURBED = f"""
     ) GROUP BY ALL ORDER BY disturbed DESC, run_id DESC
 """
 _PAIRS = f"""
-    SELECT coalesce(environment_class, '') AS place, gate, implementation, max(run_id) AS run_id,
+    SELECT place, gate, implementation, max(run_id) AS run_id,
            count(DISTINCT case_id) AS cases
-    FROM measurements JOIN (SELECT run_id, environment_class FROM runs) USING (run_id)
+    FROM measurements JOIN (SELECT run_id, place FROM runs) USING (run_id)
     WHERE {_CODE}
           AND status NOT IN ('unsupported', 'unavailable') GROUP BY ALL
     ORDER BY run_id, gate, implementation
@@ -170,7 +170,7 @@ def what_is_new(store: Store, run: Any) -> list[str]:
 
 def _place(run: Mapping[Any, Any] | pd.Series) -> str:
     """Return what two runs share whose cases are the same: machine and harness."""
-    return f"{run['environment_class']} {run['harness']}"
+    return f"{run['place']} {run['harness']}"
 
 
 def _ab(store: Store, run: Any) -> Ab:
@@ -189,8 +189,7 @@ def _ab(store: Store, run: Any) -> Ab:
 def _of_machines(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the rows whose machine is one of those of `runs`, with what is known of their run."""
     known = runs[["run_id", "machine", "label", "date", "created_utc", "git_sha", "git_dirty"]]
-    places = dict(zip(runs["environment_class"].fillna(""), runs["machine"], strict=True))
-    here = found[found["place"].isin(list(places))]
+    here = found[found["place"].isin(set(runs["place"]))]
     return here.merge(known, on="run_id").drop(columns="place")
 
 

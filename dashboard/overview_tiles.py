@@ -61,7 +61,9 @@ def slower(abs_: list[Ab], longer: pd.DataFrame) -> Tile:
         lines.append(f"Took longer than in the run before: {took} of {counted(compared, 'case')}. No verdict.")
         most = longer[longer["slower_once"] > 0].sort_values("slower_once", ascending=False, kind="stable")
         links += [
-            Link(f"{row.slower_once} took longer on {_short(row.machine)}", COMPARE, {"sides": "runs", "run": row.run_id})
+            Link(
+                f"{row.slower_once} took longer on {_short(row.machine)}", COMPARE, {"sides": "runs", "run": row.run_id}
+            )
             for row in most.itertuples()
         ]
     meaning = (

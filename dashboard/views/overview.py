@@ -46,7 +46,7 @@ def page(store: Store, filters: Filters) -> None:
     show_failed(failed, runs)
     show_stale(measured)
     command = shlex.join(["gatebench", "compare", runs["run_id"].iloc[0]]) + elements.store_option()
-    elements.ways_out(command, runs.drop(columns=["path", "run_key"]), "runs", filters)
+    elements.ways_out(command, runs.drop(columns=["path", "run_key", "place"]), "runs", filters)
 
 
 def say_what_cannot_be_read(runs: pd.DataFrame) -> None:

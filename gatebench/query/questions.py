@@ -11,12 +11,14 @@ import pyarrow as pa
 from gatebench.query.content import KEY, RUNS_SCHEMA, SCHEMAS
 from gatebench.query.index import Index
 
+# What runs share that are of one machine: of an unknown class the device's name; without both a run is comparable to none.
+_PLACE = "coalesce(environment_class, 'device ' || device_name, 'run ' || run_id)"
 _MEMORY = "256MB"  # that DuckDB takes for one question; beyond, it uses the disk
 
 
 class Questions:
     """Tables of an index: runs (newest last), measurements, accuracy, stability, verdicts, blocks;
-    columns as in gatebench.query.content.SCHEMAS.
+    columns as in gatebench.query.content.SCHEMAS; runs also has `place`, the same for runs of one machine, never null.
 
     Runs that another one resumes are hidden. Threads may ask at the same time.
     """
@@ -29,7 +31,7 @@ class Questions:
         if source is None:
             self._keep("_no_runs", RUNS_SCHEMA.empty_table())
         self._database.execute(
-            f"CREATE TABLE runs AS SELECT * EXCLUDE manifest FROM {source or '_no_runs'} SEMI JOIN _keys USING ({KEY}) ORDER BY run_id"
+            f"CREATE TABLE runs AS SELECT * EXCLUDE manifest, {_PLACE} AS place FROM {source or '_no_runs'} SEMI JOIN _keys USING ({KEY}) ORDER BY run_id"
         )
         self._database.execute("DELETE FROM runs WHERE run_id IN (SELECT resumes FROM runs WHERE resumes IS NOT NULL)")
         shown = self.frame("SELECT count(*) AS n FROM runs")["n"].item()

@@ -54,13 +54,14 @@ def _listed(values: pd.Series) -> str:
 
 
 def news(runs: pd.DataFrame, measurements: pd.DataFrame, run_id: str) -> list[str]:
-    """Say what a run holds that no earlier run of its environment class and harness held, one sentence each.
+    """Say what a run holds that no earlier run of its place and harness held, one sentence each.
 
+    runs: columns run_id, harness, place (the same for runs of one machine).
     measurements: the run's own, and of earlier ones at least the last of each case; columns run_id, case_id, side, status, gate, implementation.
     New gates and implementations, cases that failed now and were ok in the latest run that had them, and cases that
     are ok again. Empty where nothing is new; the first run of a machine says so.
     """
-    ids = dict(zip(runs["run_id"], zip(runs["environment_class"], runs["harness"], strict=True), strict=True))
+    ids = dict(zip(runs["run_id"], zip(runs["place"], runs["harness"], strict=True), strict=True))
     before_ids = [other for other in ids if other < run_id and ids[other] == ids[run_id]]
     now = measurements[measurements["run_id"] == run_id]
     before = measurements[measurements["run_id"].isin(before_ids)]

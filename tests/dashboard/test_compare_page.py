@@ -1,5 +1,6 @@
 """The page Compare: any two sides, their numbers and outcomes, what has none and why, and what speed costs."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def test_both_sides_are_chosen_by_the_url(opened, four_runs):
     assert set(effects(app)["outcome"]) == {"faster"}
     assert "gatebench compare" in command(app)
     assert "--baseline eager -i eager -i numba -g gru -m forward" in command(app)
+
+
+def test_two_devices_of_unknown_class_are_two_machines(opened, tmp_path):
+    write_store(tmp_path / "results", Plan(runs=2, machines=("EPYC", "M3"), suites=("quick",), seq_lens=(64,), hidden_sizes=(64,), failures=False))  # fmt: skip
+    for path in (tmp_path / "results").glob("*/*/manifest.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"environment_class": None}))
+    assert "This store has no two runs of one machine." in texts(opened(tmp_path / "results", sides="runs"))
+    assert "on EPYC" in texts(opened(tmp_path / "results", sides="machines"))
 
 
 def test_a_picked_case_opens_the_raw_samples_of_both_sides(opened, four_runs):

@@ -107,7 +107,7 @@ def test_failures_are_gathered_by_reason():
 
 
 def test_news_compares_with_runs_of_the_same_environment_only():
-    runs = pd.DataFrame({"run_id": ["a", "b", "c"], "environment_class": ["x", "y", "x"], "harness": "worker"})
+    runs = pd.DataFrame({"run_id": ["a", "b", "c"], "place": ["x", "y", "x"], "harness": "worker"})
     before = [row("native", run_id="a"), row("numba", run_id="b")]
     now = [row("native", run_id="c", time_ns=None), row("numba", run_id="c")]
     found = news(runs, pd.DataFrame(before + now), "c")

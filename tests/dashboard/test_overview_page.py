@@ -164,7 +164,7 @@ def test_a_case_that_two_suites_judged_counts_once_as_the_newest_did(opened, tmp
 
 
 def test_an_older_ab_of_another_suite_does_not_outvote_the_newest():
-    run = namedtuple("Run", "run_id label environment_class harness")
+    run = namedtuple("Run", "run_id label place harness")
     verdicts = [pd.DataFrame({"case_id": ["x", "y"], "verdict": words}) for words in (["same", "slower"], ["slower", "slower"])]  # fmt: skip
     abs_ = [Ab(run(name, name, "e", "worker"), found) for name, found in zip("21", verdicts, strict=True)]
     found = slower(abs_, longer())
@@ -201,6 +201,39 @@ def test_newest_runs_are_compared_with_the_ones_before(opened, tmp_path):
     assert row["cases in both"] == 4
     assert row["took longer"] >= 2  # numba's two, forward and both, take twice as long
     assert row["median change"].endswith("%")
+
+
+@pytest.fixture
+def classless(tmp_path):
+    """A store of a run on each of two machines of unknown class, the newer one numba's failures."""
+    store = tmp_path / "results"
+    write_store(store, Plan(runs=2, machines=("EPYC", "M3"), suites=("quick",), seq_lens=(64, 128), hidden_sizes=(64, 128), gates=("gru",)))  # fmt: skip
+    without_class(store)
+    return store
+
+
+def without_class(store: Path, **changes: object) -> None:
+    for path in store.glob("*/*/manifest.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"environment_class": None} | changes))
+
+
+def test_runs_of_two_devices_of_unknown_class_are_not_compared(opened, classless):
+    app = opened(classless)
+    assert "No machine has two runs of one suite yet." in said(app)
+    assert said(app).count("First run of this machine: there is nothing to compare it with.") == 2
+    assert set(with_column(app, "kind", "commit")["machine"]) == {"EPYC", "M3"}
+    parts = [pq.read_table(path).to_pandas() for path in classless.glob("*/*/measurements.parquet")]
+    assert tile(app, "Failed") == str(pd.concat(parts)["status"].isin([name for name in FAILURES if name != "wrong"]).sum())  # fmt: skip
+
+
+def test_runs_of_unknown_class_and_device_are_not_compared(opened, classless):
+    without_class(classless, environment={})
+    assert "No machine has two runs of one suite yet." in said(opened(classless))
+
+
+def test_runs_of_one_device_of_unknown_class_are_compared(opened, classless):
+    without_class(classless, environment={"device_name": "M3"})
+    assert len(with_column(opened(classless), "took longer")) == 1
 
 
 def test_no_verdict_is_given_on_a_run_that_cannot_be_read(opened, one_run, tmp_path):

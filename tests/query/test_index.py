@@ -84,6 +84,14 @@ def test_the_index_answers_as_the_run_folders_do(store):
     assert set(runs["folder"]) == {"runs", "reference"}
 
 
+def test_a_place_is_the_class_else_the_device_else_the_run_alone(store):
+    for run, known in zip(sorted((store / "runs").iterdir()), ({"environment_class": "e"}, {"environment": {"device_name": "M3"}}, {}), strict=True):  # fmt: skip
+        manifest = json.loads((run / "manifest.json").read_text()) | {"environment_class": None, "environment": {}}
+        (run / "manifest.json").write_text(json.dumps(manifest | known))
+    found = rows(update_index(store), "runs")
+    assert found["place"].tolist() == ["e", "device M3", f"run {found['run_id'].iloc[2]}"]
+
+
 def test_a_run_is_read_once(store, read):
     update_index(store)
     assert len(read) == 3
