@@ -56,8 +56,8 @@ _DISTURBED = f"""
 """
 _PAIRS = f"""
     SELECT place, gate, implementation, max(run_id) AS run_id,
-           count(DISTINCT case_id) AS cases
-    FROM measurements JOIN (SELECT run_id, place FROM runs) USING (run_id)
+           count(DISTINCT case_id) AS cases, bool_or(git_sha IS NOT DISTINCT FROM ?) AS at_newest
+    FROM measurements JOIN (SELECT run_id, place, git_sha FROM runs) USING (run_id)
     WHERE {_CODE}
           AND status NOT IN ('unsupported', 'unavailable') GROUP BY ALL
     ORDER BY run_id, gate, implementation
@@ -104,12 +104,23 @@ def disturbed_cases(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
 def pairs(store: Store, runs: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """Return when each gate was measured last by each implementation on each machine, the oldest first.
 
-    Columns: machine, gate, implementation, cases, run_id, date, git_sha, days (whole ones until now), stale.
+    Columns: machine, gate, implementation, cases, run_id, date, git_sha, days (whole ones until now), stale, at_newest
+    (whether any run of the machine measured it at `newest_commit`).
     """
-    found = _of_machines(_pairs(store.questions.index.state, store.questions), runs)
+    found = _of_machines(_pairs(store.questions.index.state, newest_commit(runs), store.questions), runs)
     created = pd.to_datetime(found["created_utc"], utc=True, format="ISO8601", errors="coerce")
     days = (pd.Timestamp(now) - created).dt.days.clip(lower=0)
     return found.assign(days=days, stale=days >= STALE_DAYS)
+
+
+def newest_commit(runs: pd.DataFrame) -> str | None:
+    """Return the commit of the newest ordinary run that tells it; runs: newest first.
+
+    An A/B says nothing of it: its head is any revision that somebody named, an old release too, and where the head is the
+    working tree, that is of a change that is still being judged.
+    """
+    told = runs.loc[(runs["purpose"] == "run") & runs["git_sha"].notna(), "git_sha"]
+    return str(told.iloc[0]) if len(told) else None
 
 
 def longer_than_before(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
@@ -204,8 +215,8 @@ def _disturbed(state: str, _questions: Questions) -> pd.DataFrame:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _pairs(state: str, _questions: Questions) -> pd.DataFrame:
-    return _questions.frame(_PAIRS)
+def _pairs(state: str, commit: str | None, _questions: Questions) -> pd.DataFrame:
+    return _questions.frame(_PAIRS, [commit])
 
 
 @st.cache_resource(show_spinner=False, max_entries=24)

@@ -39,14 +39,14 @@ class Tile:
     links: tuple[Link, ...] = ()
 
 
-def tiles(abs_: list[Ab], longer: pd.DataFrame, failed: pd.DataFrame, disturbed: pd.DataFrame, pairs: pd.DataFrame) -> list[Tile]:  # fmt: skip
-    """Return the five tiles; the frames are those of dashboard.overview_rows, abs_ the last A/Bs."""
+def tiles(abs_: list[Ab], longer: pd.DataFrame, failed: pd.DataFrame, disturbed: pd.DataFrame, pairs: pd.DataFrame, commit: str | None) -> list[Tile]:  # fmt: skip
+    """Return the five tiles; the frames are those of dashboard.overview_rows, abs_ the last A/Bs, commit the newest."""
     return [
         slower(abs_, longer),
         bad("Wrong", pairs, "Cases whose newest measurement on a machine gave a wrong result.", failed, ("wrong",)),
         bad("Failed", pairs, "Cases whose newest measurement on a machine failed, timed out or ran out of memory.", failed, ("failed", "timeout", "out_of_memory")),
         inconclusive(abs_, disturbed),
-        stale(pairs),
+        stale(pairs, commit),
     ]  # fmt: skip
 
 
@@ -115,19 +115,16 @@ def inconclusive(abs_: list[Ab], disturbed: pd.DataFrame) -> Tile:
     return Tile("Inconclusive", str(sum(counts)) if judged else UNKNOWN, meaning, tuple(lines), _first(links))
 
 
-def stale(pairs: pd.DataFrame) -> Tile:
-    """Count the gates that an implementation has not been measured with for long, and those behind the newest commit."""
+def stale(pairs: pd.DataFrame, commit: str | None) -> Tile:
+    """Count the gates that an implementation has not been measured with for long, and those never at the newest commit."""
     old = pairs[pairs["stale"]]
     meaning = (
         f"A gate by an implementation on a machine whose newest measurement is {STALE_DAYS} days old or older, by this "
-        "machine's clock; below it, those not measured at the newest commit in this store."
+        "machine's clock; below it, those not measured at the commit of the newest run that is no A/B."
     )
     lines = [f"Of {len(pairs)} that were ever measured."]
-    committed = pairs[pairs["git_sha"].notna()]
-    if len(committed):
-        newest = committed.loc[committed["run_id"] == committed["run_id"].max(), "git_sha"].iloc[0]
-        behind = int((pairs["git_sha"] != newest).sum())
-        lines.append(f"Not at the newest commit, {newest[:10]}: {behind}.")
+    if commit is not None:
+        lines.append(f"Not at the newest commit, {commit[:10]}: {int((~pairs['at_newest']).sum())}.")
     worst = old.groupby(["machine", "gate"], sort=False).size().sort_values(ascending=False, kind="stable")
     links = [
         Link(f"{count} of {_short(gate)} on {_short(machine)}", COVERAGE, {"on_machine": machine, "gate": gate})

@@ -16,6 +16,7 @@ from dashboard.overview_rows import (
     failed_cases,
     last_abs,
     longer_than_before,
+    newest_commit,
     newest_runs,
     pairs,
     what_is_new,
@@ -37,7 +38,8 @@ def page(store: Store, filters: Filters) -> None:
     elements.header("Overview", filters.notes)
     last, longer = last_abs(store, runs), longer_than_before(store, runs)
     failed, measured = failed_cases(store, runs), pairs(store, runs, datetime.now(UTC))
-    overview_tiles.show(overview_tiles.tiles(last, longer, failed, disturbed_cases(store, runs), measured))
+    disturbed, commit = disturbed_cases(store, runs), newest_commit(runs)
+    overview_tiles.show(overview_tiles.tiles(last, longer, failed, disturbed, measured, commit))
     say_what_cannot_be_read(runs)
     show_runs(runs, filters)
     show_abs(last)

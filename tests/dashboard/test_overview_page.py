@@ -65,9 +65,9 @@ def failed(*rows: tuple) -> pd.DataFrame:
 
 
 PAIRS = pd.DataFrame(
-    [("A", "gru", "numba", "3", "c" * 40, True), ("A", "gru", "eager", "2", "b" * 40, True),
-     ("A", "lstm", "eager", "3", "c" * 40, False), ("B", "gru", "eager", "1", None, True)],
-    columns=pd.Index(["machine", "gate", "implementation", "run_id", "git_sha", "stale"]),
+    [("A", "gru", "numba", True, True), ("A", "gru", "eager", False, True), ("A", "lstm", "eager", True, False),
+     ("B", "gru", "eager", False, True)],
+    columns=pd.Index(["machine", "gate", "implementation", "at_newest", "stale"]),
 )  # fmt: skip
 
 
@@ -96,14 +96,27 @@ def test_a_tile_of_bad_cases_counts_its_statuses_only_and_leads_to_the_most():
 def test_where_nothing_was_measured_no_tile_says_zero():
     nothing = PAIRS.iloc[:0]
     assert bad("Wrong", nothing, "", failed(), ("wrong",)).value == "–"
-    assert stale(nothing).value == "–"
+    assert stale(nothing, None).value == "–"
 
 
 def test_stale_counts_what_is_old_and_what_is_behind_the_newest_commit():
-    found = stale(PAIRS)
+    assert stale(PAIRS, None).lines == ("Of 4 that were ever measured.",)
+    found = stale(PAIRS, "c" * 40)
     assert found.value == "3"
     assert found.lines == ("Of 4 that were ever measured.", "Not at the newest commit, cccccccccc: 2.")
     assert found.links[0] == Link("2 of gru on A", "views/coverage.py", {"on_machine": "A", "gate": "gru"})
+
+
+def test_the_head_of_an_ab_is_not_the_newest_commit(opened, tmp_path):
+    write_store(tmp_path / "results", CELL)
+    write_ab(tmp_path / "results", git={"sha": "c" * 40, "dirty": True})
+    assert "Not at the newest commit, 0000000000: 2." in said(opened(tmp_path / "results"))  # the A/B's two
+
+
+def test_what_was_measured_at_the_newest_commit_stays_so_after_an_ab_of_others(opened, tmp_path):
+    write_ab(tmp_path / "results", run_id="20261120T101500Z-4f1c", purpose="run", git={"sha": "d" * 40, "dirty": False})
+    write_ab(tmp_path / "results", git={"sha": "c" * 40, "dirty": False})
+    assert "Not at the newest commit, dddddddddd: 0." in said(opened(tmp_path / "results"))
 
 
 def test_the_tiles_count_what_the_newest_measurement_of_each_case_says(opened, three_runs):
