@@ -81,7 +81,7 @@ def bad(label: str, pairs: pd.DataFrame, meaning: str, failed: pd.DataFrame, sta
     found = rows.groupby(["machine", "gate", "dtype"], sort=False, dropna=False)["cases"].sum()
     links = [
         Link(
-            f"{count} of {_short(gate)}, {dtype}, on {_short(machine)}",
+            f"{count} of {', '.join([_short(gate), *([dtype] if isinstance(dtype, str) else [])])}, on {_short(machine)}",
             COVERAGE,
             {"on_machine": machine, "gate": gate} | ({"dtype": dtype} if isinstance(dtype, str) else {}),
         )

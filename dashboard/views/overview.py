@@ -205,8 +205,8 @@ def failed_alike(failed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _listed(values: pd.Series) -> str:
-    """Return names, each once; a value may hold several, joined by commas."""
-    return ", ".join(dict.fromkeys(name for value in values for name in str(value).split(", ")))
+    """Return names, each once, without what is unknown; a value may hold several, joined by commas."""
+    return ", ".join(dict.fromkeys(name for value in values.dropna() for name in str(value).split(", ")))
 
 
 def show_stale(measured: pd.DataFrame) -> None:

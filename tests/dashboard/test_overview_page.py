@@ -119,6 +119,11 @@ def test_what_was_measured_at_the_newest_commit_stays_so_after_an_ab_of_others(o
     assert "Not at the newest commit, dddddddddd: 0." in said(opened(tmp_path / "results"))
 
 
+def test_an_unknown_dtype_is_left_out_of_a_tile():
+    found = bad("Failed", PAIRS, "", failed(("A", "gru", None, "failed", 2)), ("failed",))
+    assert found.links == (Link("2 of gru, on A", "views/coverage.py", {"on_machine": "A", "gate": "gru"}),)
+
+
 def test_the_tiles_count_what_the_newest_measurement_of_each_case_says(opened, three_runs):
     app = opened(three_runs)
     parts = [pq.read_table(path).to_pandas() for path in three_runs.glob("*/*/measurements.parquet")]
@@ -293,6 +298,14 @@ def test_what_was_measured_long_ago_is_listed_with_its_age(opened, tmp_path):
         "numba",
         "compile",
     }  # cudnn is unavailable: never measured
+
+
+def test_what_is_unknown_of_a_failure_is_left_out_of_its_row():
+    columns = ["status", "machine", "implementation", "reason", "gate", "cases", "modes", "dtype", "date"]
+    row = ("failed", "A", "numba", "broke", "gru", 1, None, None, "2026-01-01")
+    assert failed_alike(pd.DataFrame([row], columns=columns)).to_numpy().tolist() == [
+        ["failed", "A", "numba", "broke", 1, "gru", "", "", "2026-01-01"]
+    ]
 
 
 def test_what_failed_alike_is_one_row_whatever_its_gate():
