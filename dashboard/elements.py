@@ -1,6 +1,7 @@
 """What every page is made of: title and question, notes, figures, tables, commands, and help where there is nothing."""
 
 import io
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from dashboard.filters import ALONE, BESIDE, LINKED, Filters, Notes, text
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
 LOAD_AHEAD_MS = 1000  # until then the browser draws the page
+_LIST = re.compile(r"^(\d*)([-+=.)])")  # what at a line's start makes a list, a rule, or a heading of the line before
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
 
 # One filter's key and option, or several.
@@ -214,5 +216,10 @@ def store_option() -> str:
 
 
 def plain(text: str) -> str:
-    """Return text with Markdown's signs escaped: paths and reasons are shown as they are."""
-    return "".join("\\" + sign if sign in "\\`*_{}[]<>#|$~:" else sign for sign in text)
+    """Return text as one line with Markdown's signs escaped: paths and reasons are shown as they are.
+
+    On one line, for behind a line's end anything may begin: a list, a heading, code by four spaces. White space is shown as
+    one space in Markdown anyway.
+    """
+    line = "".join("\\" + sign if sign in "\\`*_{}[]<>#|$~:&" else sign for sign in " ".join(text.split()))
+    return _LIST.sub(r"\1\\\2", line)

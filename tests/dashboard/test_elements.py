@@ -1,0 +1,27 @@
+"""What every page is made of."""
+
+import html
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+
+from dashboard.elements import plain
+
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "first\n- second", "first\n\n    code", "    code", "\tcode", "first\n===", "first\n---", "- a", "+ a", "* a", "1. a", "12) a",
+        "# a", "> a", "---", "- - -", "***", "a\n# b", "a\r\n1. b", "```\na\n```", "~~~\na", "~~a~~", "`a`", "a|b\n-|-\nc|d", "&lt;b&gt; &copy;",
+        "<b>a</b>", "[a](b)", "![a](b)", "**a** __b__", "\\\\", "a\\\nb", "-5 %", "1.5 µs", "+3", "1.",
+    ],
+)  # fmt: skip
+def test_plain_text_is_one_paragraph_as_it_is(text):
+    for before, after in (("", ""), ("- ", ""), ("**a** ", " b"), ("above\n", "")):
+        shown = MARKDOWN.render(before + plain(text) + after)
+        wanted = MARKDOWN.render(before + "word" + after)
+        assert re.findall(r"<[^>]*>", shown) == re.findall(r"<[^>]*>", wanted)
+        assert " ".join(text.split()) in html.unescape(re.sub(r"<[^>]*>", "", shown))
