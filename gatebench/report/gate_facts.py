@@ -87,7 +87,7 @@ def _shown(value: Any) -> str:
 def _sizes(sizes: Any, formulas: Any, what: str, of: str) -> pd.DataFrame:
     """Return each tensor's sizes: as formulas, else those of the example; the column's name says it where all are the example's."""
     known = formulas if isinstance(formulas, dict) else {}
-    example = f"{EXAMPLE}" if known else ""
+    example = EXAMPLE if known else ""
     rows = [
         (str(name), _size(known[name]) if name in known else _size(size) + example)
         for name, size in (sizes.items() if isinstance(sizes, dict) else ())
