@@ -21,8 +21,8 @@ def narrowed(
     if name in st.session_state:
         st.session_state[name] = st.session_state[name]  # writes it into the URL of a new page
     typed = where.text_input(
-        f"{label}: find one of {len(options):,}", key=name, bind="query-params", placeholder="Part of its name",
-        help="Words that the name, its id or its machine hold, in any order.",
+        f"{label.partition(' (')[0]}: find one of {len(options):,}", key=name, bind="query-params",
+        placeholder="Part of its name", help=f"Words that {_searched(words, about)}, in any order.",
     )  # fmt: skip
     wanted = typed.lower().split()
     found = [
@@ -37,6 +37,13 @@ def narrowed(
     elif wanted:
         where.caption(f"{len(found):,} of {len(options):,} match.")
     return found[:MOST_OPTIONS], bool(wanted)
+
+
+def _searched(words: Mapping[str, str], about: Mapping[str, str]) -> str:
+    """Return where the words are looked for: cases and tiles are their own names, runs have others, and machines."""
+    if about:
+        return "the name, the id or the machine holds"
+    return "the name or the id holds" if words else "the name holds"
 
 
 def _holds(text: str, wanted: Sequence[str]) -> bool:

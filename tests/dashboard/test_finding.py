@@ -33,6 +33,29 @@ def test_a_box_of_very_many_runs_offers_the_newest_and_says_so(opened, many):
     assert f"The first {MOST_OPTIONS} of {RUNS} are offered below." in said(app)
 
 
+@pytest.mark.parametrize(
+    ("words", "about", "said"),
+    [
+        ({}, {}, "Words that the name holds, in any order."),  # cases, tiles
+        ({"0": "A/B of today"}, {}, "Words that the name or the id holds, in any order."),
+        ({"0": "today"}, {"0": "M3"}, "Words that the name, the id or the machine holds, in any order."),
+    ],
+)  # fmt: skip
+def test_the_help_says_what_is_searched(words, about, said):
+    app = AppTest.from_function(box, kwargs={"words": words, "about": about}).run()
+    assert app.text_input[0].help == said
+    assert app.text_input[0].label == "Raw samples of a case: find one of 300"
+
+
+def box(words, about):
+    import streamlit as st
+
+    from dashboard.finding import narrowed
+
+    options = [str(number) for number in range(300)]
+    narrowed("case", "Raw samples of a case (or click on its point)", options, words, about, st)
+
+
 def test_the_run_in_the_url_is_offered_however_old_it_is(opened, many):
     store, ids = many
     app = opened(store, "run", run=ids[0])
