@@ -174,6 +174,7 @@ def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters
 
     name: of the files, without an ending.
     """
+    filters.drop_unused_texts()
     st.caption("The same on the command line:")
     command(command_text)
     st.caption("This view again, whatever the store's newest run will be:")

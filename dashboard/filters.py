@@ -6,11 +6,13 @@ nobody chose, and for what another run than before does not have.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitAPIException
 
 from dashboard.finding import FIND, MOST_OPTIONS, narrowed
 from gatebench.report.names import by_value, natural
@@ -82,6 +84,7 @@ class Filters:
         self.another_run = False
         self.chosen: dict[str, list[str]] = {}  # what the URL of this view holds, defaults too
         self._defaults = st.session_state.setdefault(DEFAULTS, {})
+        self._searched: set[str] = set()  # keys of the texts whose boxes this page shows
 
     def one(
         self,
@@ -177,6 +180,12 @@ class Filters:
             st.caption(f"`{_short(typed)}` is no whole number from 1 to {LARGEST_NUMBER}.")
         return int(typed) if _is_number(typed) else None
 
+    def drop_unused_texts(self) -> None:
+        """Drop from the URL what was typed into search boxes that this page does not show; call it behind the last box."""
+        for key in [key for key in st.query_params if key.startswith(FIND) and key not in self._searched]:
+            with suppress(StreamlitAPIException):  # of a box that was just here: Streamlit drops it itself
+                del st.query_params[key]
+
     def _offered(
         self, key: str, label: str, options: Sequence[str], words: Mapping[str, str], about: Mapping[str, str],
         where: Any,
@@ -184,6 +193,7 @@ class Filters:
         """Return the options that a box offers: all, or of very many those that a text finds, and the chosen one."""
         if len(options) <= MOST_OPTIONS:
             return options
+        self._searched.add(FIND + key)
         found, typed = narrowed(key, label, options, words, about, where)
         in_url = st.query_params.get(key)
         asked = st.session_state.get(key, next((name for name in options if words.get(name, name) == in_url), None))

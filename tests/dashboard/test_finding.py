@@ -89,6 +89,17 @@ def test_a_text_that_matches_nothing_says_so_and_changes_nothing(opened, many):
     assert app.selectbox(key="run").value == ids[-1]
 
 
+def test_a_text_for_a_box_that_is_not_shown_leaves_the_url(opened, three_runs, many):
+    assert dict(opened(three_runs, "run", find_run="abc").query_params) == {}
+    assert "find_case" not in opened(three_runs, "coverage", find_case="abc").query_params
+    store, ids = many
+    app = opened(store, "run", find_run=ids[3], find_case="abc")
+    assert dict(app.query_params) == {"find_run": ids[3]}
+    app.switch_page("views/coverage.py").run()
+    assert not app.exception
+    assert "find_run" not in app.query_params
+
+
 def test_few_runs_need_no_finding(opened, three_runs):
     app = opened(three_runs, "run")
     assert not [box for box in app.text_input if box.key == "find_run"]
