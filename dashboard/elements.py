@@ -18,7 +18,8 @@ from dashboard.filters import ALONE, BESIDE, LINKED, Filters, Notes, text
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
 LOAD_AHEAD_MS = 1000  # until then the browser draws the page
-_LIST = re.compile(r"^(\d*)([-+=.)])")  # what at a line's start makes a list, a rule, or a heading of the line before
+# What at a line's start makes a list, a rule, or a heading of the line before; no number has it: -5 %, 1.5 µs.
+_LIST = re.compile(r"[-+=](?=[-+= ]|$)|\d+[.)](?= |$)")
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
 
 # One filter's key and option, or several.
@@ -223,4 +224,5 @@ def plain(text: str) -> str:
     one space in Markdown anyway.
     """
     line = "".join("\\" + sign if sign in "\\`*_{}[]<>#|$~:&" else sign for sign in " ".join(text.split()))
-    return _LIST.sub(r"\1\\\2", line)
+    begun = _LIST.match(line)
+    return line if begun is None else f"{line[: begun.end() - 1]}\\{line[begun.end() - 1 :]}"

@@ -11,6 +11,11 @@ from dashboard.elements import plain
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
+@pytest.mark.parametrize("text", ["-5 %", "1.5 µs", "+3", "2026-10-02", "=3", "12 cases"])
+def test_numbers_stay_as_they_are(text):
+    assert plain(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [
