@@ -107,6 +107,7 @@ def figure(chart: go.Figure, key: str, alt: str, pick: tuple[Target, OptionOf] |
         st.plotly_chart(chart, **settings)
         return
     target, option_of = pick
+    _keep_bright(chart)
 
     def choose() -> None:
         points = st.session_state[key]["selection"]["points"]
@@ -115,6 +116,18 @@ def figure(chart: go.Figure, key: str, alt: str, pick: tuple[Target, OptionOf] |
             _set(target, option)
 
     st.plotly_chart(chart, on_select=choose, selection_mode="points", **settings)
+
+
+def _keep_bright(chart: go.Figure) -> None:
+    """Let all marks and texts look after a click as before: plotly dims, as if out of the choice, what was not clicked on."""
+    for trace in chart.data:
+        if trace.type not in ("scatter", "bar") or (trace.type == "scatter" and trace.mode == "lines"):
+            continue
+        opacity = trace.marker.opacity
+        looks: dict[str, dict] = {"marker": {"opacity": 1 if opacity is None else opacity}}
+        colour = (trace.insidetextfont.color if trace.type == "bar" else None) or trace.textfont.color
+        looks |= {} if colour is None else {"textfont": {"color": colour}}
+        trace.selected, trace.unselected = looks, looks  # of bars with texts plotly.js wants both
 
 
 def table(frame: pd.DataFrame, pick: tuple[Target, Sequence[Option]] | None = None, **settings) -> None:

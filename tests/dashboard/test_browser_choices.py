@@ -111,6 +111,29 @@ def nearest_tick(page: Page, kind: str, place: float, axis: int) -> str:
     return min(ticks, key=lambda tick: abs(middle(tick)[axis] - place)).text_content()
 
 
+@pytest.mark.parametrize("path", ["scaling", "coverage"])
+def test_a_click_on_a_figure_dims_nothing(opened, path):
+    page = opened(f"/{path}")
+    figure = page.locator(f".st-key-{path}")
+    point = figure.locator(".points path").first
+    point.wait_for()
+    before = looks(figure)
+    page.mouse.click(*middle(point))
+    page.wait_for_url(lambda url: "case=" in url or "tile=" in url)
+    settled(page)
+    assert len(before) > 4
+    assert looks(figure) == before
+
+
+def looks(figure) -> list[list[str]]:
+    """Return how every mark and text of a figure looks, alike ones once: colours and opacities."""
+    found = figure.locator(".points path, .point path, .point text, .textpoint text").evaluate_all(
+        "marks => marks.map((mark) => { const style = getComputedStyle(mark); "
+        "return [mark.tagName, style.opacity, style.fill, style.fillOpacity]; })"
+    )
+    return sorted(found)
+
+
 def test_the_keyboard_gets_to_the_same_samples_and_to_those_of_another_implementation(opened):
     page = opened("/winner_map")
     page.get_by_role("textbox", name="T", exact=True).focus()
