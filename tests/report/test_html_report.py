@@ -144,6 +144,20 @@ def test_what_has_no_room_is_left_out_and_said(monkeypatch):
     assert len(found.all("tr")) == 3  # the header, and two
 
 
+def test_no_section_takes_the_room_of_the_others(monkeypatch):
+    parts = [part(number) for number in range(4)]
+    monkeypatch.setattr(pages, "FIGURE_BYTES", int(3.5 * len(packed_figure(parts[0].drawing.make()))))
+    row = '<tr><th scope="row">a</th></tr>'
+    monkeypatch.setattr(pages, "TABLE_BYTES", 3 * len(row))
+    tables = [Part("b", blocks=(Block(f"rows {number}", ("x",), (("a",),)),)) for number in range(4)]
+    sections = (Section("first", "A", "?", [*parts, *tables]), Section("second", "B", "?", [part(9), tables[0]]))
+    first, second = (Elements(text) for text in html_page(Report("a run", (), sections)).split('id="second"'))
+    plots = [[found for found in half.all("div") if found.get("class") == "plot"] for half in (first, second)]
+    assert [len(found) for found in plots] == [2, 1]
+    assert "1 of 1 rows are left out" not in "".join(second.words)
+    assert len({found["data-figure"] for half in plots for found in half}) == 3
+
+
 def test_budgets_are_bytes_and_parts_without_room_are_left_out_and_counted(monkeypatch):
     monkeypatch.setattr(pages, "TABLE_BYTES", 100)
     wide = Block("Numbers", ("x",), (("µ" * 40,),) * 2)  # 80 bytes, and 30 of tags

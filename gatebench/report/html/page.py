@@ -35,7 +35,9 @@ def html_page(report: Report, progress: Progress = lambda done, parts: None) -> 
     progress: called with how many of how many parts are written.
     """
     writer = _Writer(sum(len(section.parts) for section in report.sections), progress)
-    sections = [writer.section(section) for section in report.sections]
+    sections = [
+        _section(section, parts) for section, parts in zip(report.sections, _written(report, writer), strict=True)
+    ]
     links = "".join(f'<a href="#{section.anchor}">{_text(section.title)}</a>' for section in report.sections)
     lead = "".join(f"<p>{_text(line)}</p>" for line in report.lead)
     return f"""<!DOCTYPE html>
@@ -61,8 +63,29 @@ def html_page(report: Report, progress: Progress = lambda done, parts: None) -> 
 """
 
 
+def _written(report: Report, writer: "_Writer") -> list[list[str]]:
+    """Return each section's parts. They are written in turn, first the first ones: what has no room is the end of all sections."""
+    parts = [[""] * len(section.parts) for section in report.sections]
+    for number in range(max(map(len, parts), default=0)):
+        for section, written in zip(report.sections, parts, strict=True):
+            if number < len(written):
+                written[number] = writer.part(section.parts[number])
+    return parts
+
+
+def _section(section: Section, parts: list[str]) -> str:
+    """Return a section around its parts as written, empty where there was no room for them."""
+    notes = "".join(f"<p>{_text(note)}</p>" for note in section.notes)
+    choices = _attribute(json.dumps([_short(name) for name in section.choices], ensure_ascii=False))
+    left_out = _paragraph(_PARTS_CUT.format(parts.count(""), len(parts))) if "" in parts else ""
+    return (
+        f'<section id="{section.anchor}" data-choices="{choices}"><h2>{_text(section.title)}</h2>'
+        f'<p class="question">{_text(section.question)}</p>{notes}<div class="choices"></div>\n{"".join(parts)}{left_out}</section>\n'
+    )
+
+
 class _Writer:
-    """Writes sections, and keeps count of what they take: later figures and rows are left out where there is no room."""
+    """Writes parts, and keeps count of what they take: later figures and rows are left out where there is no room."""
 
     def __init__(self, parts: int, progress: Progress) -> None:
         self.packed: list[str] = []
@@ -70,19 +93,11 @@ class _Writer:
         self._figure_room = FIGURE_BYTES
         self._table_room, self._text_room = TABLE_BYTES, TEXT_BYTES
 
-    def section(self, section: Section) -> str:
-        """Return a section; figures go to `packed`."""
-        notes = "".join(f"<p>{_text(note)}</p>" for note in section.notes)
-        choices = _attribute(json.dumps([_short(name) for name in section.choices], ensure_ascii=False))
-        kept = [self._part(part) for part in section.parts]
-        parts = "".join(kept) + (_paragraph(_PARTS_CUT.format(kept.count(""), len(kept))) if "" in kept else "")
-        return (
-            f'<section id="{section.anchor}" data-choices="{choices}"><h2>{_text(section.title)}</h2>'
-            f'<p class="question">{_text(section.question)}</p>{notes}<div class="choices"></div>\n{parts}</section>\n'
-        )
+    def part(self, part: Part) -> str:
+        """Return a part, nothing where there is no room left; what it takes beside its rows is counted, too.
 
-    def _part(self, part: Part) -> str:
-        """Return a part, nothing where there is no room left; what it takes beside its rows is counted, too."""
+        Its figure goes to `packed`.
+        """
         self._done += 1
         self._progress(self._done, self._parts)
         if self._text_room <= 0:
