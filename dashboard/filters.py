@@ -15,6 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
 from dashboard.finding import FIND, MOST_OPTIONS, narrowed
+from gatebench.report.figures.keys import clicked
 from gatebench.report.names import by_value, natural
 
 # Keys in the URL. Anything else there is dropped, and named.
@@ -153,14 +154,14 @@ class Filters:
     def pick(self, key: str, label: str, options: Sequence[str], words: dict[str, str] | None = None) -> str | None:
         """Return the option chosen in a box of the page's body, None until one is, and again where it is offered no more.
 
-        words: text shown for an option, and used in the URL.
+        words: text shown for an option, and used in the URL. What a click on a figure set may be the option's click_key.
         """
         shown = words or {}
         self._take_from_url(key, options, shown)
         self._drop_from_url(key, [shown.get(option, option) for option in options])
         current = st.session_state.get(key)
         if current is not None:
-            st.session_state[key] = current if current in options else None
+            st.session_state[key] = clicked(current, options)
         offered = self._offered(key, label, options, shown, {}, st)
         chosen = st.selectbox(
             label, offered, index=None, key=key, bind="query-params", placeholder="Choose one",

@@ -9,6 +9,7 @@ from figure_helpers import marks, row, trace
 
 from gatebench.analyze.scaling import CROSSOVER_COLUMNS
 from gatebench.report import colours
+from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.scaling import MOST_CROSSOVERS, scaling_figure
 from gatebench.report.scaling import NO_VALUE, scaling_points
@@ -172,5 +173,8 @@ def test_hostile_names_and_reasons_are_shown_as_text_and_cut():
         *figure.layout.yaxis2.categoryarray,
     ]
     assert not any("<i>" in text or "<script>" in text for text in texts)
-    assert [data[1] for data in line.customdata] == [None, None]  # an id of 10 kB is in the table
+    assert [data[1] for data in line.customdata] == [
+        click_key(frame["case_id"].iloc[0]),
+        None,
+    ]  # the second has no value
     assert len(figure.to_json()) < 15_000

@@ -6,13 +6,13 @@ import plotly.graph_objects as go
 from gatebench.report.colours import STATUS, STATUS_SYMBOLS, translucent
 from gatebench.report.coverage import NOT_MEASURED, SEVERITY, counts
 from gatebench.report.figures.grid import grid_axes, hover_name, say_left_out
+from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty
 
 ROW = 66  # pixels of a tile's height: a symbol and two lines
 TILE_TEXT = "#7A7A7A"  # is read on light and on dark tiles; by itself plotly takes black in both themes
 TOP = 96  # pixels above the tiles: implementations' names, slanted where they need it, below one line of legend
 HALF_WIDTH, HALF_HEIGHT = 0.47, 0.46
-LONGEST_KEY = 400  # letters, so that no name makes a figure large
 SYMBOL_AT = 0.27  # height of the symbol above the middle of its tile
 
 
@@ -21,8 +21,8 @@ def coverage_figure(cells: pd.DataFrame) -> go.Figure:
 
     Every tile shows the symbol of its worst status, and below it what the table says: `2 wrong`, `12 ok`. A dashed frame:
     cases of the gate that other implementations have and this one has not. At most 2,500 tiles (two marks each): the last
-    gates are left out beyond, and the title says so. A tile's customdata is its hover text and its `tile_key`, null where that
-    is longer than 400 letters.
+    gates are left out beyond, and the title says so. A tile's customdata is its hover text and the click_key of its
+    `tile_key`.
     """
     if cells.empty:
         return empty("Nothing was measured here.")
@@ -50,7 +50,7 @@ def _add_tiles(figure: go.Figure, tiles: pd.DataFrame, status: str) -> None:
     colour = STATUS[status]
     rows = [row for _, row in tiles.iterrows()]
     hover = {
-        "customdata": [(_hover(row), _key(row)) for row in rows],
+        "customdata": [(_hover(row), click_key(tile_key(row["gate"], row["implementation"]))) for row in rows],
         "hovertemplate": "%{customdata[0]}<extra></extra>",
     }
     figure.add_bar(
@@ -79,11 +79,6 @@ def _add_tiles(figure: go.Figure, tiles: pd.DataFrame, status: str) -> None:
 def tile_key(gate: str, implementation: str) -> str:
     """Return what a tile is called: `gru by numba`."""
     return f"{gate} by {implementation}"
-
-
-def _key(row: pd.Series) -> str | None:
-    key = tile_key(row["gate"], row["implementation"])
-    return key if len(key) <= LONGEST_KEY else None
 
 
 def _tile_text(row: pd.Series) -> str:

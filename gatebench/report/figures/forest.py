@@ -12,6 +12,7 @@ from gatebench.analyze.sides import CHANGE, TOLD_APART, Sides
 from gatebench.report.ci.words import QUANTITIES
 from gatebench.report.colours import implementation_colour, implementation_marker, translucent
 from gatebench.report.figures.axes import tick_label, ticks_between
+from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MUTED, dress, empty, seat_legend
 from gatebench.report.names import competitors
 from gatebench.report.quantities import is_missing
@@ -58,7 +59,7 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     """Draw effects with their 95 % intervals; a filled marker is told apart (faster, slower), a hollow one is not.
 
     A diamond is the geometric mean of a group, of all its cases, those left out too. Intervals are cut BEYOND all
-    estimates. Each case's point has customdata [hover text, its key]; a mean's has the text alone.
+    estimates. Each case's point has customdata [hover text, click_key of its key]; a mean's has the text alone.
     """
     drawn = forest_rows(sides, most)
     if drawn.empty:
@@ -163,7 +164,7 @@ def _add_cases(
             "symbol": [symbol if outcome in TOLD_APART else f"{symbol}-open" for outcome in rows["outcome"]],
             "size": 10, "color": colour, "line": {"width": 1.5, "color": colour},
         },
-        customdata=[[_hover(row, sides, quantity), row.key] for row in rows.itertuples()],
+        customdata=[[_hover(row, sides, quantity), click_key(row.key)] for row in rows.itertuples()],
         hovertemplate="%{customdata[0]}<extra></extra>",
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from gatebench.report.colours import (
     translucent,
 )
 from gatebench.report.figures.axes import tick_label, ticks_between, time_ticks
+from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, seat_legend
 from gatebench.report.names import competitors, shown
 from gatebench.report.quantities import is_missing, significant, size_ticks, time_text
@@ -21,7 +22,6 @@ from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_CROSSOVERS = 40  # marks; the table has all
 LONGEST_NAME = 40  # letters of a competitor
-LONGEST_CASE = 400  # letters of a case_id, so that no name makes a figure large
 _KEYS = 10  # marks of what stands in the legend alone
 
 
@@ -32,8 +32,8 @@ def scaling_figure(
 
     Bands are 95 % intervals over blocks. A line breaks where a size has no value; a strip below says what became of it.
     crossings: of analyze.scaling.crossovers, marked where the two lines cross. At most 5,000 marks: beyond, the competitors
-    listed last are left out and the title says so. A point's customdata is its hover text, and its
-    case_id where it has a value and the id is of a usual length.
+    listed last are left out and the title says so. A point's customdata is its hover text, and the click_key of its
+    case_id where it has a value.
     """
     points = scaling_points(measurements, axis, per)
     if points["value"].notna().sum() == 0:
@@ -114,8 +114,7 @@ def _hover(row, per: Per) -> str:
 
 
 def _case(row) -> str | None:
-    known = isinstance(row.case_id, str) and not is_missing(row.value)
-    return row.case_id if known and len(row.case_id) <= LONGEST_CASE else None
+    return click_key(row.case_id) if isinstance(row.case_id, str) and not is_missing(row.value) else None
 
 
 def _add_crossings(figure: go.Figure, crossings: pd.DataFrame | None, lines: dict[str, pd.DataFrame]) -> None:

@@ -12,6 +12,7 @@ from gatebench.analyze.frontier import on_frontier
 from gatebench.report.ci.words import size_text
 from gatebench.report.colours import implementation_colour, implementation_marker
 from gatebench.report.figures.axes import capped, logarithmic, never_line, ticks_between, time_ticks
+from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import MUTED, dress, empty, seat_legend
 from gatebench.report.names import competitors, gate_names
 from gatebench.report.quantities import (
@@ -91,7 +92,7 @@ def _missing(row: Any, against: str, speed: str) -> str:
 def trade_off_figure(points: pd.DataFrame, against: str, speed: str = "time") -> go.Figure:
     """Draw a point per case, its intervals as bars, and the frontier; points: from `trade_off_points`.
 
-    Each point has customdata [hover text, case id, side]. Points on the frontier are labelled; what never ends is drawn
+    Each point has customdata [hover text, click_key of its case id, side]. Points on the frontier are labelled; what never ends is drawn
     on a line above all others.
     """
     shown = points[points["missing"] == ""]
@@ -132,7 +133,7 @@ def _add_points(
             "line": {"width": 1.5, "color": colour},
         },
         error_x=_bars(rows, "x", colour), error_y=_bars(rows, "y", colour),
-        customdata=[[_hover(row, against, speed), row.case_id, row.side] for row in told.itertuples(index=False)],
+        customdata=[[_hover(row, against, speed), click_key(row.case_id), row.side] for row in told.itertuples(index=False)],
         hovertemplate="%{customdata[0]}<extra></extra>",
     )  # fmt: skip
 
