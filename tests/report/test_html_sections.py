@@ -16,14 +16,14 @@ from gatebench.report.table import Block
 from gatebench.store.read import load
 from tests.synthetic import Plan, write_store
 
-SIZES = {"seq_lens": (64, 128), "hidden_sizes": (64, 128)}
+PLAN = Plan(gates=("lstm", "gru"), seq_lens=(64, 128), hidden_sizes=(64, 128), modes=("forward",), failures=False)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """One run's measurements, compared, with its blocks and its stability: lstm and gru at two T and two H."""
     store = tmp_path_factory.mktemp("sections") / "results"
-    write_store(store, Plan(gates=("lstm", "gru"), modes=("forward",), failures=False, **SIZES))
+    write_store(store, PLAN)
     results = load(store)
     blocks = blocks_of(results.samples)
     return compare(results.measurements, blocks), blocks, results.stability
@@ -45,7 +45,9 @@ def test_scaling_against_the_batch_goes_across_slices_at_each_other_size(run):
     assert {part.keys["At"] for part in of_batch} == {f"T = {t}, H = {h}" for t in (64, 128) for h in (64, 128)}
     assert all("Batch size" not in part.keys for part in of_batch)
     assert len(of_batch) == 2 * 4  # gates, sizes
-    figure = of_batch[0].drawing.make()
+    drawing = of_batch[0].drawing
+    assert drawing is not None
+    figure = drawing.make()
     lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
     assert lines
     assert all(list(line.x) == [16, 64] for line in lines)
