@@ -13,6 +13,7 @@ from gatebench.analyze.history import SERIES
 from gatebench.report.colours import STATUS, STATUS_SYMBOLS, implementation_colour, implementation_marker
 from gatebench.report.figures.axes import logarithmic
 from gatebench.report.figures.curves import bands, finite
+from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty, seat_legend, thin
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text, time_unit
@@ -21,7 +22,6 @@ HEIGHT, STRIP = 400, 46  # pixels of the panel, and of the strip of failures bel
 MOST_TICKS = 4  # two lines of text each, in a window of 400 pixels
 MOST_ENVIRONMENTS = 12  # changes of environment that get a line
 SHORT_SHA = 7
-LONGEST_CASE = 400  # letters of a case_id, so that no name makes a figure large
 LONGEST = 160  # letters of a reason in a hover text
 SLOWER, FASTER = STATUS["wrong"], STATUS["ok"]
 KINDS = {
@@ -87,7 +87,7 @@ def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataF
     95 % intervals. Vertical lines: changes, with their size in words; dashed: a new environment class, across which no
     change is looked for. Hollow: inconclusive. A strip below holds the runs in which the case was wrong or failed. At most
     5,000 marks: points are thinned evenly, those around changes kept, and the axis says so. A point's customdata is its
-    hover text, run_id and case_id, its first 400 letters.
+    hover text, run_id and the click_key of its case_id.
     """
     if points.empty and failed.empty:
         return empty("This case has no point of history.")
@@ -172,7 +172,7 @@ def add_lines(
             if not chosen.any():
                 continue
             facts = [
-                (_hover(row, row.value / divisor if small else None), row.run_id, row.case_id[:LONGEST_CASE])
+                (_hover(row, row.value / divisor if small else None), row.run_id, click_key(row.case_id))
                 for row, divisor in (line[number] for number in np.flatnonzero(chosen))
             ]
             traces.append({
@@ -246,7 +246,7 @@ def _add_failures(figure: go.Figure, failed: pd.DataFrame) -> None:
             x=kept["place"], y=[0] * len(kept), mode="markers", name=str(status).replace("_", " "), row=2, col=1,
             marker={"symbol": STATUS_SYMBOLS.get(str(status), "x"), "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
             customdata=[
-                (f"<b>{str(row.status).replace('_', ' ')}</b>, {version(row.git_sha, row.run_id, row.git_dirty)}<br>{_reason(row)}", row.run_id, row.case_id[:LONGEST_CASE])
+                (f"<b>{str(row.status).replace('_', ' ')}</b>, {version(row.git_sha, row.run_id, row.git_dirty)}<br>{_reason(row)}", row.run_id, click_key(row.case_id))
                 for row in kept.itertuples()
             ],
             hovertemplate="%{customdata[0]}<extra></extra>",
