@@ -22,6 +22,10 @@ ASKED_FOR = {
 
 # Keys of a part that say which rows it asked for, and the column that they fill; a key that is not there says nothing.
 AXES = {"gates": "plain_gate", "init": "init", "dtypes": "dtype", "seq_len": "seq_len", "hidden_size": "hidden_size"}
+ASKED = [  # columns that say what was asked for
+    "plain_gate", "plain_options", "init", "dtype", "seq_len", "hidden_size", "inputs", "batch", "seed", "metric", "probe",
+    "task", "train_step",
+]  # fmt: skip
 Part = Mapping[str, Any]
 
 
@@ -30,6 +34,7 @@ def command(rows: pd.DataFrame, asked: Sequence[Part] = ()) -> str:
 
     asked: the [stability] parts that the run was asked for.
     """
+    rows = pd.DataFrame(rows[ASKED]).drop_duplicates()
     parts = [part for part in asked if _filled(part, rows)]
     words = [
         "gatebench", "stability", *dict.fromkeys(rows["plain_gate"]), *_options(rows), *_model(rows),

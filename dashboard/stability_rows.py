@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from dashboard.filters import Filters, largest_first, ordered, text
@@ -20,6 +22,9 @@ GRADIENTS = (
     ("train_step", "Training step", "train_step", largest_first), ("probe", "Probe", "probe", ordered("ones")),
 )  # fmt: skip
 AXES = {"seq_len": "T", "hidden_size": "H", "train_step": "training step"}  # in the URL; a form of init as it is
+TOLD = [  # columns that filters choose by
+    "gate", "options", "init", "inputs", "dtype", "seq_len", "hidden_size", "batch", "probe", "task", "train_step",
+]  # fmt: skip
 SWEPT = ("half_life", "largest_lyapunov")  # metrics that a sweep shows
 
 
@@ -38,13 +43,20 @@ class Chosen:
 
     def here(self, *along: str) -> pd.DataFrame:
         """Return the rows at the chosen T, H, training step and probe, but for the columns in `along`: all of those."""
-        rows = self.rows
-        failed = rows["status"] != "ok"
-        keep = pd.Series(True, index=rows.index)
+        keep = np.ones(len(self.rows), dtype=bool)
         for column in self.at.keys() - set(along):
-            # What came to nothing as a whole has neither probe nor training step, and is said all the same.
-            keep &= (by_value(rows[column], text) == self.at[column]) | (failed & rows[column].isna())
-        return pd.DataFrame(rows[keep])
+            keep &= self._there[column]
+        return self.rows if keep.all() else self.rows[keep]
+
+    @cached_property
+    def _there(self) -> dict[str, np.ndarray]:
+        """Which rows are at the chosen place, by column of it."""
+        # What came to nothing as a whole has neither probe nor training step, and is said all the same.
+        failed = self.rows["status"] != "ok"
+        return {
+            column: ((by_value(values, text) == self.at[column]) | (failed & values.isna())).to_numpy()
+            for column, values in self.rows[list(self.at)].items()
+        }
 
     def told(self) -> list[str]:
         """Return the columns that name a case in a table: gate, and init and dtype unless all rows share them."""
@@ -57,28 +69,47 @@ class Chosen:
 
 def choose(filters: Filters, rows: pd.DataFrame) -> Chosen:
     """Let the sidebar choose gates, inits and dtypes (several), and one of all else that differs."""
-    kept = _named(rows)
-    keys = orders(kept)
-    kept = in_order(kept, keys)
+    number, cases = _cases(rows)
+    keys = orders(cases)
+    kept = in_order(cases, keys)
     for key, label, column in SEVERAL:
         wanted = filters.many(key, label, sorted(kept[column].unique(), key=keys[column]))
         kept = pd.DataFrame(kept[kept[column].isin(wanted)])
     if kept.empty:
-        return Chosen(kept)
+        return Chosen(rows.iloc[:0])
     for key, label, column in ONE:
         kept = filters.slice(kept, key, label, column, order=ordered("none", "normal"))
-    chosen = Chosen(kept, _choose_place(filters, kept))
+    chosen = Chosen(_rows_of(kept, rows, number), _choose_place(filters, kept))
     # Asked also where there is no sweep: what the URL still says of another run's is dropped and named.
     axes = _axes(chosen)
     axis = filters.one("against", "Sweep against", axes or ["none"], always=False, words=AXES)
     return Chosen(chosen.rows, chosen.at, axis if axes else None)
 
 
-def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    """Name gates with their options, which then count as told, and files by the first digits of their hash."""
-    return rows.assign(
-        plain_gate=rows["gate"], plain_options=rows["options"], gate=gate_names(rows), options="{}",
-        init=by_value(rows["init"], short_name), inputs=by_value(rows["inputs"], short_name),
+def _cases(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the number of each row's case, and the cases by number: what filters choose by, for there are few.
+
+    gate says the options, files have the first digits of their hash. lasting: it has values, not only by training step.
+    """
+    lasting = (rows["status"] == "ok") & ~rows["metric"].isin(BY_STEP)
+    told = rows[TOLD].assign(lasting=lasting)
+    number = told.groupby(list(told), dropna=False, sort=False).ngroup().to_numpy()
+    cases = told[~pd.Series(number).duplicated().to_numpy()].reset_index(drop=True)
+    named = {name: by_value(cases[name], short_name) for name in ("init", "inputs")}
+    return number, cases.assign(gate=gate_names(cases), **named)
+
+
+def _rows_of(cases: pd.DataFrame, rows: pd.DataFrame, number: np.ndarray) -> pd.DataFrame:
+    """Return the rows of these cases in their order of gate, init and dtype, with names as the cases have them.
+
+    The options then count as told: plain_gate and plain_options keep gate and options apart.
+    """
+    place = cases.groupby(["gate", "init", "dtype"], sort=False).ngroup().reindex(range(number.max() + 1)).to_numpy()
+    order = np.argsort(place[number], kind="stable")[: np.isfinite(place[number]).sum()]  # NaN, of no case, comes last
+    found, names = rows.iloc[order], cases.loc[number[order]]
+    return found.assign(
+        plain_gate=found["gate"], plain_options=found["options"], options="{}",
+        **{name: names[name].to_numpy() for name in ("gate", "init", "inputs")},
     )  # fmt: skip
 
 
@@ -98,17 +129,16 @@ def in_order(table: pd.DataFrame, keys: dict[str, Callable]) -> pd.DataFrame:
     return table.sort_values(list(keys), key=places, kind="stable")
 
 
-def _choose_place(filters: Filters, rows: pd.DataFrame) -> dict[str, str]:
+def _choose_place(filters: Filters, cases: pd.DataFrame) -> dict[str, str]:
     """Choose T, H, training step and probe, those that gradients were looked at with; values as text."""
     at = {}
     for key, label, column in SHAPE:
-        rows = filters.slice(rows, key, label, column, always=True, order=largest_first)
-        at[column] = text(rows[column].iloc[0])
-    ok = pd.DataFrame(rows[(rows["status"] == "ok") & ~rows["metric"].isin(BY_STEP)])
-    rows = ok if len(ok) else rows
+        cases = filters.slice(cases, key, label, column, always=True, order=largest_first)
+        at[column] = text(cases[column].iloc[0])
+    cases = pd.DataFrame(cases[cases["lasting"]]) if cases["lasting"].any() else cases
     for key, label, column, order in GRADIENTS:
-        rows = filters.slice(rows, key, label, column, order=order)
-        at[column] = text(rows[column].iloc[0])
+        cases = filters.slice(cases, key, label, column, order=order)
+        at[column] = text(cases[column].iloc[0])
     return at
 
 
