@@ -3,6 +3,9 @@
 Metric names as in the column `metric` of stability.parquet; a case is what SERIES and sizes name.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -20,6 +23,8 @@ CURVES = {
     "layer": ("log_depth_gradient_norm", None, None),
 }
 PREDICTIONS = ("predicted_half_life", "predicted_lyapunov", "predicted_edge")
+SUMMED = ("half_life", "largest_lyapunov", "class", "reach", "bound_gap", *PREDICTIONS)  # that case_summary is about
+NUMBERS = ["metric", "lag", "index", "value", "standard_error", "label"]  # what a case has many of
 BY_STEP = (  # of training, not of a case: they say how it went, and nothing of gradients through time
     "train_loss", "train_gradient_norm", "train_gradient_norm_p50", "train_gradient_norm_p95", "train_gradient_norm_p99",
     "clip_rate", "clip_coefficient", "nonfinite_steps",
@@ -41,33 +46,31 @@ def norm_curves(stability: pd.DataFrame) -> pd.DataFrame:
     layer), back (steps or layers back from the end), norm (median over seeds of the batch mean), low and high (lowest
     lower decile and highest upper decile of the batch over seeds), bound and weight_bound (median over seeds; NaN: none), seeds.
     """
-    ok = measured(stability)
-    whole = ok[ok["part"].fillna("") == ""]
-    parts = [_curve(whole, kind, *metrics) for kind, metrics in CURVES.items()]
+    parts = [_curve(stability, kind, *metrics) for kind, metrics in CURVES.items()]
     curves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return curves.sort_values(["gate", "init", "dtype", "seq_len", "hidden_size", "back"], ignore_index=True)
 
 
-def _curve(rows: pd.DataFrame, kind: str, norm: str, bound: str | None, weight_bound: str | None) -> pd.DataFrame:
+def _curve(stability: pd.DataFrame, kind: str, norm: str, bound: str | None, weight_bound: str | None) -> pd.DataFrame:
     keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
-    wanted = rows[rows["metric"].isin([norm, f"{norm}_p10", f"{norm}_p90", bound, weight_bound])]
-    back = wanted["lag"].astype(float)
-    if kind == "layer":
-        last = wanted.groupby(keys)["index"].transform("max")
-        back = (last - wanted["index"]).astype(float)
-    wanted = wanted.assign(back=back).dropna(subset=["back"])
-    groups = wanted.groupby([*keys, "back", "metric"])["value"]
-    how = {norm: "median", f"{norm}_p10": "min", f"{norm}_p90": "max", bound: "median", weight_bound: "median"}
-    names = {norm: "norm", f"{norm}_p10": "low", f"{norm}_p90": "high", bound: "bound", weight_bound: "weight_bound"}
-    columns = {
-        names[metric]: getattr(groups, way)().xs(metric, level="metric")
-        for metric, way in how.items()
-        if metric in set(wanted["metric"])
-    }
-    table = pd.DataFrame(columns).reset_index() if columns else pd.DataFrame(columns=pd.Index([*keys, "back"]))
-    seeds = wanted[wanted["metric"] == norm].groupby(keys)["seed"].nunique().rename("seeds").reset_index()
-    table = table.merge(seeds, on=keys, how="left").assign(kind=kind)
-    return table.reindex(columns=[*keys, "kind", "back", "norm", "low", "high", "bound", "weight_bound", "seeds"])
+    taken = {  # column -> metric, and what stands for all seeds
+        "norm": (norm, "median"), "low": (f"{norm}_p10", "min"), "high": (f"{norm}_p90", "max"),
+        "bound": (bound, "median"), "weight_bound": (weight_bound, "median"),
+    }  # fmt: skip
+    columns = [*keys, "kind", "back", *taken, "seeds"]
+    rows = measured(stability, [metric for metric, _ in taken.values() if metric])
+    rows = rows.loc[rows["part"].fillna("") == "", [*keys, "metric", "seed", "lag", "index", "value"]]
+    if rows.empty:
+        return pd.DataFrame(columns=pd.Index(columns))
+    back = rows["lag"] if kind == "lag" else rows.groupby(keys)["index"].transform("max") - rows["index"]
+    rows = rows.assign(back=back.astype(float), line=rows.groupby(keys).ngroup()).dropna(subset=["back"])
+    # By number, and named in the end: five names take five times as long.
+    values = rows.groupby(["line", "back", "metric"])["value"].agg(["median", "min", "max"]).unstack("metric")
+    seeds = rows[rows["metric"] == norm].groupby("line")["seed"].nunique()
+    found = {name: values[way, metric] for name, (metric, way) in taken.items() if (way, metric) in values}
+    table = pd.DataFrame(found).reset_index().assign(kind=kind)
+    names = rows.drop_duplicates("line").set_index("line")[keys].assign(seeds=seeds)
+    return table.join(names, on="line").reindex(columns=columns)
 
 
 def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
@@ -78,12 +81,8 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
     mean over seeds with its 95 % interval, Student's t; one seed: two standard errors), bound_gap (nats, median over
     seeds), seeds, rows (seeds x batch rows behind the half-life).
     """
-    ok = measured(stability)
-    ok = ok[~ok["metric"].isin(BY_STEP)]
-    rows = [
-        {**dict(zip(CASE, key, strict=True)), **_summary(case)}
-        for key, case in ok.groupby(CASE, dropna=False, sort=False)
-    ]
+    ok = stability[(stability["status"] == "ok") & ~stability["metric"].isin(BY_STEP)]
+    rows = [{**name, **_summary(metrics)} for name, metrics in by_case(ok, CASE, SUMMED)]
     columns = [
         *CASE, "label", "half_life", "half_life_low", "half_life_high", "reach", "lyapunov", "lyapunov_low",
         "lyapunov_high", "bound_gap", "seeds", "rows", *PREDICTIONS,
@@ -91,8 +90,28 @@ def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
-def _summary(case: pd.DataFrame) -> dict:
-    metrics = dict(list(case.groupby("metric")))
+def by_case(
+    rows: pd.DataFrame, keys: list[str], of: Iterable[str] | None = None
+) -> list[tuple[dict[str, Any], dict[str, pd.DataFrame]]]:
+    """Return for each case, in the order of the rows, what names it (keys, seeds: how many), and its rows by metric.
+
+    of: the metrics whose rows are wanted; None: all.
+    """
+    if rows.empty:
+        return []
+    cases = rows.groupby(keys, dropna=False, sort=False)
+    names = cases["seed"].nunique().rename("seeds").reset_index()
+    found: list[tuple[dict, dict]] = [(name, {}) for name in names.to_dict("records")]
+    wanted = rows[[name for name in NUMBERS if name in rows]].assign(
+        case=cases.ngroup()
+    )  # from 0, in the order of the names
+    wanted = wanted if of is None else wanted[wanted["metric"].isin(list(of))]
+    for (number, metric), part in wanted.groupby(["case", "metric"]):
+        found[number][1][metric] = part
+    return found
+
+
+def _summary(metrics: dict[str, pd.DataFrame]) -> dict:
     half_lives = row_values(metrics.get("half_life"))
     low, middle, high = quantiles(half_lives)
     mean, mean_low, mean_high = _lyapunov(metrics.get("largest_lyapunov"))
@@ -102,8 +121,7 @@ def _summary(case: pd.DataFrame) -> dict:
         "half_life": middle, "half_life_low": low, "half_life_high": high,
         "reach": quantiles(row_values(metrics.get("reach")))[1],
         "lyapunov": mean, "lyapunov_low": mean_low, "lyapunov_high": mean_high,
-        "bound_gap": quantiles(row_values(metrics.get("bound_gap")))[1],
-        "seeds": case["seed"].nunique(), "rows": len(half_lives),
+        "bound_gap": quantiles(row_values(metrics.get("bound_gap")))[1], "rows": len(half_lives),
         **{name: metrics[name]["value"].iloc[0] if name in metrics else np.nan for name in PREDICTIONS},
     }  # fmt: skip
 
@@ -112,8 +130,9 @@ def row_values(rows: pd.DataFrame | None) -> np.ndarray:
     """Return the values of single batch rows; where only their median is stored (index null), those."""
     if rows is None:
         return np.array([])
-    single = rows[rows["index"].notna()]
-    return (single if len(single) else rows)["value"].dropna().to_numpy(dtype=float)
+    values, single = rows["value"].to_numpy(dtype=float), rows["index"].notna().to_numpy()
+    values = values[single] if single.any() else values
+    return values[~np.isnan(values)]
 
 
 def quantiles(values: np.ndarray) -> tuple[float, float, float]:
@@ -141,13 +160,14 @@ def saturation_table(stability: pd.DataFrame) -> pd.DataFrame:
 
     The share of flat slopes only where ends do not say it already: of swish and gelu, which have none.
     """
-    ok = measured(stability)
-    rows = ok[ok["metric"].isin(list(SATURATION))]
+    rows = measured(stability, SATURATION)
     keys = ["gate", "init", "dtype", "part", "metric"]
-    table = rows.groupby(keys, sort=False).agg(share=("value", "mean"), seeds=("seed", "nunique")).reset_index()
-    with_ends = pd.MultiIndex.from_frame(table.loc[table["metric"].isin(list(ENDS)), keys[:-1]])
-    told = (table["metric"] == "flat_share") & pd.MultiIndex.from_frame(table[keys[:-1]]).isin(with_ends)
-    table = table[~told].rename(columns={"part": "letter"})
+    groups = rows.groupby(keys, sort=False)
+    table = pd.DataFrame({"share": groups["value"].mean(), "seeds": groups["seed"].nunique()}).reset_index()
+    names = list(table[keys].itertuples(index=False, name=None))
+    with_ends = {tuple(letter) for *letter, metric in names if metric in ENDS}
+    kept = [metric != "flat_share" or tuple(letter) not in with_ends for *letter, metric in names]
+    table = table[np.array(kept, dtype=bool)].rename(columns={"part": "letter"})
     return table.assign(side=table["metric"].map(SATURATION)).reset_index(drop=True)
 
 
@@ -169,6 +189,7 @@ def gate_names(stability: pd.DataFrame) -> pd.Series:
     return stability["gate"].astype(object) + labels
 
 
-def measured(stability: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that hold a value."""
-    return stability[stability["status"] == "ok"]
+def measured(stability: pd.DataFrame, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+    """Return the rows that hold a value, of these metrics where some are given."""
+    ok = stability["status"] == "ok"
+    return stability[ok if metrics is None else ok & stability["metric"].isin(list(metrics))]

@@ -6,7 +6,7 @@ Columns needed: those of stability.parquet. Medians are observed values: nothing
 import numpy as np
 import pandas as pd
 
-from gatebench.report.stability import CASE, ENDS, measured, quantiles, row_values
+from gatebench.report.stability import CASE, ENDS, by_case, measured, quantiles, row_values
 
 WITHOUT_STEPS = [name for name in CASE if name not in ("train_step", "probe")]
 SPECTRAL = ("lyapunov_exponent", "kaplan_yorke_dimension", "log_singular_value", "log_abs_det")
@@ -25,12 +25,7 @@ def spectra_table(stability: pd.DataFrame) -> pd.DataFrame:
     lyapunov_exponents (list, nats/step, descending), kaplan_yorke_dimension, log_singular_values (list, nats), unresolved
     (how many of them are in a seed), log_abs_det (over seeds and batch rows). Empty lists and NaN: not measured.
     """
-    rows = measured(stability)
-    rows = rows[rows["metric"].isin(SPECTRAL)]
-    found = [
-        {**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique(), **_spectra(dict(list(case.groupby("metric"))))}
-        for key, case in rows.groupby(CASE, dropna=False, sort=False)
-    ]  # fmt: skip
+    found = [{**name, **_spectra(metrics)} for name, metrics in by_case(measured(stability, SPECTRAL), CASE)]
     columns = [*CASE, "seeds", "lyapunov_exponents", "kaplan_yorke_dimension", "log_singular_values", "unresolved", "log_abs_det"]  # fmt: skip
     return pd.DataFrame(found, columns=pd.Index(columns))
 
@@ -62,12 +57,7 @@ def precision_table(stability: pd.DataFrame) -> pd.DataFrame:
     plateau_rows (how many rows of all seeds have a false plateau) of rows, false_plateau (steps, over those; 0: none has),
     usable_loss_scale and reference_half_life (over seeds and batch rows). NaN: not measured.
     """
-    rows = measured(stability)
-    rows = rows[rows["metric"].isin(ROUNDED)]
-    found = [
-        {**dict(zip(CASE, key, strict=True)), "seeds": case["seed"].nunique(), **_precision(dict(list(case.groupby("metric"))))}
-        for key, case in rows.groupby(CASE, dropna=False, sort=False)
-    ]  # fmt: skip
+    found = [{**name, **_precision(metrics)} for name, metrics in by_case(measured(stability, ROUNDED), CASE)]
     columns = [
         *CASE, "seeds", "relative_error", "underflow_share", "false_plateau", "plateau_rows", "rows", "usable_loss_scale",
         "reference_half_life",

@@ -96,8 +96,8 @@ def _numbered(init: str) -> tuple[str | None, float]:
 
 def _cases(stability: pd.DataFrame) -> pd.DataFrame:
     """Return what was measured, once each; losses by step and the like are no cases of their own."""
-    ok = measured(stability)
-    return ok.loc[~ok["metric"].isin(BY_STEP), CASE].drop_duplicates()
+    case = (stability["status"] == "ok") & ~stability["metric"].isin(BY_STEP)
+    return stability.loc[case, CASE].drop_duplicates()
 
 
 def sweep_table(stability: pd.DataFrame, along: str | None = None) -> pd.DataFrame:
@@ -134,15 +134,14 @@ def spectrum_table(stability: pd.DataFrame) -> pd.DataFrame:
 
     Both in nats/step: singular values as ln σ / T. value is the median over seeds, low and high the outer deciles.
     """
-    rows = measured(stability)
-    rows = rows[rows["metric"].isin(list(SPECTRA)) & rows["value"].notna()]
+    rows = measured(stability, SPECTRA).dropna(subset=["value"])
     per_step = np.where(rows["metric"] == "log_singular_value", rows["seq_len"].astype(float), 1.0)
     rows = rows.assign(value=rows["value"].astype(float) / per_step, kind=rows["metric"].map(SPECTRA))
     keys = ["gate", "init", "dtype", "kind", "index"]
     found = [
         {**dict(zip(keys, key, strict=True)), **dict(zip(("low", "value", "high"), quantiles(group["value"].to_numpy(float)), strict=True)),
          "resolved": bool((group["label"] != "unresolved").all()), "seeds": group["seed"].nunique()}
-        for key, group in rows.groupby(keys, sort=False)
+        for key, group in rows.groupby(keys, sort=False)[["value", "label", "seed"]]
     ]  # fmt: skip
     return pd.DataFrame(found, columns=pd.Index([*keys, "value", "low", "high", "resolved", "seeds"]))
 
@@ -152,17 +151,19 @@ def training_table(stability: pd.DataFrame) -> pd.DataFrame:
 
     value is the median over seeds, of half-lives over seeds and batch rows; low and high are the outer deciles.
     """
-    rows = measured(stability)
-    rows = rows[rows["task"].notna()]
+    keys, found = ["gate", "init", "dtype"], []
+    columns = pd.Index([*keys, "what", "step", "value", "low", "high", "seeds"])
+    rows = stability[(stability["status"] == "ok") & stability["task"].notna()]
+    if rows.empty:
+        return pd.DataFrame(columns=columns)
     wanted = {
         "loss": rows["metric"] == "train_loss",
         "gradient norm": rows["metric"] == "train_gradient_norm",
         "clip rate": (rows["metric"] == "clip_rate") & rows["index"].notna(),  # without index: all windows together
         "half-life": (rows["metric"] == "half_life") & (rows["probe"] == "ones"),
     }
-    keys, found = ["gate", "init", "dtype"], []
     for what, mask in wanted.items():
-        for key, group in rows[mask].groupby([*keys, "train_step"], sort=False):
+        for key, group in rows[mask].groupby([*keys, "train_step"], sort=False)[["index", "value", "seed"]]:
             values = row_values(group) if what == "half-life" else group["value"].dropna().to_numpy(float)
             low, middle, high = quantiles(values)
             *case, step = key
@@ -170,4 +171,4 @@ def training_table(stability: pd.DataFrame) -> pd.DataFrame:
                 **dict(zip(keys, case, strict=True)), "what": what, "step": int(step), "value": middle, "low": low,
                 "high": high, "seeds": group["seed"].nunique(),
             })  # fmt: skip
-    return pd.DataFrame(found, columns=pd.Index([*keys, "what", "step", "value", "low", "high", "seeds"]))
+    return pd.DataFrame(found, columns=columns)
