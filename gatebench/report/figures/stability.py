@@ -1,21 +1,28 @@
 """Stability figures: gradient norm by lag beside its bound, half-lives and Lyapunov exponents, saturated letters."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.report.colours import series_colours, translucent
 from gatebench.report.figures.axes import SHORT, logarithmic, never_line, tick_label, ticks_between
 from gatebench.report.figures.curves import (
-    add_band,
-    add_keys,
+    Cell,
+    Trace,
+    add_rule,
+    add_traces,
+    bands,
     dashes_of,
     finite,
     inits_in_order,
+    keys,
+    make_panels,
+    panel_at,
     points_per_line,
+    set_axes,
     those_that_fit,
 )
 from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
@@ -32,6 +39,7 @@ BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
 SUMMED = {"half_life": "half-life (steps)", "lyapunov": "Lyapunov exponent<br>(nats/step)"}
 MOST_GATES = 8
+CURVE = ["back", "norm", "low", "high", *BOUNDS, "seeds"]  # numbers of a curve
 LN10 = math.log(10)
 _ROOM = 0.1  # decades that an axis of norms goes on beyond a short range of them
 _PLAIN = 300  # decades within which a norm is a float
@@ -50,32 +58,39 @@ def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """
     if curves.empty:
         return empty("No gradient norm here: ask for the metrics profile or depth.")
-    gates = list(dict.fromkeys(curves["gate"]))[:MOST_GATES]
+    gates = list(curves["gate"].unique())[:MOST_GATES]
     drawn = curves[curves["gate"].isin(gates)]
-    drawn, _, left_out = those_that_fit(drawn, "init", inits_in_order(drawn["init"]))
-    gates = [gate for gate in gates if gate in set(drawn["gate"])]
+    drawn, _, left_out = those_that_fit(drawn, "init", inits_in_order(drawn["init"].unique()))
+    left = set(drawn["gate"].unique())
+    gates = [gate for gate in gates if gate in left]
     cells = _cells(drawn, gates)
     rows, columns = (max(cell[name] for cell in cells.values()) for name in ("row", "col"))
     taken = {(cell["row"], cell["col"]) for cell in cells.values()}
     specs = [[{} if (row, col) in taken else None for col in range(1, columns + 1)] for row in range(1, rows + 1)]
-    figure = make_subplots(
+    figure = make_panels(
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=list(cells), horizontal_spacing=0.04,
         vertical_spacing=panel_gap(rows), specs=specs,
     )  # fmt: skip
-    keys = ["gate", "init", "dtype", "seq_len", "hidden_size"]
-    most = points_per_line(drawn.groupby(keys).ngroups, marks=6)  # norm, ribbon twice, two bounds, the end
+    lines = drawn.groupby(["gate", "init", "dtype", "seq_len", "hidden_size"], sort=False)[CURVE]
+    most = points_per_line(lines.ngroups, marks=6)  # norm, ribbon twice, two bounds, the end
     colours, dashes = _styles(drawn)
-    for key, line in drawn.groupby(keys, sort=False):
-        cell = cells[key[0]]
-        _add_curve(figure, line.iloc[thin(len(line), most)], colours[key[1]], dashes[key[2]], cell)
-        figure.update_xaxes(title_text=BACK[line["kind"].iloc[0]], **cell)
-    lines = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
-    lines |= {dtype: {"color": MUTED, "dash": dash, "width": 2} for dtype, dash in dashes.items()}
-    lines |= {BOUND_NAMES[name]: {"color": MUTED, **style} for name, style in BOUNDS.items() if drawn[name].notna().any()}  # fmt: skip
-    add_keys(figure, lines, left_out)
+    placed = []
+    for (gate, init, dtype, seq_len, hidden_size), line in lines:
+        kept = thin(len(line), most)
+        title = f"<b>{gate}</b>, {init}, {dtype}, T = {int(seq_len)}, H = {int(hidden_size)}"
+        numbers = {name: line[name].to_numpy()[kept] for name in CURVE}
+        placed += [(cells[gate], trace) for trace in _curve(numbers, title, colours[init], dashes[dtype])]
+    entries = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
+    entries |= {dtype: {"color": MUTED, "dash": dash, "width": 2} for dtype, dash in dashes.items()}
+    entries |= {BOUND_NAMES[name]: {"color": MUTED, **style} for name, style in BOUNDS.items() if drawn[name].notna().any()}  # fmt: skip
+    add_traces(figure, [*placed, *keys(entries, left_out)])
     dress(figure, 60 + 340 * rows)
-    for _, group in drawn.groupby("kind"):
-        _set_norm_axes(figure, group, sorted({cells[gate]["row"] for gate in group["gate"]}))
+    for kind, group in drawn.groupby("kind"):
+        own = [cells[gate] for gate in group["gate"].unique()]
+        panels = [panel_at(figure, **cell) for cell in own]
+        set_axes([panel.xaxis for panel in panels], title_text=BACK[kind])
+        set_axes([panel.yaxis for panel in panels], **_norm_axis(group))
+        set_axes([panel_at(figure, cell["row"], 1).yaxis for cell in own], title_text="norm / norm at the end")
     return seat_legend(figure, width=width)
 
 
@@ -94,47 +109,46 @@ def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
 
 def _styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
     """Return a colour per init and a dash per dtype, in the order of the legend."""
-    return series_colours(inits_in_order(rows["init"])), dashes_of(rows["dtype"])
+    return series_colours(inits_in_order(rows["init"].unique())), dashes_of(rows["dtype"].unique())
 
 
-def _add_curve(figure: go.Figure, line: pd.DataFrame, colour: str, dash: str, cell: dict) -> None:
+def _curve(line: dict[str, np.ndarray], title: str, colour: str, dash: str) -> list[Trace]:
+    """Return the traces of a gate's norms at one init, dtype and shape, which `title` names; line: the columns CURVE."""
     # Decades, not norms: e^-1000 is no float, but its logarithm is.
-    back = line["back"].to_numpy(dtype=float)
-    add_band(figure, back, line["low"] / LN10, line["high"] / LN10, colour, cell)
-    text = [_curve_hover(row) for row in line.itertuples()]
-    figure.add_scatter(
-        x=back, y=finite(line["norm"] / LN10), mode="lines", line={"color": colour, "width": 2, "dash": dash},
-        customdata=text, hovertemplate="%{customdata}<extra></extra>", showlegend=False, **cell,
-    )  # fmt: skip
+    back, norm = line["back"].astype(float), line["norm"].astype(float) / LN10
+    shared = {"type": "scatter", "x": back, "mode": "lines", "showlegend": False}
+    traces = [
+        *bands(back, line["low"] / LN10, line["high"] / LN10, colour),
+        {**shared, "y": finite(norm), "line": {"color": colour, "width": 2, "dash": dash},
+         "customdata": _curve_hover(line, title), "hovertemplate": "%{customdata}<extra></extra>"},
+    ]  # fmt: skip
     for name, style in BOUNDS.items():
         bound = finite(line[name] / LN10)
         if not np.isnan(bound).all():
-            figure.add_scatter(
-                x=back, y=bound, mode="lines", hoverinfo="skip", showlegend=False, line={"color": colour, **style}, **cell,
-            )  # fmt: skip
-    _add_end(figure, back, line["norm"].to_numpy(dtype=float) / LN10, colour, cell)
+            traces.append({**shared, "y": bound, "hoverinfo": "skip", "line": {"color": colour, **style}})
+    return [*traces, *_end(back, norm, colour)]
 
 
-def _add_end(figure: go.Figure, back: np.ndarray, norm: np.ndarray, colour: str, cell: dict) -> None:
+def _end(back: np.ndarray, norm: np.ndarray, colour: str) -> list[Trace]:
     finite, gone = np.flatnonzero(np.isfinite(norm)), np.flatnonzero(~np.isfinite(norm))
     if not len(gone):
-        return
+        return []
     what = "is exactly 0" if norm[gone[0]] < 0 else "is not finite"
     at = finite[finite < gone[0]][-1:] if len(finite) else gone[:1]
-    figure.add_scatter(
-        x=back[at], y=np.where(np.isfinite(norm[at]), norm[at], 0.0), mode="markers", showlegend=False,
-        marker={"symbol": "x", "size": 10, "color": colour},
-        hovertemplate=f"a gradient {what} from {int(back[gone[0]])} back on<extra></extra>", **cell,
-    )  # fmt: skip
+    return [{
+        "type": "scatter", "x": back[at], "y": np.where(np.isfinite(norm[at]), norm[at], 0.0), "mode": "markers",
+        "showlegend": False, "marker": {"symbol": "x", "size": 10, "color": colour},
+        "hovertemplate": f"a gradient {what} from {int(back[gone[0]])} back on<extra></extra>",
+    }]  # fmt: skip
 
 
-def _curve_hover(row) -> str:
-    where = f"T = {int(row.seq_len)}, H = {int(row.hidden_size)}"
-    bound = "" if is_missing(row.bound) else f"<br>bound {_decades(row.bound)}"
-    return (
-        f"<b>{row.gate}</b>, {row.init}, {row.dtype}, {where}<br>{int(row.back)} back: {_decades(row.norm)}"
-        f"<br>deciles {_decades(row.low)} to {_decades(row.high)}{bound}<br>n = {row.seeds} seeds"
-    )
+def _curve_hover(line: dict[str, np.ndarray], title: str) -> list[str]:
+    columns = (line[name].tolist() for name in ("back", "norm", "low", "high", "bound", "seeds"))
+    return [
+        f"{title}<br>{int(back)} back: {_decades(norm)}<br>deciles {_decades(low)} to {_decades(high)}"
+        f"{'' if is_missing(bound) else f'<br>bound {_decades(bound)}'}<br>n = {seeds} seeds"
+        for back, norm, low, high, bound, seeds in zip(*columns, strict=True)
+    ]
 
 
 def _decades(nats: float) -> str:
@@ -143,26 +157,20 @@ def _decades(nats: float) -> str:
     return f"10^{nats / LN10:.2f}" if math.isfinite(nats) else ("0" if nats < 0 else "not finite")
 
 
-def _set_norm_axes(figure: go.Figure, curves: pd.DataFrame, rows: list[int]) -> None:
+def _norm_axis(curves: pd.DataFrame) -> dict[str, Any]:
+    """Return ticks and range of an axis of norms in decades."""
     values = curves[["norm", "low", "high", "bound", "weight_bound"]].to_numpy(dtype=float) / LN10
     values = values[np.isfinite(values)]
     if len(values) and values.max() - values.min() <= SHORT and abs(values).max() < _PLAIN:
         ends = [values.min() - _ROOM, values.max() + _ROOM]
         numbers = ticks_between(*(10.0**end for end in ends))
-        _label_norms(
-            figure, rows, [math.log10(number) for number in numbers], [tick_label(number) for number in numbers], ends
-        )
-        return
+        ticks, labels = [math.log10(number) for number in numbers], [tick_label(number) for number in numbers]
+        return {"tickvals": ticks, "ticktext": labels, "range": ends}
     low, high = (math.floor(values.min()), math.ceil(values.max())) if len(values) else (-1, 1)
     step = next(factor * 10**power for power in range(9) for factor in (1, 2, 5) if (high - low) / (factor * 10**power) <= 8)  # fmt: skip
     ticks = list(range(low // step * step, high + step, step))
-    _label_norms(figure, rows, ticks, [power_of_ten(value) for value in ticks], [low - 0.5, high + 0.5])
-
-
-def _label_norms(figure: go.Figure, rows: list[int], ticks: list, labels: list[str], ends: list[float]) -> None:
-    for row in rows:
-        figure.update_yaxes(tickvals=ticks, ticktext=labels, range=ends, row=row)
-        figure.update_yaxes(title_text="norm / norm at the end", row=row, col=1)
+    labels = [power_of_ten(value) for value in ticks]
+    return {"tickvals": ticks, "ticktext": labels, "range": [low - 0.5, high + 0.5]}
 
 
 def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
@@ -178,63 +186,82 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     colours, dashes = _styles(gated)
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dashes)}
     columns = {name: col for col, name in enumerate((name for name in SUMMED if gated[name].notna().any()), start=1)}
-    figure = make_subplots(rows=1, cols=len(columns), shared_yaxes=True, horizontal_spacing=0.06)
-    offsets = _offsets(gated, list(colours), list(dashes))
+    figure = make_panels(rows=1, cols=len(columns), shared_yaxes=True, horizontal_spacing=0.06)
     half_lives = gated[["half_life", "half_life_low", "half_life_high"]]
     never = never_line(half_lives)
-    for number, row in enumerate(gated.itertuples()):
-        y = gates.index(row.gate) + offsets[number]
-        colour = colours[row.init]
-        marker = {"color": colour, "symbol": symbols[row.dtype], "size": 9, "line": {"width": 2, "color": colour}}
+    cases: dict[tuple[str, str], list] = {}
+    for row in gated.itertuples():
+        cases.setdefault((row.init, row.dtype), []).append(row)
+    placed = []
+    for (init, dtype), rows in cases.items():
+        colour, offset = colours[init], _offset(init, dtype, list(colours), list(dashes))
+        marker = {"color": colour, "symbol": symbols[dtype], "size": 9, "line": {"width": 2, "color": colour}}
+        lanes = [gates.index(row.gate) + offset for row in rows]
         for name, col in columns.items():
-            _add_dot(figure, row, y, marker, name, never if name == "half_life" else None, col)
+            if dots := _dots(rows, lanes, name, never if name == "half_life" else None):
+                placed.append(({"row": 1, "col": col}, _dots_trace(dots, marker)))
     for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
         (dtype, {"color": MUTED, "symbol": symbol}) for dtype, symbol in symbols.items()
     ]:
-        figure.add_scatter(x=[None], y=[None], mode="markers", marker={**marker, "size": 10}, name=name, row=1, col=1)
+        entry = {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": {**marker, "size": 10}}
+        placed.append(({"row": 1, "col": 1}, {**entry, "name": name}))
+    add_traces(figure, placed)
     dress(figure, 170 + max(70, 20 * len(colours) * len(dashes)) * len(gates))
     seat_legend(figure, titled=False, width=width)
-    figure.update_yaxes(
-        tickvals=list(range(len(gates))), ticktext=gates, range=[-0.55, len(gates) - 0.45], showgrid=False
-    )
-    for name, col in columns.items():
-        figure.update_xaxes(title_text=SUMMED[name], row=1, col=col)
+    panels = {name: panel_at(figure, 1, col) for name, col in columns.items()}
+    set_axes(
+        [panel.yaxis for panel in panels.values()], tickvals=list(range(len(gates))), ticktext=gates,
+        range=[-0.55, len(gates) - 0.45], showgrid=False,
+    )  # fmt: skip
+    for name, panel in panels.items():
+        set_axes([panel.xaxis], title_text=SUMMED[name])
     if "half_life" in columns:
-        figure.update_xaxes(**logarithmic(half_lives.to_numpy(float).ravel(), never), row=1, col=1)
-    if "lyapunov" in columns:
-        figure.add_vline(x=0, line={"color": LINE, "width": 1, "dash": "dot"}, row=1, col=columns["lyapunov"])
+        set_axes([panels["half_life"].xaxis], **logarithmic(half_lives.to_numpy(float).ravel(), never))
+    if np.isfinite(gated["lyapunov"]).any():
+        add_rule(figure, {"row": 1, "col": columns["lyapunov"]}, {"color": LINE, "width": 1, "dash": "dot"}, x=0)
     return figure
 
 
-def _offsets(rows: pd.DataFrame, inits: list[str], dtypes: list[str]) -> list[float]:
-    """Spread the cases of one gate over its lane, in the order of the legend, top down."""
+def _offset(init: str, dtype: str, inits: list[str], dtypes: list[str]) -> float:
+    """Return where in its gate's lane a case lies: spread over it in the order of the legend, top down."""
     slots = len(inits) * len(dtypes)
     lane = max(0.7, 1 - 2 / slots)
-    numbers = [inits.index(row.init) * len(dtypes) + dtypes.index(row.dtype) for row in rows.itertuples()]
-    return [lane / 2 - lane * (number + 0.5) / slots for number in numbers]
+    number = inits.index(init) * len(dtypes) + dtypes.index(dtype)
+    return lane / 2 - lane * (number + 0.5) / slots
 
 
-def _add_dot(figure: go.Figure, row, y: float, marker: dict, name: str, never: float | None, col: int) -> None:
-    """Add a value with its range; infinite ones at `never`, where there is such a place."""
-    value, low, high = (float(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high"))
-    at, *ends = (never if number == math.inf and never is not None else number for number in (value, low, high))
-    if not math.isfinite(at):
-        return
-    reach = [abs(end - at) if math.isfinite(end) else 0.0 for end in ends]
+def _dots(rows: list, lanes: list[float], name: str, never: float | None) -> list[tuple]:
+    """Return (x, y, reach down, reach up, hover text) of each value to draw; infinite ones at `never`, where there is such a place."""
+    dots = []
+    for row, lane in zip(rows, lanes, strict=True):
+        value, low, high = (float(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high"))
+        at, *ends = (never if number == math.inf and never is not None else number for number in (value, low, high))
+        if math.isfinite(at):
+            reach = [abs(end - at) if math.isfinite(end) else 0.0 for end in ends]
+            dots.append((at, lane, *reach, _dot_hover(row, name, value, low, high)))
+    return dots
+
+
+def _dot_hover(row, name: str, value: float, low: float, high: float) -> str:
     unit, kind = ("steps", "deciles") if name == "half_life" else ("nats/step", "95 %")
     what = "does not shrink" if math.isinf(value) else f"{significant(value)} {unit}"
     between = "no interval" if math.isnan(low) else f"{significant(low)} to {significant(high)} {unit}"
-    figure.add_scatter(
-        x=[at], y=[y], mode="markers", marker=marker, showlegend=False, row=1, col=col,
-        error_x={
-            "type": "data", "symmetric": False, "array": [reach[1]], "arrayminus": [reach[0]], "thickness": 2,
+    return (
+        f"<b>{row.gate}</b>, {row.init}, {row.dtype}, T = {row.seq_len}<br>{what}<br>{kind}: {between}"
+        f"<br>n = {row.seeds} seeds"
+    )
+
+
+def _dots_trace(dots: list[tuple], marker: dict) -> Trace:
+    x, y, down, up, hover = zip(*dots, strict=True)
+    return {
+        "type": "scatter", "x": np.array(x), "y": np.array(y), "mode": "markers", "marker": marker, "showlegend": False,
+        "error_x": {
+            "type": "data", "symmetric": False, "array": np.array(up), "arrayminus": np.array(down), "thickness": 2,
             "width": 5, "color": marker["color"],
         },
-        hovertemplate=(
-            f"<b>{row.gate}</b>, {row.init}, {row.dtype}, T = {row.seq_len}<br>{what}<br>{kind}: {between}"
-            f"<br>n = {row.seeds} seeds<extra></extra>"
-        ),
-    )  # fmt: skip
+        "customdata": hover, "hovertemplate": "%{customdata}<extra></extra>",
+    }  # fmt: skip
 
 
 def saturation_figure(saturation: pd.DataFrame, width: int = NARROW) -> go.Figure:
@@ -250,49 +277,60 @@ def saturation_figure(saturation: pd.DataFrame, width: int = NARROW) -> go.Figur
     gates = list(dict.fromkeys(saturation["gate"]))[:MOST_GATES]
     columns = 1 if len(gates) == 1 else 2
     rows = -(-len(gates) // columns)
-    figure = make_subplots(
+    figure = make_panels(
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
         vertical_spacing=panel_gap(rows),
     )  # fmt: skip
     colours, dashes = _styles(saturation)
-    drawn = saturation[saturation["gate"].isin(gates)]
-    groups = list(drawn.groupby(["gate", "init", "dtype", "side"], sort=False))
+    bars: dict[tuple[str, str, str, str], list] = {}
+    for row in saturation[saturation["gate"].isin(gates)].itertuples():
+        bars.setdefault((row.gate, row.init, row.dtype, row.side), []).append(row)
     # Beside each other as the legend lists them; sides of one bar stay as they are.
-    groups.sort(key=lambda group: (list(colours).index(group[0][1]), list(dashes).index(group[0][2])))
-    for (gate, init, dtype, side), bars in groups:
-        position = gates.index(gate)
-        faint = 1.0 if list(dashes).index(dtype) == 0 else 0.55
-        figure.add_bar(
-            x=bars["letter"], y=bars["share"], offsetgroup=f"{init} {dtype}{side if side == FLAT else ''}",
-            showlegend=False,
-            marker={
-                "color": translucent(colours[init], faint), "line": {"width": 1, "color": colours[init]},
-                "pattern": _pattern(side),
-            },
-            customdata=[f"<b>{gate}</b>, letter {row.letter}, {init}, {dtype}<br>{side}: {row.share:.1%}"
-                        f"<br>n = {row.seeds} seeds" for row in bars.itertuples()],
-            hovertemplate="%{customdata}<extra></extra>", row=position // columns + 1, col=position % columns + 1,
-        )  # fmt: skip
-    _add_saturation_keys(figure, colours, list(dashes), list(dict.fromkeys(saturation["side"])))
+    order = sorted(bars, key=lambda names: (list(colours).index(names[1]), list(dashes).index(names[2])))
+    placed = []
+    for names in order:
+        gate, init, dtype, _ = names
+        cell = {"row": gates.index(gate) // columns + 1, "col": gates.index(gate) % columns + 1}
+        placed.append((cell, _bars(names, bars[names], colours[init], paler=dtype != next(iter(dashes)))))
+    taken = placed[0][1]["offsetgroup"]  # one of their own would leave a gap beside the first panel's bars
+    placed += _saturation_keys(colours, list(dashes), list(saturation["side"].unique()), taken)
+    add_traces(figure, placed)
     dress(figure, 60 + 280 * rows)
-    figure.update_layout(barmode="stack", legend_traceorder="normal")
+    figure.layout.barmode, figure.layout.legend.traceorder = "stack", "normal"
     seat_legend(figure, width=width)
     highest = saturation.groupby(["gate", "init", "dtype", "letter"])["share"].sum().max()
     top = min(1.0, max(0.02, float(highest)) * 1.1)
-    figure.update_yaxes(tickformat=".0%" if top > 0.1 else ".1%", range=[0, top])
-    figure.update_yaxes(title_text="share of values", col=1)
-    figure.update_xaxes(type="category")
+    set_axes(figure.select_xaxes(), type="category")
+    set_axes(figure.select_yaxes(), tickformat=".0%" if top > 0.1 else ".1%", range=[0, top])
+    set_axes(figure.select_yaxes(col=1), title_text="share of values")
     return figure
 
 
-def _add_saturation_keys(figure: go.Figure, colours: dict[str, str], dtypes: list[str], sides: list[str]) -> None:
+def _bars(names: tuple[str, str, str, str], letters: list, colour: str, paler: bool) -> Trace:
+    """Return the letters of a gate, init, dtype and side."""
+    gate, init, dtype, side = names
+    return {
+        "type": "bar", "x": [row.letter for row in letters], "y": np.array([row.share for row in letters]),
+        "offsetgroup": f"{init} {dtype}{side if side == FLAT else ''}", "showlegend": False,
+        "marker": {
+            "color": translucent(colour, 0.55 if paler else 1.0), "line": {"width": 1, "color": colour},
+            "pattern": _pattern(side),
+        },
+        "customdata": [f"<b>{gate}</b>, letter {row.letter}, {init}, {dtype}<br>{side}: {row.share:.1%}"
+                       f"<br>n = {row.seeds} seeds" for row in letters],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }  # fmt: skip
+
+
+def _saturation_keys(
+    colours: dict[str, str], dtypes: list[str], sides: list[str], offset_group: str
+) -> list[tuple[Cell, Trace]]:
     entries = [(init, {"color": colour}) for init, colour in colours.items()]
     entries += [(f"{dtype}{' (paler)' if number else ''}", {"color": translucent(MUTED, 0.55 if number else 1.0)})
                 for number, dtype in enumerate(dtypes)] if len(dtypes) > 1 else []  # fmt: skip
     entries += [(side, {"color": MUTED, "pattern": _pattern(side)}) for side in sides]
-    taken = figure.data[0].offsetgroup  # one of their own would leave a gap beside the first panel's bars
-    for name, marker in entries:
-        figure.add_bar(x=[None], y=[None], name=name, marker=marker, offsetgroup=taken, row=1, col=1)
+    shared = {"type": "bar", "x": [None], "y": [None], "offsetgroup": offset_group}
+    return [({"row": 1, "col": 1}, {**shared, "name": name, "marker": marker}) for name, marker in entries]
 
 
 def _pattern(side: str) -> dict:

@@ -1,18 +1,24 @@
 """Figures of stability along an axis: a sweep beside theory, spectra by index, what training does."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.report.colours import series_colours
 from gatebench.report.figures.axes import capped, logarithmic, never_line
 from gatebench.report.figures.curves import (
-    add_band,
-    add_keys,
+    Trace,
+    add_rule,
+    add_traces,
+    bands,
     dashes_of,
     finite,
     inits_in_order,
+    keys,
+    make_panels,
+    panel_at,
     points_per_line,
+    set_axes,
     those_that_fit,
 )
 from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
@@ -53,39 +59,43 @@ def sweep_figure(sweep: pd.DataFrame, width: int = NARROW) -> go.Figure:
     axis = str(sweep["axis"].iloc[0])
     drawn, names, left_out = those_that_fit(sweep, "gate", list(dict.fromkeys(sweep["gate"])))
     colours, dashes = series_colours(names), dashes_of(drawn["dtype"])
-    figure = make_subplots(rows=1, cols=len(panels), horizontal_spacing=0.16)
+    figure = make_panels(rows=1, cols=len(panels), horizontal_spacing=0.16)
     lines = drawn.groupby(["gate", "dtype"], sort=False)
     most = points_per_line(lines.ngroups * len(panels), marks=4)
     never = never_line(drawn[["half_life", "half_life_low", "half_life_high"]])
+    placed = []
     for col, name in enumerate(panels, start=1):
         for (gate, dtype), line in lines:
             style = {"color": colours[gate], "width": 2, "dash": dashes[dtype]}
-            _add_swept(figure, line.iloc[thin(len(line), most)], name, style, never if name == "half_life" else None, col)  # fmt: skip
-        figure.update_yaxes(title_text=SWEPT[name], row=1, col=col)
-    keys = {name: {"color": colour, "width": 3} for name, colour in colours.items()}
-    keys |= {name: {"color": MUTED, "dash": dash, "width": 2} for name, dash in dashes.items() if len(dashes) > 1}
+            traces = _swept(line.iloc[thin(len(line), most)], name, style, never if name == "half_life" else None)
+            placed += [({"row": 1, "col": col}, trace) for trace in traces]
+        set_axes([panel_at(figure, 1, col).yaxis], title_text=SWEPT[name])
+    entries = {name: {"color": colour, "width": 3} for name, colour in colours.items()}
+    entries |= {name: {"color": MUTED, "dash": dash, "width": 2} for name, dash in dashes.items() if len(dashes) > 1}
     predicted = any(drawn[f"predicted_{name}"].notna().any() for name in panels)
-    add_keys(figure, keys | ({"theory": THEORY} if predicted else {}), left_out)
+    add_traces(figure, [*placed, *keys(entries | ({"theory": THEORY} if predicted else {}), left_out)])
     dress(figure, 460)
     seat_legend(figure, titled=False, width=width)
     _set_swept_axes(figure, drawn, axis, panels, never)
     return figure
 
 
-def _add_swept(figure: go.Figure, line: pd.DataFrame, name: str, style: dict, never: float | None, col: int) -> None:
-    cell, x = {"row": 1, "col": col}, line["x"].tolist()
-    low, high = (capped(line[f"{name}_{end}"], never) for end in ("low", "high"))
-    add_band(figure, x, low, high, style["color"], cell)
-    figure.add_scatter(
-        x=x, y=finite(capped(line[name], never)), mode="lines+markers", line=style, marker={"size": 6}, showlegend=False,
-        customdata=[_swept_hover(row, name) for row in line.itertuples()],
-        hovertemplate="%{customdata}<extra></extra>", **cell,
-    )  # fmt: skip
-    if line[f"predicted_{name}"].notna().any():
-        figure.add_scatter(
-            x=x, y=finite(capped(line[f"predicted_{name}"], never)), mode="lines", hoverinfo="skip", showlegend=False,
-            line={**THEORY, "color": style["color"]}, **cell,
-        )  # fmt: skip
+def _swept(line: pd.DataFrame, name: str, style: dict, never: float | None) -> list[Trace]:
+    x = line["x"].to_numpy(dtype=float)
+    value, low, high, theory = (
+        capped(line[key], never).to_numpy() for key in (name, f"{name}_low", f"{name}_high", f"predicted_{name}")
+    )
+    shared = {"type": "scatter", "x": x, "showlegend": False}
+    traces = [
+        *bands(x, low, high, style["color"]),
+        {**shared, "y": finite(value), "mode": "lines+markers", "line": style, "marker": {"size": 6},
+         "customdata": [_swept_hover(row, name) for row in line.itertuples()],
+         "hovertemplate": "%{customdata}<extra></extra>"},
+    ]  # fmt: skip
+    if not np.isnan(theory).all():
+        dotted = {"line": {**THEORY, "color": style["color"]}, "hoverinfo": "skip"}
+        traces.append({**shared, "y": finite(theory), "mode": "lines", **dotted})
+    return traces
 
 
 def _swept_hover(row, name: str) -> str:
@@ -100,19 +110,20 @@ def _swept_hover(row, name: str) -> str:
 
 
 def _set_swept_axes(figure: go.Figure, drawn: pd.DataFrame, axis: str, panels: list[str], never: float | None) -> None:
-    figure.update_xaxes(title_text=AXES.get(axis, axis))
+    across = [panel_at(figure, 1, col).xaxis for col in range(1, len(panels) + 1)]
+    set_axes(across, title_text=AXES.get(axis, axis))
     if axis in LOGARITHMIC:
         ticks = size_ticks(drawn["x"].tolist())
-        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+        set_axes(across, type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     if "half_life" in panels:
         measured = finite(pd.concat([drawn[name] for name in ("half_life", "half_life_low", "half_life_high")]))
         theory = drawn["predicted_half_life"].astype(float)
         near = theory[(theory < BEYOND * pd.Series(measured).max()) & (theory > pd.Series(measured).min() / BEYOND)]
-        figure.update_yaxes(**logarithmic([*measured, *near], never), row=1, col=1)
+        set_axes([panel_at(figure, 1, 1).yaxis], **logarithmic([*measured, *near], never))
         if never is not None:
-            figure.add_hline(y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1)
+            add_rule(figure, {"row": 1, "col": 1}, {"color": MUTED, "width": 1, "dash": "dot"}, y=never)
     if "lyapunov" in panels:
-        figure.add_hline(y=0, line={"color": LINE, "width": 1}, row=1, col=len(panels))
+        add_rule(figure, {"row": 1, "col": len(panels)}, {"color": LINE, "width": 1}, y=0)
     if "lyapunov" in panels and axis in GAINS:
         for edge in sorted(set(drawn["predicted_edge"].dropna())):
             figure.add_vline(
@@ -137,39 +148,42 @@ def spectrum_figure(spectra: pd.DataFrame, width: int = NARROW) -> go.Figure:
         return empty("Every exponent here is -∞: each direction has collapsed.")
     columns = min(2, len(gates))
     height = -(-len(gates) // columns)
-    figure = make_subplots(
+    figure = make_panels(
         rows=height, cols=columns, subplot_titles=gates, horizontal_spacing=0.1, vertical_spacing=panel_gap(height),
         shared_yaxes=True,
     )  # fmt: skip
     colours = series_colours(names)
     lines = drawn.groupby(["gate", "init", "kind"], sort=False)
     most = points_per_line(lines.ngroups, marks=3)
+    placed = []
     for (gate, init, kind), line in lines:
         cell = {"row": gates.index(gate) // columns + 1, "col": gates.index(gate) % columns + 1}
         style = {"color": colours[init], "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
-        _add_spectrum(figure, line.iloc[thin(len(line), most)], style, cell)
-    keys = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
+        placed += [(cell, trace) for trace in _spectrum(line.iloc[thin(len(line), most)], style)]
+    entries = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
     for kind in dict.fromkeys(drawn["kind"]):
-        keys[kind] = {"color": MUTED, "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
-    add_keys(figure, keys, left_out)
+        entries[kind] = {"color": MUTED, "width": 2, "dash": "solid" if kind == EXPONENTS else "dot"}
+    add_traces(figure, [*placed, *keys(entries, left_out)])
     dress(figure, 60 + 340 * height)
     seat_legend(figure, width=width)
-    figure.update_xaxes(title_text="index (1 is the largest)")
-    figure.update_yaxes(title_text="nats/step", col=1)
+    set_axes(figure.select_xaxes(), title_text="index (1 is the largest)")
+    set_axes(figure.select_yaxes(col=1), title_text="nats/step")
     return figure
 
 
-def _add_spectrum(figure: go.Figure, line: pd.DataFrame, style: dict, cell: dict) -> None:
-    x = (line["index"].astype(float) + 1).tolist()
-    add_band(figure, x, line["low"], line["high"], style["color"], cell)
+def _spectrum(line: pd.DataFrame, style: dict) -> list[Trace]:
+    x = line["index"].to_numpy(dtype=float) + 1
     first = line.iloc[0]
-    figure.add_scatter(
-        x=x, y=finite(line["value"]), mode="lines+markers", showlegend=False, line=style, **cell,
-        marker={"size": 5, "symbol": ["circle" if known else "circle-open" for known in line["resolved"]]},
-        customdata=[f"<b>{first.gate}</b>, {first.init}<br>{first.kind} {int(index)}: {_number(value)} nats/step<br>n = {seeds} seeds"
-                    for index, value, seeds in zip(x, line["value"], line["seeds"], strict=True)],
-        hovertemplate="%{customdata}<extra></extra>",
-    )  # fmt: skip
+    return [
+        *bands(x, line["low"].to_numpy(dtype=float), line["high"].to_numpy(dtype=float), style["color"]),
+        {
+            "type": "scatter", "x": x, "y": finite(line["value"]), "mode": "lines+markers", "showlegend": False, "line": style,
+            "marker": {"size": 5, "symbol": ["circle" if known else "circle-open" for known in line["resolved"]]},
+            "customdata": [f"<b>{first.gate}</b>, {first.init}<br>{first.kind} {int(index)}: {_number(value)} nats/step<br>n = {seeds} seeds"
+                           for index, value, seeds in zip(x, line["value"], line["seeds"], strict=True)],
+            "hovertemplate": "%{customdata}<extra></extra>",
+        },
+    ]  # fmt: skip
 
 
 def training_figure(training: pd.DataFrame, width: int = NARROW) -> go.Figure:
@@ -188,46 +202,52 @@ def training_figure(training: pd.DataFrame, width: int = NARROW) -> go.Figure:
     drawn, names, left_out = those_that_fit(rows, "name", sorted(order, key=order.__getitem__))
     panels = [what for what in PANELS if what in set(drawn["what"])]
     height = -(-len(panels) // 2)
-    figure = make_subplots(
+    figure = make_panels(
         rows=height, cols=min(2, len(panels)), horizontal_spacing=0.1, vertical_spacing=panel_gap(height),
         subplot_titles=[PANELS[what] for what in panels],
     )  # fmt: skip
     colours = series_colours(names)
     lines = drawn.groupby(["what", "name"], sort=False)
     most = points_per_line(lines.ngroups, marks=3)
+    placed = []
     for number, what in enumerate(panels):
         cell = {"row": number // 2 + 1, "col": number % 2 + 1}
         panel = drawn[drawn["what"] == what]
         never = never_line(panel[["value", "low", "high"]]) if what == "half-life" else None
         for name, line in panel.groupby("name", sort=False):
-            _add_trained(figure, line.iloc[thin(len(line), most)], colours[name], never, cell)
+            placed += [(cell, trace) for trace in _trained(line.iloc[thin(len(line), most)], colours[name], never)]
         _set_trained_axis(figure, panel, what, never, cell)
-    add_keys(figure, {name: {"color": colour, "width": 3} for name, colour in colours.items()}, left_out)
+    entries = {name: {"color": colour, "width": 3} for name, colour in colours.items()}
+    add_traces(figure, [*placed, *keys(entries, left_out)])
     dress(figure, 80 + 300 * height)
     seat_legend(figure, width=width)
-    figure.update_xaxes(title_text="steps of training")
+    set_axes(figure.select_xaxes(), title_text="steps of training")
     return figure
 
 
-def _add_trained(figure: go.Figure, line: pd.DataFrame, colour: str, never: float | None, cell: dict) -> None:
-    first = line.iloc[0]
-    add_band(figure, line["step"], capped(line["low"], never), capped(line["high"], never), colour, cell)
-    figure.add_scatter(
-        x=line["step"], y=finite(capped(line["value"], never)), showlegend=False, **cell,
-        mode="lines" if first["what"] in ("loss", "gradient norm") else "lines+markers", line={"color": colour, "width": 2},
-        customdata=[f"<b>{first['name']}</b>, step {row.step}<br>{first['what']}: {_number(row.value)}<br>n = {row.seeds} seeds"
-                    for row in line.itertuples()],
-        hovertemplate="%{customdata}<extra></extra>",
-    )  # fmt: skip
+def _trained(line: pd.DataFrame, colour: str, never: float | None) -> list[Trace]:
+    first, x = line.iloc[0], line["step"].to_numpy()
+    value, low, high = (capped(line[key], never).to_numpy() for key in ("value", "low", "high"))
+    return [
+        *bands(x.astype(float), low, high, colour),
+        {
+            "type": "scatter", "x": x, "y": finite(value), "showlegend": False, "line": {"color": colour, "width": 2},
+            "mode": "lines" if first["what"] in ("loss", "gradient norm") else "lines+markers",
+            "customdata": [f"<b>{first['name']}</b>, step {step}<br>{first['what']}: {_number(value)}<br>n = {seeds} seeds"
+                           for step, value, seeds in zip(x, line["value"], line["seeds"], strict=True)],
+            "hovertemplate": "%{customdata}<extra></extra>",
+        },
+    ]  # fmt: skip
 
 
 def _set_trained_axis(figure: go.Figure, panel: pd.DataFrame, what: str, never: float | None, cell: dict) -> None:
+    axis = panel_at(figure, **cell).yaxis
     if what == "clip rate":
-        figure.update_yaxes(tickformat=".0%", range=[-0.02, 1.02], **cell)
+        set_axes([axis], tickformat=".0%", range=[-0.02, 1.02])
         return
-    figure.update_yaxes(**logarithmic(panel[["value", "low", "high"]].to_numpy(float).ravel(), never), **cell)
+    set_axes([axis], **logarithmic(panel[["value", "low", "high"]].to_numpy(float).ravel(), never))
     if never is not None:
-        figure.add_hline(y=never, line={"color": MUTED, "width": 1, "dash": "dot"}, **cell)
+        add_rule(figure, cell, {"color": MUTED, "width": 1, "dash": "dot"}, y=never)
 
 
 def _with_dtype(rows: pd.DataFrame, column: str) -> pd.DataFrame:
