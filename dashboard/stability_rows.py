@@ -106,16 +106,14 @@ def _rows_of(cases: pd.DataFrame, rows: pd.DataFrame, number: np.ndarray) -> pd.
     """
     place = cases.groupby(["gate", "init", "dtype"], sort=False).ngroup().reindex(range(number.max() + 1)).to_numpy()
     order = np.argsort(place[number], kind="stable")[: np.isfinite(place[number]).sum()]  # NaN, of no case, comes last
-    found, names = rows.iloc[order], cases.loc[number[order]]
-    return found.assign(
-        plain_gate=found["gate"], plain_options=found["options"], options="{}",
-        **{name: names[name].to_numpy() for name in ("gate", "init", "inputs")},
-    )  # fmt: skip
+    found, case = rows.iloc[order], number[order]
+    named = {name: cases[name].reindex(range(len(place))).to_numpy()[case] for name in ("gate", "init", "inputs")}
+    return found.assign(plain_gate=found["gate"], plain_options=found["options"], options="{}", **named)
 
 
 def orders(rows: pd.DataFrame) -> dict[str, Callable]:
     """Return how names are sorted: gates as the rows list them, torch's init first, the finest dtype first."""
-    return {"gate": ordered(*dict.fromkeys(rows["gate"])), "init": ordered("torch"), "dtype": ordered(*DTYPES)}
+    return {"gate": ordered(*rows["gate"].unique()), "init": ordered("torch"), "dtype": ordered(*DTYPES)}
 
 
 def in_order(table: pd.DataFrame, keys: dict[str, Callable]) -> pd.DataFrame:

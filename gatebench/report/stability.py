@@ -24,7 +24,7 @@ CURVES = {
 }
 PREDICTIONS = ("predicted_half_life", "predicted_lyapunov", "predicted_edge")
 SUMMED = ("half_life", "largest_lyapunov", "class", "reach", "bound_gap", *PREDICTIONS)  # that case_summary is about
-NUMBERS = ["metric", "lag", "index", "value", "standard_error", "label"]  # what a case has many of
+NUMBERS = ["lag", "index", "value", "standard_error", "label"]  # what a case has many of
 BY_STEP = (  # of training, not of a case: they say how it went, and nothing of gradients through time
     "train_loss", "train_gradient_norm", "train_gradient_norm_p50", "train_gradient_norm_p95", "train_gradient_norm_p99",
     "clip_rate", "clip_coefficient", "nonfinite_steps",
@@ -102,11 +102,11 @@ def by_case(
     cases = rows.groupby(keys, dropna=False, sort=False)
     names = cases["seed"].nunique().rename("seeds").reset_index()
     found: list[tuple[dict, dict]] = [(name, {}) for name in names.to_dict("records")]
-    wanted = rows[[name for name in NUMBERS if name in rows]].assign(
-        case=cases.ngroup()
-    )  # from 0, in the order of the names
+    kept = [name for name in NUMBERS if name in rows]
+    wanted = rows[["metric", *kept]].assign(case=cases.ngroup())  # counted from 0, as the names are
     wanted = wanted if of is None else wanted[wanted["metric"].isin(list(of))]
-    for (number, metric), part in wanted.groupby(["case", "metric"]):
+    wanted = wanted.astype({"label": object} if "label" in kept else {})  # Arrow's texts take long to split
+    for (number, metric), part in wanted.groupby(["case", "metric"])[kept]:
         found[number][1][metric] = part
     return found
 
