@@ -1,24 +1,18 @@
 """What figures of curves share: which series fit in, their colours, bands, and the keys of the legend."""
 
-import functools
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.report.colours import translucent
 from gatebench.report.figures.layout import MOST_MARKS, MUTED
+from gatebench.report.figures.panels import Cell, Trace
 from gatebench.report.names import DTYPES, natural
 
 MOST_SERIES = 16  # more colours than these nobody tells apart
 DASHES = ("solid", "dash", "dashdot", "longdash")
 _MARKS_OF_KEYS = 50
-Cell = dict[str, int]  # the row and col of a panel, from 1
-Trace = dict[str, Any]  # as plotly's JSON has it
 
 
 def inits_in_order(names: Iterable[str]) -> list[str]:
@@ -41,46 +35,6 @@ def those_that_fit(rows: pd.DataFrame, column: str, order: list[str]) -> tuple[p
 def points_per_line(lines: int, marks: int) -> int:
     """Return how many points each of `lines` may have where each point takes this many marks."""
     return max(2, (MOST_MARKS - _MARKS_OF_KEYS) // (marks * max(1, lines)))
-
-
-def make_panels(**grid: Any) -> go.Figure:
-    """Return plotly's make_subplots(**grid): a copy of one made before, which takes a tenth of the time."""
-    return go.Figure(_made(json.dumps(grid)))
-
-
-@functools.lru_cache(maxsize=64)
-def _made(grid: str) -> go.Figure:
-    figure = make_subplots(**json.loads(grid))
-    figure.layout.template = None  # plotly's own, which each copy gets anyway, and which takes longest to copy
-    return figure
-
-
-def panel_at(figure: go.Figure, row: int, col: int) -> Any:
-    """Return a panel, which has an xaxis and a yaxis."""
-    return figure.get_subplot(row, col)
-
-
-def add_traces(figure: go.Figure, placed: Iterable[tuple[Cell, Trace]]) -> None:
-    """Add traces to their panels, all at once: one after the other takes plotly twice as long."""
-    cells, traces = zip(*placed, strict=True)
-    figure.add_traces(traces, rows=[cell["row"] for cell in cells], cols=[cell["col"] for cell in cells])
-
-
-def set_axes(axes: Iterable[Any], **settings: Any) -> None:
-    """Set properties of axes; update_xaxes and update_yaxes do so, too, in five times the time."""
-    for axis in axes:
-        for name, value in settings.items():
-            axis[name] = value
-
-
-def add_rule(figure: go.Figure, cell: Cell, line: dict, *, x: float | None = None, y: float | None = None) -> None:
-    """Draw a line across a panel, upright at `x` or level at `y`."""
-    panel = panel_at(figure, **cell)
-    across, along = (axis.plotly_name.replace("axis", "") for axis in (panel.xaxis, panel.yaxis))
-    places = {"x0": x, "x1": x, "y0": 0, "y1": 1, "xref": across, "yref": f"{along} domain"}
-    if y is not None:
-        places = {"x0": 0, "x1": 1, "y0": y, "y1": y, "xref": f"{across} domain", "yref": along}
-    figure.layout.shapes = [*figure.layout.shapes, {"type": "line", "line": line, **places}]
 
 
 def keys(lines: Mapping[str, dict], left_out: int = 0) -> list[tuple[Cell, Trace]]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.analyze.history import SERIES
 from gatebench.report.colours import STATUS, STATUS_SYMBOLS, implementation_colour, implementation_marker
@@ -15,6 +14,7 @@ from gatebench.report.figures.axes import logarithmic
 from gatebench.report.figures.curves import bands, finite
 from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty, seat_legend, thin
+from gatebench.report.figures.panels import make_panels
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text, time_unit
 
@@ -94,7 +94,7 @@ def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataF
     points, failed, places = in_places(points, failed)
     drawn = _thinned(points, changed)
     rows = 2 if len(failed) else 1
-    figure = make_subplots(
+    figure = make_panels(
         rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[HEIGHT, STRIP] if rows == 2 else [1]
     )
     scale, title = _unit(points)

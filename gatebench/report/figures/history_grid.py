@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.analyze.history import SERIES
 from gatebench.report.figures.axes import logarithmic
 from gatebench.report.figures.history import FASTER, SLOWER, add_lines
-from gatebench.report.figures.layout import MOST_MARKS, change_axes, dress, empty, thin
+from gatebench.report.figures.layout import MOST_MARKS, dress, empty, thin
+from gatebench.report.figures.panels import add_rule, make_panels, set_axes
 from gatebench.report.quantities import is_missing
 
 MOST_PANELS = 12
@@ -34,11 +34,11 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
         return empty("No case has a point of history.")
     rows = -(-len(cases) // columns)
     titles = _titles(cases)
-    figure = make_subplots(
+    figure = make_panels(
         rows=rows, cols=columns, subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.45 / rows if rows > 1 else 0,
         horizontal_spacing=0.03,
     )  # fmt: skip
-    reach, most, lines = [1.1], MOST_MARKS // (4 * len(cases)), []
+    reach, most = [1.1], MOST_MARKS // (4 * len(cases))
     by_case = _by_case(points, cases)
     for number, case in enumerate(cases):
         cell = {"row": number // columns + 1, "col": number % columns + 1}
@@ -53,17 +53,12 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
         add_lines(figure, own, place, over, cell, small=True)
         for step in changed[changed["case_id"] == case].itertuples():
             if step.run_id in place:
-                at, axis = place[step.run_id] - 0.5, "" if number == 0 else str(number + 1)
                 colour = SLOWER if step.change > 0 else FASTER
-                lines.append({
-                    "type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "xref": f"x{axis}", "yref": f"y{axis} domain",
-                    "line": {"color": colour, "width": 2},
-                })  # fmt: skip
-    figure.layout.shapes = lines
+                add_rule(figure, cell, {"color": colour, "width": 2}, x=place[step.run_id] - 0.5)
     dress(figure, 70 + 180 * rows)
     half = np.log10(max(reach) * 1.1)
-    change_axes(figure, "y", {**logarithmic([10**-half, 10**half]), "range": [-half, half]})
-    change_axes(figure, "x", {"showticklabels": False, "showgrid": False})
+    set_axes(figure.select_yaxes(), **{**logarithmic([10**-half, 10**half]), "range": [-half, half]})
+    set_axes(figure.select_xaxes(), showticklabels=False, showgrid=False)
     above = [title.to_plotly_json() for title in figure.layout.annotations]
     figure.layout.annotations = [{**title, "font": {"size": 10}} for title in above]
     figure.layout.margin.t = 60

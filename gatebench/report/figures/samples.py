@@ -5,12 +5,12 @@ from html import escape
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.analyze.raw_samples import DISTURBED, DROPPED, KEPT
 from gatebench.report.colours import STATUS, implementation_colour, implementation_marker, translucent
 from gatebench.report.figures.axes import logarithmic
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty, panel_gap, seat_legend, thin
+from gatebench.report.figures.panels import make_panels
 from gatebench.report.quantities import is_missing, size_ticks, time_text, time_unit
 
 PANEL = 280  # pixels of one side's panel
@@ -47,7 +47,7 @@ def samples_figure(ordered: pd.DataFrame, estimates: pd.DataFrame, implementatio
         return empty("This case has no timing samples.")
     drawn = thinned(ordered)
     sides = sorted(set(ordered["side"]))  # base before head
-    figure = make_subplots(
+    figure = make_panels(
         rows=len(sides), cols=1, shared_xaxes=True, vertical_spacing=panel_gap(len(sides)) / 2,
         subplot_titles=sides if len(sides) > 1 else None,
     )  # fmt: skip
@@ -186,7 +186,7 @@ def autocorrelation_figure(table: pd.DataFrame, implementation: str = "") -> go.
     if table.empty:
         return empty("No autocorrelation: no block has four kept samples that differ.", height=120)
     sides = sorted(set(table["side"]))
-    figure = make_subplots(
+    figure = make_panels(
         rows=1, cols=len(sides), shared_yaxes=True, horizontal_spacing=0.06,
         subplot_titles=sides if len(sides) > 1 else None,
     )  # fmt: skip

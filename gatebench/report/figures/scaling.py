@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gatebench.report.colours import (
     STATUS,
@@ -15,6 +14,7 @@ from gatebench.report.colours import (
 from gatebench.report.figures.axes import tick_label, ticks_between, time_ticks
 from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, seat_legend
+from gatebench.report.figures.panels import make_panels
 from gatebench.report.names import competitors, shown
 from gatebench.report.quantities import is_missing, significant, size_ticks, time_text
 from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
@@ -43,7 +43,7 @@ def scaling_figure(
     missing = points[points["value"].isna()]
     lanes = list(dict.fromkeys(missing["competitor"]))
     strip = 24 * len(lanes) + 8
-    figure = make_subplots(
+    figure = make_panels(
         rows=2 if lanes else 1, cols=1, shared_xaxes=True, vertical_spacing=0.03,
         row_heights=[400, strip] if lanes else [1],
     )  # fmt: skip

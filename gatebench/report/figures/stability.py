@@ -10,22 +10,16 @@ import plotly.graph_objects as go
 from gatebench.report.colours import series_colours, translucent
 from gatebench.report.figures.axes import SHORT, logarithmic, never_line, tick_label, ticks_between
 from gatebench.report.figures.curves import (
-    Cell,
-    Trace,
-    add_rule,
-    add_traces,
     bands,
     dashes_of,
     finite,
     inits_in_order,
     keys,
-    make_panels,
-    panel_at,
     points_per_line,
-    set_axes,
     those_that_fit,
 )
 from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
+from gatebench.report.figures.panels import Cell, Trace, add_rule, add_traces, make_panels, panel_at, set_axes
 from gatebench.report.quantities import is_missing, power_of_ten, significant
 from gatebench.report.stability import FLAT
 
