@@ -105,8 +105,9 @@ def _read_lines(
     chosen = "SELECT {} FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate = ? AND mode = ?"
     asked = [list(_suite.facts["run_id"]), gate, mode]
     rows = _questions.frame(chosen.format(", ".join(MEASURED)), asked)
-    keys = zip(rows["run_id"], rows["case_id"], strict=True)
-    rows = rows.loc[[key not in _suite.controls for key in keys]]
+    if _suite.controls:
+        keys = zip(rows["run_id"], rows["case_id"], strict=True)
+        rows = rows.loc[[key not in _suite.controls for key in keys]]
     blocks, verdicts = (
         _questions.frame(f"SELECT {table}.* FROM {table} SEMI JOIN ({chosen.format('run_id, case_id')}) USING (run_id, case_id)", asked)
         for table in ("blocks", "verdicts")

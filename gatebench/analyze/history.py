@@ -148,8 +148,9 @@ def _estimated(compared: pd.DataFrame, blocks: pd.DataFrame, verdicts: pd.DataFr
     told = ~np.isnan(change)
     own = {"log": change, "error": (high - low) / 2 / _quantile(_MANY), "freedom": _MANY}
     noisy = {case for case, share in disturbed_shares(blocks).items() if share > INCONCLUSIVE_ABOVE}
-    sides = (zip(found["run_id"], found[case], found[side], strict=True) for case, side in _SIDES)
-    disturbed = [any(key in noisy for key in keys) for keys in zip(*sides, strict=True)]
+    disturbed = np.zeros(len(found), dtype=bool)
+    for case, side in _SIDES if noisy else ():
+        disturbed |= [key in noisy for key in zip(found["run_id"], found[case], found[side], strict=True)]
     return found.assign(
         inconclusive=disturbed, **{name: np.where(told, values, found[name]) for name, values in own.items()}
     )
