@@ -7,7 +7,9 @@ import streamlit as st
 
 from dashboard import elements
 from dashboard.stability_rows import Chosen, in_order, orders
-from gatebench.report.figures.stability import MOST_GATES, norm_figure, saturation_figure, summary_figure
+from gatebench.report.figures.curves import MOST_GATES
+from gatebench.report.figures.saturation import saturation_figure
+from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.figures.stability_series import AXES, spectrum_figure, sweep_figure, training_figure
 from gatebench.report.quantities import is_missing, range_text
 from gatebench.report.stability import case_summary, norm_curves, not_ok, saturation_table

@@ -28,6 +28,7 @@ KINDS = {
 
 def stability_figure(stability: pd.DataFrame, kind: str, width: int | None = None) -> "go.Figure":
     """Return one figure of a run's stability, or of a part of it; kind: one of KINDS. width: pixels that it has at least."""
+    from gatebench.report.figures import saturation as by_letter
     from gatebench.report.figures import stability as by_lag
     from gatebench.report.figures import stability_series as along
     from gatebench.report.figures.layout import NARROW
@@ -40,7 +41,7 @@ def stability_figure(stability: pd.DataFrame, kind: str, width: int | None = Non
     figures: dict[str, Callable[[], go.Figure]] = {
         "norms": lambda: by_lag.norm_figure(norm_curves(cases), width),
         "summary": lambda: by_lag.summary_figure(case_summary(cases), width),
-        "saturation": lambda: by_lag.saturation_figure(
+        "saturation": lambda: by_letter.saturation_figure(
             saturation_table(series(stability[metrics.isin(list(SATURATION))])), width
         ),
         "sweep": lambda: along.sweep_figure(sweep_table(stability), width),

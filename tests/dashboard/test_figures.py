@@ -11,8 +11,9 @@ from gatebench.report import colours, quantities
 from gatebench.report import stability as stability_tables
 from gatebench.report.figures.axes import time_ticks
 from gatebench.report.figures.layout import MOST_MARKS
+from gatebench.report.figures.saturation import saturation_figure
 from gatebench.report.figures.scaling import scaling_figure
-from gatebench.report.figures.stability import norm_figure, saturation_figure, summary_figure
+from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
 from gatebench.report.names import by_value, run_label
 from gatebench.report.runs import failures, news

@@ -7,7 +7,8 @@ import pytest
 from figure_helpers import long_rows, profile
 
 from gatebench.report import stability as stability_tables
-from gatebench.report.figures.stability import PATTERNS, norm_figure, saturation_figure, summary_figure
+from gatebench.report.figures.saturation import PATTERNS, saturation_figure
+from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.stability_ends import ROUNDED, SPECTRAL, WITHOUT_ENDS
 from gatebench.report.stability_series import SPECTRA
 from gatebench.stability.metrics import CLASSES, METRICS

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from gatebench.report.colours import translucent
+from gatebench.report.colours import series_colours, translucent
 from gatebench.report.figures.layout import MOST_MARKS, MUTED
 from gatebench.report.figures.panels import Cell, Trace
 from gatebench.report.names import DTYPES, natural
 
+MOST_GATES = 8  # panels
 MOST_SERIES = 16  # more colours than these nobody tells apart
 DASHES = ("solid", "dash", "dashdot", "longdash")
 _MARKS_OF_KEYS = 50
@@ -24,6 +25,11 @@ def dashes_of(dtypes: Iterable[str]) -> dict[str, str]:
     """Return a dash per dtype, the widest dtype first."""
     order = sorted(set(dtypes), key=lambda name: (DTYPES.index(name) if name in DTYPES else len(DTYPES), name))
     return {name: DASHES[number % len(DASHES)] for number, name in enumerate(order)}
+
+
+def styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a colour per init and a dash per dtype, in the order of the legend."""
+    return series_colours(inits_in_order(rows["init"].unique())), dashes_of(rows["dtype"].unique())
 
 
 def those_that_fit(rows: pd.DataFrame, column: str, order: list[str]) -> tuple[pd.DataFrame, list[str], int]:

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from gatebench.report.colours import series_colours
 from gatebench.report.figures.axes import capped, logarithmic, never_line
 from gatebench.report.figures.curves import (
+    MOST_GATES,
     bands,
     dashes_of,
     finite,
@@ -34,7 +35,6 @@ LOGARITHMIC = ("chrono", "seq_len", "hidden_size")
 GAINS = ("gaussian", "orthogonal")  # axes on which an edge is a place
 BEYOND = 10.0  # theory is shown as far as this factor beyond what was measured
 PANELS = {"loss": "loss", "gradient norm": "gradient norm (before clipping)", "clip rate": "clip rate (per window)", "half-life": "half-life (steps)"}  # fmt: skip
-MOST_GATES = 8
 EXPONENTS = "Lyapunov exponent"
 THEORY = {"color": MUTED, "dash": "dot", "width": 2}
 
