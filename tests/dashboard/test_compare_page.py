@@ -12,7 +12,6 @@ from streamlit.testing.v1 import AppTest
 from tests.report.stored_ab import write_ab
 from tests.synthetic import Plan, write_store
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 SMALL = Plan(
     runs=4, machines=("EPYC", "M3"), suites=("quick",), seq_lens=(64, 128), hidden_sizes=(64, 128), steps={"numba": (2, 1.5)}
 )  # fmt: skip
@@ -28,15 +27,11 @@ def four_runs(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    """Return a function that opens the page over a store, with query parameters."""
+def opened(opened):
+    """Return a function that opens the compare page over a store, with query parameters."""
 
     def open_page(store: Path, **query: str | list[str]) -> AppTest:
-        monkeypatch.setenv("GATEBENCH_STORE", str(store))
-        app = AppTest.from_file(str(APP), default_timeout=60).run()
-        app.switch_page("views/compare.py")
-        app.query_params.update(query)
-        app.run()
+        app = opened(store, "compare", **query)
         assert not app.exception
         assert app.title[0].value == "Compare"
         return app

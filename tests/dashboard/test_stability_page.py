@@ -19,20 +19,15 @@ from dashboard.stability_rows import choose
 from gatebench.report.stability_series import sweep_table
 from tests.synthetic import Plan, write_store
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 USUAL = ["What gradients do", "Gradient norm by lag", "Half-life and Lyapunov exponent", "Saturation by gate letter"]
 
 
 @pytest.fixture
-def opened(monkeypatch):
+def opened(opened):
     """Return a function that opens the stability page over a store, with query parameters."""
 
     def open_page(store: Path, **query: str | list[str]) -> AppTest:
-        monkeypatch.setenv("GATEBENCH_STORE", str(store))
-        app = AppTest.from_file(str(APP), default_timeout=60).run()
-        app.switch_page("views/stability.py")
-        app.query_params.update(query)
-        app.run()
+        app = opened(store, "stability", **query)
         assert not app.exception
         return app
 
