@@ -49,7 +49,8 @@ def _import(names: list[str]) -> None:
     with suppress(Exception):  # the page that needs it fails the same way, and that is told
         for name in names:
             import_module(name)
-    # Streamlit collects garbage after each click: without the modules, which stay, in a tenth of the time.
+    # Streamlit collects garbage after each click: without the modules, which stay, in a tenth of the time. What else is alive
+    # now stays, too: the first page's objects, once.
     gc.collect()
     gc.freeze()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -53,8 +54,9 @@ def load_ahead() -> None:
     # The name of the file is Streamlit's own affair: where it has another one day, the first figure loads it, as without this.
     found = next(Path(st.__file__).parent.glob("static/static/js/PlotlyChart.*.js"), None)
     if found is not None:
-        load = f"() => import('./static/js/{found.name}')"
-        code = f"setTimeout(() => requestIdleCallback({load}, {{timeout: {LOAD_AHEAD_MS}}}), {LOAD_AHEAD_MS})"
+        load = f"() => import('./static/js/{found.name}').catch(() => {{}})"
+        idle = f"(window.requestIdleCallback ?? setTimeout)({load}, {{timeout: {LOAD_AHEAD_MS}}})"  # Safari has none
+        code = f"setTimeout(() => {idle}, {LOAD_AHEAD_MS})"
         st.html(f"<script>{code}</script>", unsafe_allow_javascript=True)
 
 
@@ -124,6 +126,8 @@ def _keep_bright(chart: go.Figure) -> None:
         if trace.type not in ("scatter", "bar") or (trace.type == "scatter" and trace.mode == "lines"):
             continue
         opacity = trace.marker.opacity
+        if isinstance(opacity, Sequence | np.ndarray):
+            continue  # of each mark its own: plotly takes one for all
         looks: dict[str, dict] = {"marker": {"opacity": 1 if opacity is None else opacity}}
         colour = (trace.insidetextfont.color if trace.type == "bar" else None) or trace.textfont.color
         looks |= {} if colour is None else {"textfont": {"color": colour}}

@@ -77,7 +77,7 @@ def _read_suite(state: str, run_ids: tuple[str, ...], _runs: pd.DataFrame, _ques
 
 def _facts(run: Mapping[str, Any], plugins: list[Any], plan: Mapping[str, Any]) -> dict[str, Any]:
     git = {"sha": run["git_sha"], "dirty": run["git_dirty"]}
-    about = {"created_utc": run["created_utc"], "git": git, "environment_class": run["environment_class"], "plugins": plugins}  # fmt: skip
+    about = {"created_utc": run["created_utc"], "git": git, "environment_class": run["place"], "plugins": plugins}  # fmt: skip
     return version_facts(run["run_id"], about, plan)
 
 
@@ -89,11 +89,10 @@ def _plugins(questions: Questions, run_ids: list[str]) -> dict[str, list[Any]]:
 
 def _environments(questions: Questions, runs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the environment classes, oldest first; of each only the first run's manifest is read."""
-    names = runs["environment_class"].fillna("None")
-    counts = names.value_counts()
-    first = runs.assign(name=names).drop_duplicates("name")
+    counts = runs["place"].value_counts()
+    first = runs.drop_duplicates("place")
     return environments_of(
-        (row.run_id, json.loads(questions.manifest(str(row.run_id))), int(counts[row.name])) for row in first.itertuples()
+        (row.run_id, json.loads(questions.manifest(str(row.run_id))), int(counts[row.place])) for row in first.itertuples()
     )  # fmt: skip
 
 

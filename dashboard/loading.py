@@ -19,9 +19,9 @@ from gatebench.report.runs import labelled
 from gatebench.store.read import FOLDERS, load, read_run
 
 _WORTH_A_BAR = 100  # new runs
-# A new or deleted folder is seen at once; each file of all folders is looked at that often, not for each click, and seldom
-# enough to take a fiftieth of the time: it is half a second for 10,000 folders.
-_LOOK_AGAIN_S = 5.0
+# A new or deleted folder is seen at once; each file of all folders is looked at after so many seconds, not for each click, and
+# seldom enough to take a fiftieth of the time: one look takes half a second for 10,000 folders.
+_LOOK_AGAIN_S, _AT_LAST_S = 5.0, 60.0
 _LOOKING_SHARE = 0.02
 
 
@@ -60,10 +60,10 @@ def store_path() -> Path:
 def open_store() -> Store:
     """Return the store as it is now; raises StoreError where there is no such folder, or no place for its index."""
     path = store_path()
-    pace = _pace_of(str(path))
-    index = _index(
-        str(path), tuple(_listed(path / name) for name in FOLDERS), int(time.monotonic() / pace.seconds), pace
-    )
+    looks = _looks_at(str(path))
+    if time.monotonic() >= looks.again_at:
+        looks.count, looks.again_at = looks.count + 1, time.monotonic() + _LOOK_AGAIN_S
+    index = _index(str(path), tuple(_listed(path / name) for name in FOLDERS), looks.count, looks)
     return _open(index.state, index)
 
 
@@ -114,33 +114,33 @@ def stability_asked(store: Store, run_id: str) -> list[dict[str, Any]]:
 
 
 @dataclass
-class _Pace:
-    """How often the files of a store are looked at, in seconds. Mutable."""
+class _Looks:
+    """How often the files of a store were looked at, and when that is due again, by the monotonic clock. Mutable."""
 
-    seconds: float = _LOOK_AGAIN_S
-
-
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _pace_of(path: str) -> _Pace:
-    return _Pace()
+    count: int = 0
+    again_at: float = 0.0
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _index(path: str, listed: tuple[int, ...], now: int, _pace: _Pace) -> Index:
-    shown, began, read = st.empty(), time.monotonic(), False
+def _looks_at(path: str) -> _Looks:
+    return _Looks()
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _index(path: str, listed: tuple[int, ...], look: int, _looks: _Looks) -> Index:
+    shown, began = st.empty(), time.monotonic()
 
     def show(done: int, total: int) -> None:
-        nonlocal read
-        read = True
         if total > _WORTH_A_BAR:
             shown.progress(done / total, f"Reading {total} new runs: {done} done")
 
     try:
-        return update_index(Path(path), show)
+        found = update_index(Path(path), show)
     finally:
         shown.empty()
-        if not read:  # else it took as long as reading does
-            _pace.seconds = max(_LOOK_AGAIN_S, (time.monotonic() - began) / _LOOKING_SHARE)
+    now = time.monotonic()
+    _looks.again_at = now + min(_AT_LAST_S, max(_LOOK_AGAIN_S, (now - began) / _LOOKING_SHARE))
+    return found
 
 
 # cache_resource, not cache_data: pages only read these frames, and copying a large store for each click takes seconds.

@@ -56,8 +56,8 @@ _DISTURBED = f"""
 """
 _PAIRS = f"""
     SELECT place, gate, implementation, max(run_id) AS run_id,
-           count(DISTINCT case_id) AS cases, bool_or(git_sha IS NOT DISTINCT FROM ?) AS at_newest
-    FROM measurements JOIN (SELECT run_id, place, git_sha FROM runs) USING (run_id)
+           count(DISTINCT case_id) AS cases, bool_or(purpose = 'run' AND git_sha IS NOT DISTINCT FROM ?) AS at_newest
+    FROM measurements JOIN (SELECT run_id, place, git_sha, purpose FROM runs) USING (run_id)
     WHERE {_CODE}
           AND status NOT IN ('unsupported', 'unavailable') GROUP BY ALL
     ORDER BY run_id, gate, implementation
@@ -105,7 +105,7 @@ def pairs(store: Store, runs: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """Return when each gate was measured last by each implementation on each machine, the oldest first.
 
     Columns: machine, gate, implementation, cases, run_id, date, git_sha, days (whole ones until now), stale, at_newest
-    (whether any run of the machine measured it at `newest_commit`).
+    (whether any ordinary run of the machine measured it at `newest_commit`).
     """
     found = _of_machines(_pairs(store.questions.index.state, newest_commit(runs), store.questions), runs)
     created = pd.to_datetime(found["created_utc"], utc=True, format="ISO8601", errors="coerce")

@@ -79,14 +79,13 @@ def bad(label: str, pairs: pd.DataFrame, meaning: str, failed: pd.DataFrame, sta
     """Count the cases of these statuses, by machine, gate and dtype."""
     rows = failed[failed["status"].isin(statuses)]
     found = rows.groupby(["machine", "gate", "dtype"], sort=False, dropna=False)["cases"].sum()
-    links = [
-        Link(
-            f"{count} of {', '.join([_short(gate), *([dtype] if isinstance(dtype, str) else [])])}, on {_short(machine)}",
-            COVERAGE,
-            {"on_machine": machine, "gate": gate} | ({"dtype": dtype} if isinstance(dtype, str) else {}),
+    links = []
+    for (machine, gate, dtype), count in found.sort_values(ascending=False, kind="stable").items():
+        known = {"dtype": dtype} if isinstance(dtype, str) else {}
+        words = ", ".join([_short(gate), *known.values()])
+        links.append(
+            Link(f"{count} of {words}, on {_short(machine)}", COVERAGE, {"on_machine": machine, "gate": gate} | known)
         )
-        for (machine, gate, dtype), count in found.sort_values(ascending=False, kind="stable").items()
-    ]
     counts = rows.groupby("status")["cases"].sum()
     words = [f"{counts[name]} {STATUS_WORDS[name]}" for name in statuses if name in counts]
     lines = [", ".join(words) + "."] if words and len(statuses) > 1 else []

@@ -19,7 +19,7 @@ from gatebench.report.figures.history import (
     version,
 )
 from gatebench.report.figures.history_grid import MOST_PANELS, history_grid
-from gatebench.report.names import date_label, natural
+from gatebench.report.names import date_label, natural, place_label
 from gatebench.report.quantities import is_missing
 
 USUAL = "native or eager"
@@ -182,7 +182,7 @@ def numbers(lines: Lines) -> pd.DataFrame:
             "case": row.case_id, "changed": outcome, "changes": row.changes,
             "newest (95 %)": value_words(row.kind, row.value, row.low, row.high), "points (n)": row.points,
             "divided by": "–" if is_missing(row.reference) else str(row.reference)[:12],
-            "environment": str(row.environment_class)[:8] or "unknown",
+            "environment": place_label(row.environment_class),
         })  # fmt: skip
     table = pd.DataFrame(rows).sort_values("changes", ascending=False, kind="stable")
     return table.drop(columns="environment") if table["environment"].nunique() == 1 else table
@@ -195,7 +195,7 @@ def show_environments(suite: SuiteRuns) -> None:
     st.subheader("Environments", anchor=False)
     rows = [
         {
-            "environment": entry["environment_class"][:8], "since (UTC)": date_label(entry["since"]), "runs": entry["runs"],
+            "environment": place_label(entry["environment_class"]), "since (UTC)": date_label(entry["since"]), "runs": entry["runs"],
             "what differs from the one before": "; ".join(
                 f"{row['what']} {row['before']} → {row['now']}" for row in entry["differs"]
             ) or ("the first" if number == 0 else "not told"),

@@ -65,7 +65,7 @@ def history(
     if not compared:
         return pd.DataFrame(columns=pd.Index(POINT_COLUMNS))
     found = _estimated(pd.concat(compared, ignore_index=True), blocks, verdicts)
-    found = found[found["log"].notna()]
+    found = found[np.isfinite(found["log"])]  # of an imported time of 0 it is not
     return _ordered(_pooled(found)) if len(found) else pd.DataFrame(columns=pd.Index(POINT_COLUMNS))
 
 
@@ -149,8 +149,9 @@ def _estimated(compared: pd.DataFrame, blocks: pd.DataFrame, verdicts: pd.DataFr
     own = {"log": change, "error": (high - low) / 2 / _quantile(_MANY), "freedom": _MANY}
     noisy = {case for case, share in disturbed_shares(blocks).items() if share > INCONCLUSIVE_ABOVE}
     disturbed = np.zeros(len(found), dtype=bool)
-    for case, side in _SIDES if noisy else ():
-        disturbed |= [key in noisy for key in zip(found["run_id"], found[case], found[side], strict=True)]
+    if noisy:
+        for case, side in _SIDES:
+            disturbed |= [key in noisy for key in zip(found["run_id"], found[case], found[side], strict=True)]
     return found.assign(
         inconclusive=disturbed, **{name: np.where(told, values, found[name]) for name, values in own.items()}
     )

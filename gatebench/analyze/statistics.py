@@ -32,7 +32,10 @@ def kept_times(samples: pd.DataFrame) -> pd.DataFrame:
 def block_medians(samples: pd.DataFrame) -> pd.DataFrame:
     """Return the median log time of each (run_id, case_id, side, block): those columns, log_ns, and samples: how many were kept."""
     times = kept_times(samples)
-    times = times.assign(log_ns=np.log(times["wall_ns"].to_numpy(dtype=float)))
+    with np.errstate(
+        divide="ignore"
+    ):  # an imported time may be 0, shorter than the clock's step: its logarithm is -inf
+        times = times.assign(log_ns=np.log(times["wall_ns"].to_numpy(dtype=float)))
     blocks = times.groupby(["run_id", "case_id", "side", "block"], as_index=False, sort=False, observed=True)
     return blocks.agg(log_ns=("log_ns", "median"), samples=("log_ns", "size"))
 

@@ -57,12 +57,14 @@ def _is_whole(place: Path, part: str, sizes: Mapping[str, int]) -> bool:
 
 
 def write_state(place: Path, state: State) -> None:
+    """Write index.json, whole or not at all."""
     entries = {key: [entry.stamp, entry.part, entry.problems] for key, entry in state.entries.items()}
     found = {"version": VERSION, "schema_version": SCHEMA_VERSION, "entries": entries, "parts": state.parts}
     write_json(place / _STATE, found)
 
 
 def part_file(place: Path, part: str, table: str) -> Path:
+    """Return where a part keeps its rows of a table."""
     return place / f"{part}-{table}.parquet"
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from gatebench.query.content import KEY, RUNS_SCHEMA, SCHEMAS
 from gatebench.query.index import Index
 
-# What runs share that are of one machine: of an unknown class the device's name; without both a run is comparable to none.
-_PLACE = "coalesce(environment_class, 'device ' || device_name, 'run ' || run_id)"
+# As gatebench.report.run_facts.place.
+_PLACE = "coalesce(nullif(environment_class, ''), 'device ' || nullif(device_name, ''), 'run ' || run_id)"
 _MEMORY = "256MB"  # that DuckDB takes for one question; beyond, it uses the disk
 
 

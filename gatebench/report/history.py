@@ -14,9 +14,9 @@ from gatebench.errors import StoreError, UserError, unknown
 from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.ci.escapes import escaped
 from gatebench.report.ci.words import change_text
-from gatebench.report.names import date_label
+from gatebench.report.names import date_label, place_label
 from gatebench.report.quantities import is_missing, significant, time_text
-from gatebench.report.run_facts import part, sound_environment
+from gatebench.report.run_facts import part, place, sound_environment
 from gatebench.report.table import Block
 from gatebench.report.terminal import print_block, print_json, print_line
 from gatebench.store.read import Results, Run
@@ -102,7 +102,7 @@ def version_facts(run_id: str, manifest: Mapping[str, Any], plan: Mapping[str, A
     plugins = sorted(str(plugin.get("sha256") or plugin.get("version")) for plugin in found)
     return {
         "run_id": run_id, "created_utc": manifest.get("created_utc"), "git_sha": code.get("sha"), "git_dirty": code.get("dirty"),
-        "base_sha": (sides.get("base") or {}).get("sha"), "environment_class": manifest.get("environment_class"),
+        "base_sha": (sides.get("base") or {}).get("sha"), "environment_class": place(run_id, manifest),
         "plugins": hashlib.sha256(" ".join(plugins).encode()).hexdigest()[:8] if plugins else None,
     }  # fmt: skip
 
@@ -119,7 +119,7 @@ def environment_changes(runs: Iterable[Run]) -> list[dict[str, Any]]:
     first: dict[str, Run] = {}
     counts: dict[str, int] = {}
     for run in runs:
-        name = str(run.manifest.get("environment_class"))
+        name = place(run.run_id, run.manifest)
         first.setdefault(name, run)
         counts[name] = counts.get(name, 0) + 1
     return environments_of((run.run_id, run.manifest, counts[name]) for name, run in first.items())
@@ -134,7 +134,7 @@ def environments_of(firsts: Iterable[tuple[str, Mapping[str, Any], int]]) -> lis
         facts = comparable_facts(environment)
         differs = [] if before is None else differences(before, facts)
         found.append({
-            "environment_class": str(manifest.get("environment_class")), "device_name": environment.get("device_name"),
+            "environment_class": place(run_id, manifest), "device_name": environment.get("device_name"),
             "since": manifest.get("created_utc"), "run_id": run_id, "runs": runs,
             "differs": [{"what": what, "before": old, "now": new} for what, old, new in differs],
         })  # fmt: skip
@@ -153,7 +153,7 @@ def history_blocks(lines: pd.DataFrame, changed: pd.DataFrame) -> list[Block]:
             for row in group.itertuples()
         ]  # fmt: skip
         references = ", ".join(dict.fromkeys(str(name)[:12] for name in group["reference"].dropna()))
-        title = f"environment {environment[:8] or 'unknown'}: {_WORDS[kind].format(reference=references or 'its base')}"
+        title = f"environment {place_label(environment)}: {_WORDS[kind].format(reference=references or 'its base')}"
         title += "" if harness == "worker" else f", harness {harness}"
         names = {tuple(getattr(row, name) for name in SERIES) for row in group.itertuples()}
         notes = dict.fromkeys(_where(step) for name in names for step in steps.get(name, []))
@@ -198,7 +198,9 @@ def _environment_block(environments: list[dict[str, Any]]) -> Block:
     for entry in environments:
         differs = "; ".join(f"{row['what']} {row['before']} → {row['now']}" for row in entry["differs"])
         first = "the first" if entry is environments[0] else "not told"
-        rows.append((entry["environment_class"][:8], date_label(entry["since"]), f"{entry['runs']}", differs or first))
+        rows.append(
+            (place_label(entry["environment_class"]), date_label(entry["since"]), f"{entry['runs']}", differs or first)
+        )
     header = ("environment", "since", "runs", "what differs from the one before")
     notes = ("a new environment starts a new line of history: no change is looked for across it",)
     return Block("Environments", header, tuple(rows), notes, numbers=False)

@@ -111,3 +111,8 @@ def date_label(created_utc: str | None) -> str:
         return f"{datetime.fromisoformat(str(created_utc)):%Y-%m-%d %H:%M}"
     except ValueError:
         return str(created_utc)
+
+
+def place_label(place: str) -> str:
+    """Return a place of gatebench.report.run_facts in short: of an environment class, a digest, its first digits."""
+    return place if " " in place else place[:8]

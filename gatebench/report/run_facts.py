@@ -90,6 +90,17 @@ def sound_environment(manifest: Manifest) -> dict[str, Any]:
     return {**environment, "versions": part(environment, "versions")}
 
 
+def place(run_id: str, manifest: Manifest) -> str:
+    """Return what runs share that are of one machine: their environment class, of an unknown one the device's name.
+
+    Without both a run is comparable to none.
+    """
+    found, device = manifest.get("environment_class"), part(manifest, "environment").get("device_name")
+    if isinstance(found, str) and found:
+        return found
+    return f"device {device}" if device else f"run {run_id}"
+
+
 def file_table(folder: Path, manifest: Manifest) -> pd.DataFrame:
     """Return the files of a run folder: columns file, size, rows, sha256 (its first digits), the manifest's own first."""
     files = part(manifest, "files")

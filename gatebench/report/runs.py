@@ -28,11 +28,14 @@ def labelled(runs: pd.DataFrame) -> pd.DataFrame:
 def machine_labels(runs: pd.DataFrame) -> pd.Series:
     """Name each run's machine; the environment class tells two of one device name apart.
 
-    Columns: device_name, environment_class. Times of different classes are never comparable.
+    Columns: run_id, device_name, environment_class. Times of different classes are never comparable; of a run that tells
+    neither device nor class nothing is known to be comparable.
     """
     names = runs["device_name"].fillna("unknown machine")
-    several = runs.assign(name=names).groupby("name")["environment_class"].transform("nunique") > 1
-    short = runs["environment_class"].fillna("").str[:6]
+    classes = runs["environment_class"].fillna("")
+    classes = classes.mask((classes == "") & runs["device_name"].isna(), "run " + runs["run_id"].str[-4:])
+    several = classes.groupby(names).transform("nunique") > 1
+    short = classes.str[:6].mask(classes.str.contains(" "), classes).mask(classes == "", "unknown class")
     return names.where(~several, names + " · " + short)
 
 

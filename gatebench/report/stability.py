@@ -1,6 +1,6 @@
 """Stability as small tables: curves by lag or by layer, and one line per case; from the long format of a store.
 
-Metric names as in the column `metric` of stability.parquet; a case is what SERIES and sizes name.
+Metric names as in the column `metric` of stability.parquet; a case is what the columns CASE name.
 """
 
 from collections.abc import Iterable
@@ -60,10 +60,10 @@ def _curve(stability: pd.DataFrame, kind: str, norm: str, bound: str | None, wei
     columns = [*keys, "kind", "back", *taken, "seeds"]
     rows = measured(stability, [metric for metric, _ in taken.values() if metric])
     rows = rows.loc[rows["part"].fillna("") == "", [*keys, "metric", "seed", "lag", "index", "value"]]
+    back = rows["lag"] if kind == "lag" else rows.groupby(keys)["index"].transform("max") - rows["index"]
+    rows = rows.assign(back=back.astype(float), line=rows.groupby(keys).ngroup()).dropna(subset=["back", *keys])
     if rows.empty:
         return pd.DataFrame(columns=pd.Index(columns))
-    back = rows["lag"] if kind == "lag" else rows.groupby(keys)["index"].transform("max") - rows["index"]
-    rows = rows.assign(back=back.astype(float), line=rows.groupby(keys).ngroup()).dropna(subset=["back"])
     # By number, and named in the end: five names take five times as long.
     values = rows.groupby(["line", "back", "metric"])["value"].agg(["median", "min", "max"]).unstack("metric")
     seeds = rows[rows["metric"] == norm].groupby("line")["seed"].nunique()

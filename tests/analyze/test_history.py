@@ -170,6 +170,14 @@ def test_a_new_environment_is_no_change():
     assert len(changes(history(of_runs.assign(environment_class="one"), measurements, samples, VERDICTS))) == 1
 
 
+def test_a_time_of_nothing_is_no_point():
+    made = runs(3)
+    measurements, samples = measured(made, flat)
+    nothing = (samples["run_id"] == "r001") & (samples["case_id"] == "lstm/numba/T64")
+    points = history(made, measurements, samples.assign(wall_ns=samples["wall_ns"].mask(nothing, 0.0)), VERDICTS)
+    assert list(line(points, "numba")["run_id"]) == ["r000", "r002"]
+
+
 @pytest.mark.parametrize(("seeds", "allowed"), [(range(4), 1), pytest.param(range(4, 44), 6, marks=pytest.mark.slow)])
 def test_noise_shows_no_change(seeds, allowed):
     """False changes among 50 lines of history a seed, each a made-up store of 12 runs; the level of the test is 0.1 %."""

@@ -15,10 +15,12 @@ def read_only(one_run, tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "gatebench-test", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("mounting needs root")
-    shutil.copytree(one_run, disk / "results", ignore=shutil.ignore_patterns(".index"))
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    yield disk / "results"
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # an open index may still hold a file
+    try:
+        shutil.copytree(one_run, disk / "results", ignore=shutil.ignore_patterns(".index"))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        yield disk / "results"
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # an open index may still hold a file
 
 
 @pytest.mark.parametrize("page", ["overview", "scaling", "coverage"])

@@ -67,6 +67,14 @@ def test_depth_profiles_count_layers_back_from_the_output():
     assert norm_figure(curves).layout.xaxis.title.text == "layers back from the output"
 
 
+def test_a_norm_of_no_known_lag_or_layer_is_left_out():
+    alone = [long_rows(gate="swiglu_ffn", metric="log_depth_gradient_norm", value=-1.0, index=None, lag=None)]
+    usual = profile(seeds=1, lags=9, slope=-1.0)
+    curves = stability_tables.norm_curves(pd.DataFrame(usual))
+    pd.testing.assert_frame_equal(stability_tables.norm_curves(pd.DataFrame(usual + alone)), curves)
+    assert stability_tables.norm_curves(pd.DataFrame(alone)).empty
+
+
 def test_a_stack_of_layers_does_not_flatten_the_gates_with_time():
     rows = profile(seeds=1, lags=9, slope=-1.0) + profile(seeds=1, lags=9, slope=-1.0, gate="gru")
     rows += profile(seeds=1, lags=9, slope=-1.0, gate="rnn_tanh")

@@ -1,5 +1,7 @@
 """The figures of history: places in order, bands, changes in words, environments, failures; against hand-made points."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -203,6 +205,16 @@ def test_a_small_panel_tells_the_value_itself_and_what_it_is_of_the_first():
     words = figure.data[-1].customdata[1][0]
     assert words.startswith("<b>3.00 ms (2.70 ms to 3.30 ms)</b>")
     assert "1.50 of this panel's first point" in words
+
+
+def test_small_panels_stand_in_the_order_of_time_and_what_has_none_last():
+    rows = [point(0), point(2), point(1), point(3, time_utc=pd.NaT)]
+    for order in itertools.permutations(rows):
+        figure = history_grid(frame([*order]), NONE, [CASE])
+        drawn = next(found for found in figure.data if found.name == "point")
+        assert {data[1]: place for data, place in zip(drawn.customdata, drawn.x, strict=True)} == {
+            f"r{number:04d}": number for number in range(4)
+        }
 
 
 def test_small_panels_name_what_tells_cases_apart_and_are_twelve_at_most():

@@ -165,3 +165,21 @@ def test_a_manifest_of_another_shape_has_a_history_all_the_same(odd):
     manifest = {"created_utc": "2026-01-01T00:00:00Z", "environment_class": "one"} | odd
     assert version_facts("r", manifest, {})["run_id"] == "r"
     assert environments_of([("r", manifest, 1)])[0]["environment_class"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("environment_class", "device", "expected"),
+    [
+        ("one", "M3", "one"),
+        (None, "M3", "device M3"),
+        ("", "M3", "device M3"),
+        (None, None, "run r"),
+        ({"a": 1}, "", "run r"),
+    ],
+)
+def test_runs_of_an_unknown_class_are_told_apart_by_device(environment_class, device, expected):
+    from gatebench.report.history import environments_of, version_facts
+
+    manifest = {"created_utc": "2026-01-01T00:00:00Z", "environment_class": environment_class, "environment": {"device_name": device}}  # fmt: skip
+    assert version_facts("r", manifest, {})["environment_class"] == expected
+    assert environments_of([("r", manifest, 1)])[0]["environment_class"] == expected

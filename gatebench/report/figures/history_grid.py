@@ -43,7 +43,7 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
     for number, case in enumerate(cases):
         cell = {"row": number // columns + 1, "col": number % columns + 1}
         own = by_case[case]
-        versions = sorted({(row.time_utc, row.run_id) for row in own})
+        versions = sorted({(row.time_utc, row.run_id) for row in own}, key=_when)
         place = {run_id: at for at, (_, run_id) in enumerate(versions)}
         own = [own[at] for at in thin(len(own), most)]
         first: dict[str, float] = {}
@@ -52,9 +52,8 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
         reach += [max(relative), 1 / min(relative)]
         add_lines(figure, own, place, over, cell, small=True)
         for step in changed[changed["case_id"] == case].itertuples():
-            if step.run_id in place:
-                colour = SLOWER if step.change > 0 else FASTER
-                add_rule(figure, cell, {"color": colour, "width": 2}, x=place[step.run_id] - 0.5)
+            colour = SLOWER if step.change > 0 else FASTER
+            add_rule(figure, cell, {"color": colour, "width": 2}, x=place[step.run_id] - 0.5)
     dress(figure, 70 + 180 * rows)
     half = np.log10(max(reach) * 1.1)
     set_axes(figure.select_yaxes(), **{**logarithmic([10**-half, 10**half]), "range": [-half, half]})
@@ -63,6 +62,12 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
     figure.layout.annotations = [{**title, "font": {"size": 10}} for title in above]
     figure.layout.margin.t = 60
     return figure
+
+
+def _when(version: tuple[Any, str]) -> tuple:
+    """Return a sort key for (time_utc, run_id): what has no time comes last, as in the large figure."""
+    time_utc, run_id = version
+    return (True, run_id) if is_missing(time_utc) else (False, time_utc, run_id)
 
 
 def _by_case(points: pd.DataFrame, cases: list[str]) -> dict[str, list[Any]]:

@@ -26,8 +26,8 @@ SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
 BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
 BOUND_NAMES = {"bound": "bound (Jacobians)", "weight_bound": "bound (weights)"}
 BACK = {"lag": "lag (steps back)", "layer": "layers back from the output"}
-SUMMED = {"half_life": "half-life (steps)", "lyapunov": "Lyapunov exponent<br>(nats/step)"}
-CURVE = ["back", "norm", "low", "high", *BOUNDS, "seeds"]  # numbers of a curve
+SUMMARY_AXES = {"half_life": "half-life (steps)", "lyapunov": "Lyapunov exponent<br>(nats/step)"}
+_DRAWN = ["back", "norm", "low", "high", *BOUNDS, "seeds"]  # numbers of a curve
 LN10 = math.log(10)
 _ROOM = 0.1  # decades that an axis of norms goes on beyond a short range of them
 _PLAIN = 300  # decades within which a norm is a float
@@ -58,14 +58,14 @@ def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=list(cells), horizontal_spacing=0.04,
         vertical_spacing=panel_gap(rows), specs=specs,
     )  # fmt: skip
-    lines = drawn.groupby(["gate", "init", "dtype", "seq_len", "hidden_size"], sort=False)[CURVE]
+    lines = drawn.groupby(["gate", "init", "dtype", "seq_len", "hidden_size"], sort=False)[_DRAWN]
     most = points_per_line(lines.ngroups, marks=6)  # norm, ribbon twice, two bounds, the end
     colours, dashes = styles(drawn)
     placed = []
     for (gate, init, dtype, seq_len, hidden_size), line in lines:
         kept = thin(len(line), most)
         title = f"<b>{gate}</b>, {init}, {dtype}, T = {int(seq_len)}, H = {int(hidden_size)}"
-        numbers = {name: line[name].to_numpy()[kept] for name in CURVE}
+        numbers = {name: line[name].to_numpy()[kept] for name in _DRAWN}
         placed += [(cells[gate], trace) for trace in _curve(numbers, title, colours[init], dashes[dtype])]
     entries = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
     entries |= {dtype: {"color": MUTED, "dash": dash, "width": 2} for dtype, dash in dashes.items()}
@@ -95,7 +95,7 @@ def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
 
 
 def _curve(line: dict[str, np.ndarray], title: str, colour: str, dash: str) -> list[Trace]:
-    """Return the traces of a gate's norms at one init, dtype and shape, which `title` names; line: the columns CURVE."""
+    """Return the traces of a gate's norms at one init, dtype and shape, which `title` names; line: the columns _DRAWN."""
     # Decades, not norms: e^-1000 is no float, but its logarithm is.
     back, norm = line["back"].astype(float), line["norm"].astype(float) / LN10
     shared = {"type": "scatter", "x": back, "mode": "lines", "showlegend": False}
@@ -167,7 +167,9 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     gates = list(dict.fromkeys(gated["gate"]))[::-1]  # the first on top
     colours, dashes = styles(gated)
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dashes)}
-    columns = {name: col for col, name in enumerate((name for name in SUMMED if gated[name].notna().any()), start=1)}
+    columns = {
+        name: col for col, name in enumerate((name for name in SUMMARY_AXES if gated[name].notna().any()), start=1)
+    }
     figure = make_panels(rows=1, cols=len(columns), shared_yaxes=True, horizontal_spacing=0.06)
     half_lives = gated[["half_life", "half_life_low", "half_life_high"]]
     never = never_line(half_lives)
@@ -196,7 +198,7 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
         range=[-0.55, len(gates) - 0.45], showgrid=False,
     )  # fmt: skip
     for name, panel in panels.items():
-        set_axes([panel.xaxis], title_text=SUMMED[name])
+        set_axes([panel.xaxis], title_text=SUMMARY_AXES[name])
     if "half_life" in columns:
         set_axes([panels["half_life"].xaxis], **logarithmic(half_lives.to_numpy(float).ravel(), never))
     if np.isfinite(gated["lyapunov"]).any():
