@@ -179,7 +179,10 @@ class Filters:
         typed = st.text_input(label, key=key, bind="query-params", placeholder="–", help=help).strip()
         if typed and not _is_number(typed):
             st.caption(f"`{_short(typed)}` is no whole number from 1 to {LARGEST_NUMBER}.")
-        return int(typed) if _is_number(typed) else None
+        if not _is_number(typed):
+            return None
+        self.chosen[key] = [typed]
+        return int(typed)
 
     def drop_unused_texts(self) -> None:
         """Drop from the URL what was typed into search boxes that this page does not show; call it behind the last box."""

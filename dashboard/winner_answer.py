@@ -17,11 +17,12 @@ from gatebench.report.winners import winner_cells
 
 AXES = ["seq_len", "hidden_size", "batch"]
 LONGEST_NAME = 60  # letters
+MORE_BLOCKS = 10
 
 
 @dataclass(frozen=True)
 class Question:
-    """T, H and B that are asked about, the calls that pay back compiling, and the most bytes; None: not asked for."""
+    """T, H and B that are asked about, the calls that pay back the first one, and the most bytes; None: not asked for."""
 
     seq_len: int | None = None
     hidden_size: int | None = None
@@ -52,7 +53,7 @@ def ask(filters: Filters, chosen: Slice) -> Question:
     asked = (
         ("ask_t", "T", "Sequence length, steps"), ("ask_h", "H", "Hidden size"),
         ("ask_b", "B", "Batch size; that of the map where none is typed"),
-        ("calls", "Calls N", "Compiling is paid back over N calls: time + compile cost / N competes"),
+        ("calls", "Calls N", "The first call, compiling included, is paid back over N calls: time + its cost / N competes"),
         ("cap_mib", "Cap, MiB", "Memory cap: what takes more memory in one call does not compete"),
     )  # fmt: skip
     values = []
@@ -79,7 +80,12 @@ def show_answer(chosen: Slice, question: Question) -> None:
             elements.command(command)
         return
     cell = question.cells(here, chosen.blocks(here)).iloc[0]
-    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell)}", cell["state"])
+    told = cell["state"] in ("won", "alone") and bool(cell["tied"] or not cell["unsure"])
+    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell)}", told)
+    if cell["state"] == "won" and not told:
+        st.markdown("More blocks would tell:")
+        for command in commands_to_measure(chosen, [question.sizes]):
+            elements.command(f"{command} --blocks {MORE_BLOCKS}")
 
 
 def show_evidence(filters: Filters, chosen: Slice, question: Question) -> None:
@@ -98,9 +104,9 @@ def asked_about(chosen: Slice, question: Question) -> pd.DataFrame:
     return rows[:0] if question.sizes is None else rows[(rows[AXES] == list(question.sizes)).all(axis=1)]
 
 
-def show_sentence(text: str, state: str) -> None:
-    """Show the answer, in green where there is one."""
-    if state in ("won", "alone"):
+def show_sentence(text: str, sure: bool) -> None:
+    """Show the answer, in green where it is sure."""
+    if sure:
         st.success(text, icon=":material/emoji_events:")
     else:
         st.warning(text, icon=":material/help:")
@@ -112,7 +118,7 @@ def sentence(cell: pd.Series, question: Question) -> str:
         return "measured, and no implementation has a time; the table says why."
     if cell["state"] == "left out":
         return f"nothing is left: {_named(cell['left_out'])} {'is' if ',' not in cell['left_out'] else 'are'} over the memory cap, or compile at a cost that was not measured."
-    over = "" if question.calls is None else f", compiling paid back over {question.calls:,} calls"
+    over = "" if question.calls is None else f", the first call paid back over {question.calls:,} calls"
     time = estimate_text(cell["time_ns"], cell["ci_low_ns"], cell["ci_high_ns"])
     text = f"{_named(cell['winner'])}, {time} a call{over}"
     if cell["state"] == "alone":
@@ -120,7 +126,8 @@ def sentence(cell: pd.Series, question: Question) -> str:
     margin = times_text(cell["margin"], cell["margin_low"], cell["margin_high"])
     if cell["tied"]:
         return f"{text}; {_named(cell['tied'])} as fast, as far as can be told ({margin} before {_named(cell['runner_up'])})."
-    return f"{text}; {margin} faster than {_named(cell['runner_up'])}, the next."
+    looks = "as it looks, " if cell["unsure"] else ""
+    return f"{text}; {looks}{margin} faster than {_named(cell['runner_up'])}, the next."
 
 
 def how_sure(cell: pd.Series) -> str:
@@ -134,9 +141,10 @@ def how_sure(cell: pd.Series) -> str:
         else "One block: no interval, so nothing says how sure"
     ]
     if cell["state"] == "won" and cell["inconclusive"]:
-        parts.append("the machine was too busy to trust the order")
-    cost = cell["compile_ns"]
-    parts.append(_cost(cost) if is_missing(cost) or cost == 0 else f"compiling costs {time_text(cost)}")
+        parts.append("one of the two never settled, or the machine was too busy to trust the order")
+    elif cell["state"] == "won" and cell["margin_low"] <= 1 and not cell["tied"]:
+        parts.append("**not sure**: the interval of the margin contains 1")
+    parts.append(_cost(cell["compile_ns"]))
     memory = bytes_text(cell["peak_bytes"])
     parts.append("its memory was not measured" if memory == "not measured" else f"a call takes {memory} of memory")
     if cell["left_out"]:
@@ -159,14 +167,14 @@ def nearest(chosen: Slice, question: Question) -> str:
 
 
 def competition(here: pd.DataFrame) -> pd.DataFrame:
-    """Return everybody who competes at one size as text: time, n, compile cost, memory, status and reason."""
+    """Return everybody who competes at one size as text: time, n, cost of the first call, memory, status and reason."""
     rows = here.assign(competitor=competitors(here), cost=compile_costs(here)).sort_values("time_ns")
     return pd.DataFrame(
         {
             "implementation": rows["competitor"],
             "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows.itertuples()],
             "blocks": ["–" if is_missing(row.time_ns) else str(int(row.blocks)) for row in rows.itertuples()],
-            "compiling": ["–" if is_missing(row.time_ns) else _compiling(row) for row in rows.itertuples()],
+            "first call, beyond a usual one": ["–" if is_missing(row.time_ns) else _first_call(row) for row in rows.itertuples()],
             "memory of one call": ["–" if is_missing(row.time_ns) else bytes_text(row.peak_bytes) for row in rows.itertuples()],
             "status": [
                 row.status.replace("_", " ") + (f": {row.reason}" if isinstance(row.reason, str) else "") for row in rows.itertuples()
@@ -175,16 +183,24 @@ def competition(here: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _compiling(row) -> str:
+def _first_call(row) -> str:
     known = [
         f"{time_text(cost)} ({caches} caches)"
         for cost, caches in ((row.compile_cold_ns, "empty"), (row.compile_warm_ns, "filled")) if not is_missing(cost)
     ]  # fmt: skip
-    return ", ".join(known) or _cost(row.cost)
+    return ", ".join(known) or (
+        "not measured" if is_missing(row.cost) else time_text(row.cost) if row.cost > 0 else "–"
+    )
 
 
 def _cost(cost: object) -> str:
-    return "what it costs to compile was not measured" if is_missing(cost) else "nothing to compile"
+    if is_missing(cost):
+        return "what its first call costs was not measured"
+    return (
+        f"its first call costs {time_text(cost)} more, compiling included"
+        if cost > 0
+        else "nothing is known of its first call"
+    )
 
 
 def show_own_samples(filters: Filters, chosen: Slice, here: pd.DataFrame, cell: pd.Series) -> None:

@@ -1,4 +1,4 @@
-"""What a choice of implementation may depend on beside its time: what it costs to compile, and the memory it takes."""
+"""What a choice of implementation may depend on beside its time: what its first call costs, and the memory it takes."""
 
 import numpy as np
 import pandas as pd
@@ -8,15 +8,18 @@ Frames = tuple[pd.DataFrame, pd.DataFrame]  # measurements, and their samples or
 
 
 def compile_costs(measurements: pd.DataFrame) -> pd.Series:
-    """Return what the first call of each case costs for compiling, in ns: with empty caches where that was seen, else with filled ones.
+    """Return what the first call of each case costs beyond a usual one, compiling included, in ns.
 
-    0 for implementations that compile nothing, NaN where one compiles and this case's cost was not seen. Columns:
-    implementation, compile_cold_ns, compile_warm_ns, graphs.
+    Where compiling was timed, the first call with empty caches, else with filled ones; NaN where an implementation compiles
+    and this case's cost was not seen. Of others, which may compile themselves (numba) or load something, first_call_ns -
+    time_ns; 0 where no first call was timed. Columns: implementation, compile_cold_ns, compile_warm_ns, graphs, time_ns,
+    first_call_ns.
     """
     cost = measurements["compile_cold_ns"].astype(float).fillna(measurements["compile_warm_ns"].astype(float))
     compiled = cost.notna() | measurements["graphs"].notna()
     compiling = measurements["implementation"].isin(set(measurements.loc[compiled, "implementation"]))
-    return cost.where(compiling, 0.0)
+    first = (measurements["first_call_ns"].astype(float) - measurements["time_ns"].astype(float)).clip(lower=0)
+    return cost.where(compiling, first.fillna(0.0))
 
 
 def over_calls(measurements: pd.DataFrame, samples: pd.DataFrame, calls: float) -> Frames:

@@ -47,13 +47,15 @@ def interval_text(low: Cell, high: Cell, n: object = None) -> str:
 
 
 def estimate_text(value: Cell, low: Cell, high: Cell) -> str:
-    """Return a time with its interval in the same unit, e.g. `1.84 ms (1.80 to 1.89)`; a dash where there is none."""
+    """Return a time with its interval, e.g. `1.84 ms (1.80 to 1.89)`, `294 µs (5.92 µs to 14.6 ms)`; a dash where there is none."""
     if is_missing(value):
         return "–"
     if is_missing(low) or is_missing(high):
         return f"{time_text(value)} (no interval)"
-    scale, _ = time_unit(value)
-    return f"{time_text(value)} ({significant(low / scale)} to {significant(high / scale)})"
+    scale, unit = time_unit(value)
+    if time_unit(low)[1] == unit == time_unit(high)[1]:
+        return f"{time_text(value)} ({significant(low / scale)} to {significant(high / scale)})"
+    return f"{time_text(value)} ({time_text(low)} to {time_text(high)})"
 
 
 def times_text(value: Cell, low: Cell = None, high: Cell = None) -> str:

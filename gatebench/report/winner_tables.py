@@ -9,13 +9,13 @@ def explanation(calls: float | None = None, cap_bytes: float | None = None) -> s
     """Say what stands in a tile, and what competes."""
     text = (
         "In a tile: the fastest, and how many times faster it is than the next. “=”: others are as fast, as far as can "
-        "be told: within 1.5×, and the 95 % interval over paired blocks contains 1. “?”: one block, no interval, or the "
-        "machine was too busy."
+        "be told: within 1.5×, and the 95 % interval over paired blocks contains 1. “?”: not sure: one block, no interval, an "
+        "interval that contains 1, or a machine that was too busy."
     )
     if calls is not None:
         text += (
-            f" Times are time + compile cost / {calls:,}; the cost is that with empty caches where it was measured, else "
-            "with filled ones, and has no interval."
+            f" Times are time + cost of the first call / {calls:,}; the cost is that of compiling with empty caches where that was "
+            "measured, else with filled ones, else what the first call took beyond a usual one, and has no interval."
         )
     if cap_bytes is not None:
         text += f" Over {bytes_text(cap_bytes)} of memory nothing competes; what has no memory measured does."
@@ -23,7 +23,7 @@ def explanation(calls: float | None = None, cap_bytes: float | None = None) -> s
 
 
 def numbers(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells as text: winner, time, interval, n, margin with interval, ties, compile cost, memory, what is left out."""
+    """Return the cells as text: winner, time, interval, n, margin with interval, ties, cost of the first call, memory, what is left out."""
     rows = list(cells.itertuples())
     return pd.DataFrame(
         {
@@ -35,16 +35,16 @@ def numbers(cells: pd.DataFrame) -> pd.DataFrame:
             "next": cells["runner_up"].fillna("–"),
             "margin (95 %)": [times_text(row.margin, row.margin_low, row.margin_high) for row in rows],
             "as fast": [row.tied if isinstance(row.tied, str) else "" for row in rows],
-            "compiling": [_compiling(row) for row in rows],
+            "first call, beyond a usual one": [_first_call(row) for row in rows],
             "memory": ["–" if is_missing(row.winner) else bytes_text(row.peak_bytes) for row in rows],
             "left out": [row.left_out if isinstance(row.left_out, str) else "" for row in rows],
         }
     )
 
 
-def _compiling(row) -> str:
+def _first_call(row) -> str:
     if is_missing(row.winner):
         return "–"
     if is_missing(row.compile_ns):
         return "not measured"
-    return time_text(row.compile_ns) if row.compile_ns > 0 else "nothing to compile"
+    return time_text(row.compile_ns) if row.compile_ns > 0 else "–"

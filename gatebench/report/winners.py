@@ -1,4 +1,4 @@
-"""The fastest competitor of each (T, H): its margin, ties, what it costs to compile, and what is missing, in words."""
+"""The fastest competitor of each (T, H): its margin, ties, what its first call costs, and what is missing, in words."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from gatebench.report.quantities import bytes_text, interval_text, is_missing, t
 NEEDED = (
     *SHARED_COLUMNS, "run_id", "case_id", "problem_id", "implementation", "implementation_options", "seq_len", "hidden_size",
     "time_ns", "ci_low_ns", "ci_high_ns", "blocks", "status", "reason", "compile_cold_ns", "compile_warm_ns", "graphs",
-    "peak_bytes",
+    "first_call_ns", "peak_bytes", "unsteady",
 )  # fmt: skip
 CELL_COLUMNS = (
     "seq_len", "hidden_size", "state", "winner", "implementation", "case_id", "tied", "time_ns", "ci_low_ns", "ci_high_ns",
-    "blocks", "runner_up", "margin", "margin_low", "margin_high", "inconclusive", "compile_ns", "peak_bytes", "left_out",
+    "blocks", "runner_up", "margin", "margin_low", "margin_high", "inconclusive", "unsure", "compile_ns", "peak_bytes", "left_out",
     "outcomes",
 )  # fmt: skip
 OVER_CAP = "over the memory cap"
@@ -37,7 +37,8 @@ def winner_cells(
     `left out`: those that have one may not compete, `not measured`), winner and runner_up (competitors), implementation and
     case_id (the winner's), tied (other competitors as fast as the winner, ", " between them), time_ns, ci_low_ns,
     ci_high_ns, blocks, compile_ns, peak_bytes (the winner's), margin (runner-up's time / winner's, with its 95 % interval over
-    paired blocks), inconclusive (one of the two was disturbed too much), left_out (competitors with a time that may not
+    paired blocks), inconclusive (one of the two never settled, or was disturbed too much), unsure (it is, or the interval of the
+    margin holds 1, or there is none), left_out (competitors with a time that may not
     compete, ", " between them), outcomes (a line per competitor).
     """
     if measurements.empty:
@@ -57,7 +58,11 @@ def winner_cells(
     for row in compared:
         at.setdefault((row.seq_len, row.hidden_size), []).append(row)
     lengths, widths = (sorted(set(values)) for values in zip(*at, strict=True))
-    cells = [_cell(at.get((t, h), []), blocks) | {"seq_len": t, "hidden_size": h} for t in lengths for h in widths]
+    cells = [
+        {"unsure": False, "seq_len": t, "hidden_size": h} | _cell(at.get((t, h), []), blocks)
+        for t in lengths
+        for h in widths
+    ]
     return pd.DataFrame(cells, columns=pd.Index(CELL_COLUMNS))
 
 
@@ -83,8 +88,11 @@ def _cell(rows: list[Any], blocks: dict) -> dict:
     second = others[0]
     margin = ratio(*(blocks.get((row.run_id, row.case_id, row.side), {}) for row in (second, best)))
     cell |= dict(zip(("margin", "margin_low", "margin_high"), margin, strict=True))
-    unsure = bool(best.inconclusive or second.inconclusive)
-    return cell | {"state": "won", "runner_up": second.competitor, "inconclusive": unsure}
+    inconclusive = any(
+        each.inconclusive or (not is_missing(each.unsteady) and each.unsteady) for each in (best, second)
+    )
+    unsure = bool(inconclusive or not margin[1] > 1)  # no interval is NaN
+    return cell | {"state": "won", "runner_up": second.competitor, "inconclusive": inconclusive, "unsure": unsure}
 
 
 def _outcome(row) -> str:

@@ -73,6 +73,7 @@ def test_times_read_with_unit_and_three_digits():
     texts = [quantities.time_text(value) for value in (12.34, 1840.0, 1.84e6, 2.5e9, None, math.nan)]
     assert texts == ["12.3 ns", "1.84 µs", "1.84 ms", "2.50 s", "–", "–"]
     assert quantities.estimate_text(1.84e6, 1.8e6, 1.89e6) == "1.84 ms (1.80 to 1.89)"
+    assert quantities.estimate_text(294e3, 5.92e3, 14.6e6) == "294 µs (5.92 µs to 14.6 ms)"
     assert quantities.estimate_text(1.84e6, None, math.nan) == "1.84 ms (no interval)"
 
 

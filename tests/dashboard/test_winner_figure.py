@@ -92,10 +92,27 @@ def test_intervals_with_compile_cost_are_of_paired_blocks_each_with_its_share():
     assert noisy["margin_low"] < 2 / 1.1 < noisy["margin_high"]
 
 
+def test_what_compiles_itself_is_charged_what_its_first_call_took_beyond_a_usual_one():
+    rows = [row("native", time_ns=2e6, first_call_ns=2e6), row("numba", time_ns=1e6, first_call_ns=601e6)]
+    assert cell_of(rows)["compile_ns"] == 600e6
+    assert cell_of(rows, calls=100)["winner"] == "native"
+    assert cell_of(rows, calls=1000)["winner"] == "numba"
+
+
+@pytest.mark.parametrize(("noise", "unsteady", "sure"), [(0.01, False, True), (0.9, False, False), (0.01, True, False)])
+def test_a_winner_is_sure_where_its_margin_is_above_one_and_nothing_was_unsteady(noise, unsteady, sure):
+    rows = [row("native", time_ns=2e6), row("numba", time_ns=1e6, unsteady=unsteady)]
+    cells = winner_cells(pd.DataFrame(rows), samples_of(rows, noise=noise))
+    assert bool(cells["unsure"].iloc[0]) is not sure
+    assert ("?" in trace(winner_map_figure(cells), "numba").text[0]) is not sure
+
+
 def test_blocks_in_place_of_samples_give_the_same_cells():
     samples = samples_of(COMPILED, noise=0.1)
     blocks = samples.assign(log_ns=samples["wall_ns"].map(math.log))
-    moved = [over_calls(pd.DataFrame(COMPILED), frame, 1000)[1] for frame in (samples, blocks)]
+    moved = [
+        over_calls(pd.DataFrame(COMPILED).assign(first_call_ns=None), frame, 1000)[1] for frame in (samples, blocks)
+    ]
     assert list(moved[1]["log_ns"]) == pytest.approx([math.log(value) for value in moved[0]["wall_ns"]])
 
 

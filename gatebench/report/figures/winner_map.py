@@ -24,8 +24,8 @@ BLANKS = (
 def winner_map_figure(cells: pd.DataFrame) -> go.Figure:
     """Draw the cells of `winner_cells`: a coloured tile per (T, H), hatched where others are as fast.
 
-    A tile says the winner and its margin over the runner-up; `?` where one block gives no interval, or the machine was
-    too busy. Failed cells are crossed, those whose competitors may not compete are lined, cells nobody measured are blank.
+    A tile says the winner and its margin over the runner-up; `?` where that is not sure: one block gives no
+    interval, the interval holds 1, or the machine was too busy. Failed cells are crossed, those whose competitors may not compete are lined, cells nobody measured are blank.
     Each tile's customdata is [hover text, T, H]. At most 5,000 tiles: the largest T are left out beyond.
     """
     if cells.empty:
@@ -89,8 +89,7 @@ def _tile_text(row) -> str:
         others = row.tied.split(", ")
         named = len(others) == 1 and len(others[0]) <= LONGEST_NAME
         return f"{name}<br>= {shown(others[0]) if named else _others(len(others))}"
-    unsure = "" if math.isfinite(row.margin_low) and row.inconclusive is not True else " ?"
-    return f"{name}<br>{significant(row.margin)}×{unsure}"
+    return f"{name}<br>{significant(row.margin)}×{' ?' if row.unsure else ''}"
 
 
 def _others(count: int) -> str:
@@ -108,7 +107,7 @@ def _tile_hover(row) -> str:
         one = "" if math.isfinite(row.margin_low) else ", no interval (one block)"
         lines.append(f"{shown(row.winner)} before {shown(row.runner_up)}: {interval}{one}")
     if not is_missing(row.compile_ns) and row.compile_ns > 0:
-        lines.append(f"compiling costs {time_text(row.compile_ns)}")
+        lines.append(f"the first call costs {time_text(row.compile_ns)} more")
     lines.append(f"memory of one call: {bytes_text(row.peak_bytes)}")
     return "<br>".join([*lines, row.outcomes])
 

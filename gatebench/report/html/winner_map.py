@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from gatebench.analyze.winners import compile_costs
 from gatebench.report.figures.winner_map import winner_map_figure
 from gatebench.report.html.content import Drawing, Part, Section, frame_block
 from gatebench.report.html.slices import CHOICES, BlocksByCase, Slice
@@ -38,7 +37,7 @@ def conditions(rows: pd.DataFrame) -> Iterator[Condition]:
     """Return the conditions that can change who is fastest: over N calls where something compiles, and caps that part the cases."""
     yield Condition("time alone")
     timed = rows[rows["time_ns"].notna()]
-    if (compile_costs(rows)[timed.index] != 0).any():
+    if timed[["compile_cold_ns", "compile_warm_ns", "graphs"]].notna().any(axis=None):
         for calls in CALLS:
             yield Condition(f"with compiling, over {calls:,} {'call' if calls == 1 else 'calls'}", calls)
     memory = timed["peak_bytes"].astype(float)
