@@ -3,6 +3,8 @@
 import io
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +24,18 @@ LOAD_AHEAD_MS = 1000  # until then the browser draws the page
 # What at a line's start makes a list, a rule, or a heading of the line before; no number has it: -5 %, 1.5 µs.
 _LIST = re.compile(r"[-+=](?=[-+= ]|$)|\d+[.)](?= |$)")
 UNWRAPPED = "unwrapped_"  # what keys of tables begin with whose cells stay on one line
+
+
+def _program() -> str:
+    """Return what calls the command line: its name, or where that is not on the path, the file beside this Python."""
+    beside = Path(sys.executable).with_name("gatebench")
+    if shutil.which("gatebench") or not beside.exists():
+        return "gatebench"
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
+
+
+PROGRAM = _program()
 
 # One filter's key and option, or several.
 Target: TypeAlias = str | tuple[str, ...]
@@ -61,7 +75,10 @@ def load_ahead() -> None:
 
 
 def header(title: str, notes: Notes | None = None) -> None:
-    """Show the page's title, the question it answers, and what was dropped from the URL."""
+    """Show the page's title, the question it answers, and what was dropped from the URL; another page begins at its top."""
+    # Run when its text changes: with the page. Else the next page opens where one had scrolled to on the last.
+    scroll = f"document.querySelector('[data-testid=stMain]')?.scrollTo(0, 0); // {title}"
+    st.html(f"<script>{scroll}\n</script>", unsafe_allow_javascript=True)
     st.title(title, anchor=False)
     st.markdown(f"**{QUESTIONS[title]}**")
     if notes is not None:
@@ -183,8 +200,8 @@ def link(page: str, label: str, query: dict[str, str], icon: str | None = None, 
 
 
 def command(text: str) -> None:
-    """Show a command to copy."""
-    st.code(text, language="bash", wrap_lines=True)
+    """Show a command to copy, as it runs in the folder that the dashboard was started in."""
+    st.code(text.replace("gatebench ", f"{PROGRAM} ", 1), language="bash", wrap_lines=True)
 
 
 def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters) -> None:

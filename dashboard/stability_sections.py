@@ -17,10 +17,12 @@ from gatebench.report.stability_blocks import NOTHING, precision_cells, spectrum
 from gatebench.report.stability_ends import precision_table, spectra_table, training_ends
 from gatebench.report.stability_series import spectrum_table, sweep_table, training_table
 
+MOST_NAMED = 5  # cases in a sentence
 VALUES = ["label", "half_life", "reach", "lyapunov"]
 # What stands below the first table, by the column of `case_summary` that it is about.
 BELOW = {
     "half_life": "Half-life, in brackets: deciles over seeds and batch rows.",
+    "reach": "Reach: the largest lag at which the norm is still 1/1000 of that at lag 0.",
     "lyapunov": "Exponent, in brackets: 95 % interval (one seed: two standard errors).",
     "label": "Class: that of the worst seed and row. Vanished: below the rounding of the dtype at lag T; vanishing: below 1/1000; exploding: above 1000; underflow: 0 where float64 is not.",
 }
@@ -53,11 +55,32 @@ def gradients(summary: pd.DataFrame, rows: pd.DataFrame, told: list[str]) -> Non
         return
     st.subheader("What gradients do", anchor=False)
     if len(summary):
+        if answer := longest(summary, told):
+            st.markdown(answer)
         elements.numbers(numbers(summary, told), "gradients")
         st.caption(" ".join(words for column, words in BELOW.items() if summary[column].notna().any()))
     if len(without):
         st.markdown("Without a value:")
         elements.wrapped(without)
+
+
+def longest(summary: pd.DataFrame, told: list[str]) -> str:
+    """Say of several cases which keeps its gradients longest, and which cannot be told from it, as Markdown; else nothing."""
+    cases = summary.dropna(subset=["half_life"]).sort_values("half_life", ascending=False, kind="stable")
+    if len(cases) < 2:
+        return ""
+    names = [elements.plain(", ".join(map(str, case))) for case in cases[told].itertuples(index=False)]
+    best = cases.iloc[0]
+    alike = [
+        name
+        for name, high in zip(names[1:], cases["half_life_high"].iloc[1:], strict=True)
+        if high >= best["half_life_low"]
+    ]
+    half_life = range_text(best["half_life"], best["half_life_low"], best["half_life_high"], "infinite")
+    reach = "" if is_missing(best["reach"]) else f", reach {best['reach']:g} steps"
+    unsure = f" Not told from it, for the deciles overlap: {', '.join(alike[:MOST_NAMED])}" if alike else ""
+    more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
+    return f"**Gradients last longest in {names[0]}**: half-life {half_life} steps{reach}.{unsure}{more}{'.' if alike else ''}"
 
 
 def norms(rows: pd.DataFrame) -> None:

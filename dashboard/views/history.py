@@ -21,6 +21,7 @@ from gatebench.report.figures.history import (
 from gatebench.report.figures.history_grid import MOST_PANELS, history_grid
 from gatebench.report.names import date_label, natural, place_label
 from gatebench.report.quantities import is_missing
+from gatebench.words import counted
 
 USUAL = "native or eager"
 CASE, TO_RUN = "case", "to_run"  # the picks of a line and of one of its runs
@@ -90,10 +91,13 @@ def _only(lines: Lines, kind: str | None, implementations: list[str]) -> Lines:
 def show_lines(lines: Lines, filters: Filters, store: Store) -> None:
     """Show the chosen case large, the others small, and a row for each."""
     cases = by_interest(lines)
-    moved = lines.changed["case_id"].nunique()
-    st.markdown(
-        f"**{moved} of {len(cases)} case{'' if len(cases) == 1 else 's'} moved.** Shown first: what moved most."
+    moved, searched = lines.changed["case_id"].nunique(), lines.series["outcome"].ne("too few points").any()
+    told = (
+        f"{moved} of {counted(len(cases), 'case')} moved.** Shown first: what moved most."
+        if searched
+        else f"Whether any of {counted(len(cases), 'case')} moved cannot be told: each has fewer than {LEAST_POINTS} points.**"
     )
+    st.markdown(f"**{told}")
     case = filters.pick(CASE, "Case (or click on its panel or row)", cases) or cases[0]
     show_case(lines, case, filters, store)
     others = [name for name in cases if name != case]

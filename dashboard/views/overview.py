@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import elements, overview_tiles
-from dashboard.filters import Filters
+from dashboard.filters import BESIDE, Filters
 from dashboard.loading import Store
 from dashboard.overview_rows import (
     STALE_DAYS,
@@ -27,6 +27,11 @@ from gatebench.report.quantities import is_missing
 from gatebench.store.read import WORKER
 from gatebench.words import counted
 
+LEADS = (
+    ("winner_map", "What is fastest at a T and H?", "grid_on"),
+    ("stability", "Which gate keeps its gradients?", "trending_down"),
+    ("compare", "How sure is a difference?", "balance"),
+)
 MOST_NEWS = 5  # machines of which it is told what is new
 _INTEREST = (*LOST, "slower", "inconclusive", "faster", "new", "gone")  # of verdicts; `same` is counted only
 
@@ -40,6 +45,7 @@ def page(store: Store, filters: Filters) -> None:
     failed, measured = failed_cases(store, runs), pairs(store, runs, datetime.now(UTC))
     disturbed, commit = disturbed_cases(store, runs), newest_commit(runs)
     overview_tiles.show(overview_tiles.tiles(last, longer, failed, disturbed, measured, commit))
+    show_leads()
     say_what_cannot_be_read(runs)
     show_runs(runs, filters)
     show_abs(last)
@@ -49,6 +55,13 @@ def page(store: Store, filters: Filters) -> None:
     show_stale(measured)
     command = shlex.join(["gatebench", "compare", runs["run_id"].iloc[0]]) + elements.store_option()
     elements.ways_out(command, runs.drop(columns=["path", "run_key", "place"]), "runs", filters)
+
+
+def show_leads() -> None:
+    """Lead to the pages that answer what people come with."""
+    for box, (page, label, icon) in zip(st.columns(len(LEADS)), LEADS, strict=True):
+        with box:
+            elements.link(f"views/{page}.py", label, {}, icon=f":material/{icon}:", linked=BESIDE)
 
 
 def say_what_cannot_be_read(runs: pd.DataFrame) -> None:

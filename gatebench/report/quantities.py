@@ -52,8 +52,8 @@ def estimate_text(value: Cell, low: Cell, high: Cell) -> str:
         return "–"
     if is_missing(low) or is_missing(high):
         return f"{time_text(value)} (no interval)"
-    scale, unit = time_unit(value)
-    if time_unit(low)[1] == unit == time_unit(high)[1]:
+    scale, _ = time_unit(value)
+    if low / scale >= 0.1 and high / scale < 1000:
         return f"{time_text(value)} ({significant(low / scale)} to {significant(high / scale)})"
     return f"{time_text(value)} ({time_text(low)} to {time_text(high)})"
 

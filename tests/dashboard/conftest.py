@@ -14,6 +14,7 @@ if str(ROOT) not in sys.path:
 
 from browsing import chromium, server  # noqa: E402 (needs the path above)
 
+from dashboard import elements  # noqa: E402 (needs the path above)
 from tests.synthetic import Plan, write_store  # noqa: E402 (needs the path above)
 
 APP = ROOT / "dashboard" / "app.py"
@@ -26,6 +27,12 @@ BROWSED = replace(SMALL, runs=2, suites=("quick",), steps={"native": (1, 1.3)}, 
 def main_module(monkeypatch):
     """Take back what AppTest leaves as `__main__`: a process that multiprocessing spawns later would run it."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+@pytest.fixture(autouse=True)
+def program(monkeypatch):
+    """Let commands on pages be called by their name, wherever it lies here."""
+    monkeypatch.setattr(elements, "PROGRAM", "gatebench")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The dashboard in a real browser: every page opens in wide and narrow windows, light and dark, and asks no other host."""
 
 import pytest
-from browsing import PAGES, opening, settled
+from browsing import PAGES, choose, opening, settled
 from playwright.sync_api import Page, expect
 
 # The keys of figures that a page has for the store of these tests; it may have more.
@@ -102,3 +102,20 @@ def test_a_page_without_figures_loads_ahead_what_draws_them(browser, browsed):
             "performance.getEntriesByType('resource').some(one => one.name.includes('/PlotlyChart.'))"
         )
         assert page.locator("[data-testid=stPlotlyChart]").count() == 0
+
+
+def test_another_page_begins_at_its_top_and_a_filter_leaves_it_where_it_is(browser, browsed):
+    scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
+    with opening(browser, browsed) as opened:
+        page = opened("/scaling")
+        figures_drawn(page, "/scaling")
+        page.evaluate(f"{scrolled} = 300")
+        choose(page, "Gate", "gru")
+        assert page.evaluate(scrolled) > 200
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview", exact=True).click()
+        expect(page.locator("h1")).to_have_text("Overview")
+        settled(page)
+        page.evaluate(f"{scrolled} = 2000")
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Stability", exact=True).click()
+        expect(page.locator("h1")).to_have_text("Stability")
+        page.wait_for_function(f"{scrolled} === 0")

@@ -119,7 +119,7 @@ def test_plain_times_can_be_chosen_where_both_exist(opened, moved):
 def test_one_run_has_too_few_points(opened, tmp_path):
     write_store(tmp_path / "results", Plan(suites=("nightly",), **COMMON))
     app = opened(tmp_path / "results", "history")
-    assert "0 of 2 cases moved" in well(app, "history")
+    assert "Whether any of 2 cases moved cannot be told: each has fewer than 5 points." in well(app, "history")
     assert app.dataframe[0].value["changed"].tolist() == ["too few points (1 of 5)"] * 2
 
 

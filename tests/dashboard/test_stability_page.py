@@ -1,6 +1,7 @@
 """The stability page on a run without sweeps, spectra and training, on one with all, and on rows that came to nothing."""
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.filters import Filters
 from dashboard.stability_rows import choose
+from dashboard.stability_sections import longest
 from gatebench.report.stability_series import sweep_table
 from tests.synthetic import Plan, write_store
 
@@ -349,3 +351,19 @@ def test_a_run_of_failures_alone_opens_with_its_reasons(opened, tmp_path):
     app = opened(tmp_path / "results", init="forget_bias=1")
     assert set(table_with(app, "reason")["reason"]) == {"gru has no forget gate"}
     assert sections(app) == USUAL[:1]
+
+
+def test_the_case_that_keeps_its_gradients_longest_is_named_with_those_not_told_from_it():
+    rows = pd.DataFrame(
+        [("lstm", "torch", 2.0, 1.5, 3.5, 9.0), ("lstm", "bias=1", 5.0, 4.0, 6.0, 40.0), ("gru", "torch", 3.0, 2.0, 4.5, 20.0), ("glu", "torch", None, None, None, None)],
+        columns=["gate", "init", "half_life", "half_life_low", "half_life_high", "reach"],
+    )  # fmt: skip
+    assert longest(rows, ["gate", "init"]).replace("\\", "") == (
+        "**Gradients last longest in lstm, bias=1**: half-life 5.0 (4.0 to 6.0) steps, reach 40 steps. Not told from it, for "
+        "the deciles overlap: gru, torch."
+    )
+    assert "deciles" not in longest(rows.iloc[:2], ["gate", "init"])
+    assert "infinite" in longest(
+        rows.assign(half_life=math.inf, half_life_low=math.inf, half_life_high=math.inf), ["gate"]
+    )
+    assert longest(rows.iloc[[0, 3]], ["gate"]) == ""
