@@ -8,9 +8,10 @@ from gatebench.errors import UserError
 from gatebench.report.ci.outputs import STDOUT, Outputs, write_outputs
 from gatebench.report.files import check_file, write_file
 from gatebench.report.stored_markdown import markdown_of_source
-from gatebench.report.terminal import bar
+from gatebench.report.terminal import bar, tell
 from gatebench.report.two_runs_markdown import markdown_of_two
 from gatebench.store.read import find_run
+from gatebench.words import counted
 
 _FORMS = "--html FILE, --markdown FILE and --png FOLDER are accepted"
 
@@ -65,10 +66,12 @@ def write_report(source: str, other: str | None, store: Path, wanted: Wanted, ac
             sys.stdout.write(page)
         else:
             write_file("--html", wanted.html, page)
+            tell(f"Wrote {wanted.html}, {len(page.encode()) / 1e6:.1f} MB: open it in a browser.")
     if wanted.png is not None:
         from gatebench.report.html.pictures import write_report_pictures
 
-        write_report_pictures("--png", wanted.png, report)
+        count = write_report_pictures("--png", wanted.png, report)
+        tell(f"Wrote {counted(count, 'picture')} into {wanted.png}.")
 
 
 def _refuse_file(source: str, other: str | None, wanted: Wanted) -> None:

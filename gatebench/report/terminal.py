@@ -45,6 +45,12 @@ def bar(words: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def tell(words: str) -> None:
+    """Say something on stderr, where that is a terminal: somebody waits."""
+    if sys.stderr.isatty():
+        Console(stderr=True, highlight=False).print(words, markup=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON; non-finite numbers are the strings "inf", "-inf", "nan"."""
     text = json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False)

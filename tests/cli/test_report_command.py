@@ -129,6 +129,14 @@ def test_a_run_as_html_goes_to_a_file_whole_or_to_stdout(gb, stored, tmp_path):
     assert gb("report", "--store", stored, "--html", "-").out == text
 
 
+def test_who_waits_at_a_terminal_is_told_what_was_written(gb, stored, tmp_path, monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr("gatebench.report.stored_report.tell", told.append)
+    assert gb("report", "--store", stored, "--html", "out.html").code == 0
+    size = (tmp_path / "out.html").stat().st_size
+    assert told == [f"Wrote out.html, {size / 1e6:.1f} MB: open it in a browser."]
+
+
 @pytest.fixture
 def two(tmp_path):
     """A store with two runs of one machine, and the ids."""

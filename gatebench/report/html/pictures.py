@@ -10,8 +10,8 @@ from gatebench.report.html.content import Report
 _LONGEST = 100  # letters of a file's name
 
 
-def write_report_pictures(flag: str, folder: Path, report: Report) -> None:
-    """Write a PNG per figure into a folder; raises UserError where no browser draws them, or they cannot be written."""
+def write_report_pictures(flag: str, folder: Path, report: Report) -> int:
+    """Write a PNG per figure into a folder and return how many; raises UserError where no browser draws them, or they cannot be written."""
     figures, taken = {}, set()
     for section in report.sections:
         for part in section.parts:
@@ -19,11 +19,15 @@ def write_report_pictures(flag: str, folder: Path, report: Report) -> None:
                 name = _file_name(part.drawing.name, taken)
                 figures[name] = with_caption(part.drawing.make(), f"{clean(part.title)}. {part.caption}")
     write_pictures(flag, folder, figures)
+    return len(figures)
 
 
 def _file_name(text: str, taken: set[str]) -> str:
     """Return a name of letters, digits and signs that every file system takes, and that no other picture has."""
-    plain = re.sub(r"[^A-Za-z0-9_.=-]+", "-", text.replace(" = ", "")).strip("-.")[:_LONGEST] or "figure"
+    plain = re.sub(r"[^A-Za-z0-9_.=-]+", "-", text.replace(" = ", "")).strip("-.")
+    if len(plain) > _LONGEST:  # at the end of a word
+        plain = plain[:_LONGEST].rpartition("-")[0] or plain[:_LONGEST]
+    plain = plain or "figure"
     name, number = f"{plain}.png", 1
     while name.lower() in taken:
         number += 1
