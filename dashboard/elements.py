@@ -199,6 +199,11 @@ def link(page: str, label: str, query: dict[str, str], icon: str | None = None, 
     st.page_link(page, label=label, icon=icon, query_params=query | {LINKED: linked})
 
 
+def choice(label: str, key: str, target: Target, option: Option) -> None:
+    """Show a button that chooses an option of a filter or pick, as its box does."""
+    st.button(label, key=key, on_click=_set, args=(target, option))
+
+
 def command(text: str) -> None:
     """Show a command to copy, as it runs in the folder that the dashboard was started in."""
     st.code(text.replace("gatebench ", f"{PROGRAM} ", 1), language="bash", wrap_lines=True)

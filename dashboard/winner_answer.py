@@ -16,6 +16,14 @@ from gatebench.report.quantities import bytes_text, estimate_text, is_missing, t
 from gatebench.report.winners import winner_cells
 
 AXES = ["seq_len", "hidden_size", "batch"]
+_SAME = (
+    "gate",
+    "gate_options",
+    "mode",
+    "dtype",
+    "device",
+    "threads",
+)  # what another run's case shares beside its sizes
 LONGEST_NAME = 60  # letters
 MORE_BLOCKS = 10
 
@@ -75,6 +83,8 @@ def show_answer(chosen: Slice, question: Question) -> None:
         st.warning(
             f"**{question.where}: not measured in this run.** {nearest(chosen, question)}", icon=":material/help:"
         )
+        if (run := measured_elsewhere(chosen, question)) is not None:
+            elements.choice(f"Measured in {run['label']}: look there", "elsewhere", "run", str(run["run_id"]))
         st.markdown("To measure it:")
         for command in commands_to_measure(chosen, [question.sizes]):
             elements.command(command)
@@ -86,6 +96,25 @@ def show_answer(chosen: Slice, question: Question) -> None:
         st.markdown("More blocks would tell:")
         for command in commands_to_measure(chosen, [question.sizes]):
             elements.command(f"{command} --blocks {MORE_BLOCKS}")
+
+
+def measured_elsewhere(chosen: Slice, question: Question) -> pd.Series | None:
+    """Return the newest other run of this machine that has a time at the sizes asked for, a row of Store.runs; None where none has."""
+    if question.sizes is None:
+        return None
+    first = chosen.rows.iloc[0]
+    alike = {name: None if is_missing(first[name]) else first[name] for name in _SAME}
+    where = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in (*_SAME, *AXES))
+    sql = f"""
+        SELECT max(run_id) AS run_id FROM measurements JOIN (SELECT run_id, place FROM runs) USING (run_id)
+        WHERE time_ns IS NOT NULL AND run_id <> ? AND place = ? AND {where}
+    """
+    asked = [chosen.run["run_id"], chosen.run["place"], *alike.values(), *question.sizes]
+    found = chosen.store.questions.frame(sql, [value.item() if hasattr(value, "item") else value for value in asked])[
+        "run_id"
+    ].iloc[0]
+    runs = chosen.store.runs
+    return None if is_missing(found) else runs[runs["run_id"] == found].iloc[0]
 
 
 def show_evidence(filters: Filters, chosen: Slice, question: Question) -> None:

@@ -59,8 +59,8 @@ def page(store: Store, filters: Filters) -> None:
 
 def show_leads() -> None:
     """Lead to the pages that answer what people come with."""
-    for box, (page, label, icon) in zip(st.columns(len(LEADS)), LEADS, strict=True):
-        with box:
+    with st.container(horizontal=True):
+        for page, label, icon in LEADS:
             elements.link(f"views/{page}.py", label, {}, icon=f":material/{icon}:", linked=BESIDE)
 
 

@@ -1,5 +1,6 @@
 """The Winner map's question: what to use at one T, H and B, how sure, what it costs, and the command where nobody measured it."""
 
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 import pandas as pd
@@ -60,6 +61,19 @@ def test_what_nobody_measured_says_so_with_the_nearest_and_the_command(opened, o
     command = next(code.value for code in app.code if "--seq-len 512" in code.value)
     assert command.startswith("gatebench run -g gru -i ")
     assert "--batch 16 --seq-len 512 --hidden-size 200" in command
+
+
+def test_what_another_run_of_the_machine_measured_is_a_click_away(opened, tmp_path):
+    store = tmp_path / "results"
+    plan = Plan(gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    (older,) = write_store(store, plan)
+    (newer,) = write_store(store, replace(plan, seq_lens=(128,), seed=1))
+    app = opened(store, "winner_map", run=newer, ask_t="64", ask_h="64")
+    assert "not measured in this run" in app.warning[0].value
+    app.button(key="elsewhere").click().run()
+    assert app.selectbox(key="run").value == older
+    assert ": numba, " in answer(app)
+    assert [button.key for button in opened(store, "winner_map", ask_t="512", ask_h="64").button] == []
 
 
 def test_a_size_that_failed_says_why(opened, one_run):
