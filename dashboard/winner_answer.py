@@ -16,14 +16,8 @@ from gatebench.report.quantities import bytes_text, estimate_text, is_missing, t
 from gatebench.report.winners import winner_cells
 
 AXES = ["seq_len", "hidden_size", "batch"]
-_SAME = (
-    "gate",
-    "gate_options",
-    "mode",
-    "dtype",
-    "device",
-    "threads",
-)  # what another run's case shares beside its sizes
+# What another run's case shares beside its sizes.
+_SAME = ("gate", "gate_options", "mode", "dtype", "device", "threads")
 LONGEST_NAME = 60  # letters
 MORE_BLOCKS = 10
 
@@ -110,9 +104,8 @@ def measured_elsewhere(chosen: Slice, question: Question) -> pd.Series | None:
         WHERE time_ns IS NOT NULL AND run_id <> ? AND place = ? AND {where}
     """
     asked = [chosen.run["run_id"], chosen.run["place"], *alike.values(), *question.sizes]
-    found = chosen.store.questions.frame(sql, [value.item() if hasattr(value, "item") else value for value in asked])[
-        "run_id"
-    ].iloc[0]
+    plain = [value.item() if isinstance(value, np.generic) else value for value in asked]  # DuckDB takes Python's own
+    found = chosen.store.questions.frame(sql, plain)["run_id"].iloc[0]
     runs = chosen.store.runs
     return None if is_missing(found) else runs[runs["run_id"] == found].iloc[0]
 
