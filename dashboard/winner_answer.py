@@ -219,7 +219,7 @@ def _cost(cost: object) -> str:
     if is_missing(cost):
         return "what its first call costs was not measured"
     return (
-        f"its first call costs {time_text(cost)} more, compiling included"
+        f"its first call took {time_text(cost)} longer than usual, with what it compiled then"
         if cost > 0
         else "nothing is known of its first call"
     )
