@@ -72,8 +72,8 @@ def test_sweep_spectra_and_training_are_shown_and_the_choice_is_kept(opened):
 
 def test_every_case_of_the_stability_page_is_one_line(opened):
     page = opened("/stability?seq_len=64")
+    expect(page.locator("tbody tr").nth(10)).to_be_visible()  # on a busy machine the table comes after the title
     heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.clientHeight)")
-    assert len(heights) > 10
     assert max(heights) < 1.5 * min(heights)
 
 
