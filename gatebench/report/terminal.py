@@ -48,7 +48,7 @@ def bar(words: str) -> Iterator[Callable[[int, int], None]]:
 def tell(words: str) -> None:
     """Say something on stderr, where that is a terminal: somebody waits."""
     if sys.stderr.isatty():
-        Console(stderr=True, highlight=False).print(words, markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(escaped(words), markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

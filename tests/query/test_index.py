@@ -18,6 +18,7 @@ from gatebench.query import parts
 from gatebench.query.content import KEY, STORED
 from gatebench.query.index import update_index
 from gatebench.query.questions import Questions
+from gatebench.report.run_facts import place
 from gatebench.store.read import load
 from tests.synthetic import Plan, write_store
 
@@ -90,6 +91,9 @@ def test_a_place_is_the_class_else_the_device_else_the_run_alone(store):
         (run / "manifest.json").write_text(json.dumps(manifest | known))
     found = rows(update_index(store), "runs")
     assert found["place"].tolist() == ["e", "device M3", f"run {found['run_id'].iloc[2]}"]
+    for run in found.itertuples():
+        manifest = json.loads((store / run.path / "manifest.json").read_text())
+        assert run.place == place(run.run_id, manifest)  # what `gatebench history` goes by
 
 
 def test_a_run_is_read_once(store, read):

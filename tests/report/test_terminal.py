@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hostile import HOSTILE
 from gatebench.report import terminal
 from gatebench.report.ci.escapes import escaped
 from gatebench.report.table import Block
-from gatebench.report.terminal import bar, print_block, print_json, print_line
+from gatebench.report.terminal import bar, print_block, print_json, print_line, tell
 
 # Escape, bell, 8-bit CSI, backspace and delete; marks that turn or hide text; what no encoding can hold.
 STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -76,3 +77,11 @@ def test_a_bar_is_shown_on_a_terminals_stderr_only(capsys, monkeypatch):
     assert out == ""
     assert "Writing" in err
     assert "1/2" in err
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_was_written_is_told_at_a_terminal_only(capsys, monkeypatch, waits):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: waits)
+    tell("Wrote out[1]\x1b.html")
+    answer = capsys.readouterr()
+    assert (answer.out, answer.err) == ("", f"{escaped(chr(27)).join(('Wrote out[1]', '.html'))}\n" if waits else "")
