@@ -70,15 +70,22 @@ def history(
 
 
 def _versions(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what a run's point is called and ordered by; columns that are not known are null."""
+    """Return what a run's point is called and ordered by; columns that are not known are null.
+
+    Added columns: version, the same number for runs of one commit with the same plugins, one of its own for any other run;
+    created; time_utc.
+    """
     known = runs.reindex(columns=["run_id", "environment_class", "git_sha", "git_dirty", "created_utc", "commit_utc", "plugins", "base_sha"])  # fmt: skip
     created, committed = (pd.to_datetime(known[name], utc=True, format="ISO8601", errors="coerce") for name in ("created_utc", "commit_utc"))  # fmt: skip
     words = {
         name: known[name].astype(object).where(known[name].notna(), "") for name in ("environment_class", "plugins")
     }  # NaN is no key
     dirty = [bool(value) if isinstance(value, bool | np.bool_) else None for value in known["git_dirty"]]
+    clean = np.array([is_dirty is False for is_dirty in dirty]) & known["git_sha"].map(lambda sha: isinstance(sha, str))
+    version = known[["git_sha"]].assign(plugins=words["plugins"], run=known["run_id"].where(~clean, ""))
     return known.assign(
         **words,
+        version=version.groupby(["git_sha", "plugins", "run"], sort=False, dropna=False).ngroup(),
         git_dirty=pd.Series(dirty, known.index, dtype=object),
         created=created,
         time_utc=committed.fillna(created),
@@ -106,8 +113,10 @@ def _run_rows(rows: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     bases = _reference_cases(plain[plain["implementation"] == name])
     divided_by = plain[["problem", "run_id"]].merge(bases, on=["problem", "run_id"], how="left")
     base = divided_by["case_id"].to_numpy(dtype=object)
-    references = set(zip(bases["problem"], bases["case_id"], strict=True))
-    own = np.array([key in references for key in zip(plain["problem"], plain["case_id"], strict=True)], dtype=bool)
+    references = bases[["problem", "case_id"]].drop_duplicates().assign(own=True)
+    own = (
+        plain[["problem", "case_id"]].merge(references, on=["problem", "case_id"], how="left")["own"].notna().to_numpy()
+    )
     alone, divided = own | name.isna().to_numpy(), pd.notna(base)
     compared = plain.assign(
         kind=np.where(alone, "time", "relative"), reference=np.where(alone, None, name),
@@ -179,21 +188,16 @@ def _quantile(freedom: Any) -> Any:
 
 
 def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one point per series, reference and version: one commit with the same plugins; anything else stands by itself.
+    """Return one point per series, reference and version: what is conclusive and what is not are two points.
 
     A point is the plain mean of its runs, with the error of their blocks or of their spread, whichever is larger; its
     interval is Student's t with that one's degrees of freedom. The rest is the newest run's. Added columns: first, when
     the oldest of its runs was made.
     """
     rows = rows.sort_values("created", kind="stable")
-    clean = rows["git_sha"].map(lambda sha: isinstance(sha, str)) & rows["git_dirty"].eq(False)
-    facts = zip(clean, rows["git_sha"], rows["plugins"], rows["inconclusive"], rows["run_id"], strict=True)
-    versions = [tuple(version) if is_clean else run_id for is_clean, *version, run_id in facts]
     # A number per series is quicker to group by than its four texts.
     rows = rows.assign(series=rows.groupby(SERIES, sort=False, dropna=False).ngroup())
-    number = (
-        rows.assign(version=versions).groupby(["series", "reference", "version"], sort=False, dropna=False).ngroup()
-    )
+    number = rows.groupby(["series", "reference", "version", "inconclusive"], sort=False, dropna=False).ngroup()
     groups = rows.assign(square=rows["error"] ** 2).groupby(number)
     runs = groups.size()
     error = np.sqrt(groups["square"].mean() / runs).mask(rows["error"].isna().groupby(number).any())

@@ -14,7 +14,7 @@ from gatebench.report.figures.axes import logarithmic
 from gatebench.report.figures.curves import bands, finite
 from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty, seat_legend, thin
-from gatebench.report.figures.panels import make_panels
+from gatebench.report.figures.panels import Trace, make_panels
 from gatebench.report.names import date_label
 from gatebench.report.quantities import is_missing, significant, time_text, time_unit
 
@@ -99,7 +99,7 @@ def history_figure(points: pd.DataFrame, changed: pd.DataFrame, failed: pd.DataF
     )
     scale, title = _unit(points)
     place = dict(zip(points["run_id"], points["place"], strict=True))
-    add_lines(figure, list(drawn.itertuples()), place, [scale] * len(drawn))
+    figure.add_traces(lines_of(list(drawn.itertuples()), place, [scale] * len(drawn)), rows=1, cols=1)
     _add_changes(figure, points, changed)
     _add_environments(figure, places)
     _add_failures(figure, failed)
@@ -141,18 +141,16 @@ def _thinned(points: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     return points.iloc[sorted({*kept, *thin(len(points), most - len(kept))})]
 
 
-def add_lines(
-    figure: go.Figure, drawn: Sequence[Any], place: Mapping[str, int], over: Sequence[float], cell: dict | None = None,
-    small: bool = False,
-) -> None:  # fmt: skip
-    """Draw a line per series and segment; keys of the legend once for each kind of point.
+def lines_of(drawn: Sequence[Any], place: Mapping[str, int], over: Sequence[float], small: bool = False) -> list[Trace]:
+    """Return the traces of a line per series and segment; keys of the legend once for each kind of point.
 
-    drawn: rows of points; over: what the values of each are divided by; place: of each run.
+    drawn: rows of points; over: what the values of each are divided by; place: of each run; small: of a panel of many.
     """
     lines: dict[tuple, list[tuple[Any, float]]] = {}
     for row, divisor in zip(drawn, over, strict=True):
         lines.setdefault((*(getattr(row, name) for name in SERIES), row.segment), []).append((row, divisor))
-    traces, shown = [], set()
+    traces: list[Trace] = []
+    shown = set()
     for line in lines.values():
         name = str(line[0][0].implementation)
         colour, symbol = implementation_colour(name), implementation_marker(name)
@@ -182,8 +180,7 @@ def add_lines(
                 "hovertemplate": "%{customdata[0]}<extra></extra>",
             })  # fmt: skip
             shown.add(words)
-    cell = cell or {"row": 1, "col": 1}
-    figure.add_traces(traces, rows=cell["row"], cols=cell["col"])
+    return traces
 
 
 def _as_array(rows: list[tuple]) -> np.ndarray:

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from gatebench.analyze.history import SERIES
 from gatebench.report.figures.axes import logarithmic
-from gatebench.report.figures.history import FASTER, SLOWER, add_lines
+from gatebench.report.figures.history import FASTER, SLOWER, lines_of
 from gatebench.report.figures.layout import MOST_MARKS, dress, empty, thin
-from gatebench.report.figures.panels import add_rule, make_panels, set_axes
+from gatebench.report.figures.panels import add_traces, make_panels, rule, set_axes
 from gatebench.report.quantities import is_missing
 
 MOST_PANELS = 12
@@ -38,22 +38,22 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
         rows=rows, cols=columns, subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.45 / rows if rows > 1 else 0,
         horizontal_spacing=0.03,
     )  # fmt: skip
-    reach, most = [1.1], MOST_MARKS // (4 * len(cases))
-    by_case = _by_case(points, cases)
-    for number, case in enumerate(cases):
-        cell = {"row": number // columns + 1, "col": number % columns + 1}
-        own = by_case[case]
-        versions = sorted({(row.time_utc, row.run_id) for row in own}, key=_when)
-        place = {run_id: at for at, (_, run_id) in enumerate(versions)}
-        own = [own[at] for at in thin(len(own), most)]
+    chosen = _in_places(points[points["case_id"].isin(cases)])
+    place = dict(zip(zip(chosen["case_id"], chosen["run_id"], strict=True), chosen["place"], strict=True))
+    cells = {case: {"row": at // columns + 1, "col": at % columns + 1} for at, case in enumerate(cases)}
+    reach, placed = [1.1], []
+    for case, drawn in _thinned(chosen, MOST_MARKS // (4 * len(cases))).items():
         first: dict[str, float] = {}
-        over = [first.setdefault("" if is_missing(row.reference) else row.reference, row.value) for row in own]
-        relative = [row.value / divisor for row, divisor in zip(own, over, strict=True)]
+        over = [first.setdefault("" if is_missing(row.reference) else row.reference, row.value) for row in drawn]
+        relative = [row.value / divisor for row, divisor in zip(drawn, over, strict=True)]
         reach += [max(relative), 1 / min(relative)]
-        add_lines(figure, own, place, over, cell, small=True)
-        for step in changed[changed["case_id"] == case].itertuples():
-            colour = SLOWER if step.change > 0 else FASTER
-            add_rule(figure, cell, {"color": colour, "width": 2}, x=place[step.run_id] - 0.5)
+        lines = lines_of(drawn, {row.run_id: row.place for row in drawn}, over, small=True)
+        placed += [(cells[case], trace) for trace in lines]
+    add_traces(figure, placed)
+    figure.layout.shapes = [
+        rule(figure, cells[step.case_id], {"color": SLOWER if step.change > 0 else FASTER, "width": 2}, x=place[step.case_id, step.run_id] - 0.5)
+        for step in changed[changed["case_id"].isin(cases)].itertuples()
+    ]  # fmt: skip
     dress(figure, 70 + 180 * rows)
     half = np.log10(max(reach) * 1.1)
     set_axes(figure.select_yaxes(), **{**logarithmic([10**-half, 10**half]), "range": [-half, half]})
@@ -64,16 +64,20 @@ def history_grid(points: pd.DataFrame, changed: pd.DataFrame, cases: list[str], 
     return figure
 
 
-def _when(version: tuple[Any, str]) -> tuple:
-    """Return a sort key for (time_utc, run_id): what has no time comes last, as in the large figure."""
-    time_utc, run_id = version
-    return (True, run_id) if is_missing(time_utc) else (False, time_utc, run_id)
+def _in_places(points: pd.DataFrame) -> pd.DataFrame:
+    """Give the points of each case their places 0, 1, ... in the order of time: a place per run, what has no time last."""
+    runs = points.drop_duplicates(["case_id", "run_id"]).sort_values(["time_utc", "run_id"])
+    place = runs.groupby("case_id", sort=False).cumcount().rename("place")
+    placed = runs[["case_id", "run_id"]].join(place)
+    return points[list(_DRAWN)].merge(placed, on=["case_id", "run_id"], how="left")
 
 
-def _by_case(points: pd.DataFrame, cases: list[str]) -> dict[str, list[Any]]:
-    """Return the rows of each case, in their order."""
-    found: dict[str, list[Any]] = {case: [] for case in cases}
-    for row in points.loc[points["case_id"].isin(cases), list(_DRAWN)].itertuples():
+def _thinned(points: pd.DataFrame, most: int) -> dict[str, list[Any]]:
+    """Return at most so many rows of each case, evenly spread, in their order."""
+    rows = points.groupby("case_id", sort=False).indices
+    kept = np.concatenate([own[thin(len(own), most)] for own in rows.values()])
+    found: dict[str, list[Any]] = {case: [] for case in rows}
+    for row in points.iloc[kept].itertuples():
         found[row.case_id].append(row)
     return found
 

@@ -44,9 +44,16 @@ def set_axes(axes: Iterable[Any], **settings: Any) -> None:
 
 def add_rule(figure: go.Figure, cell: Cell, line: dict, *, x: float | None = None, y: float | None = None) -> None:
     """Draw a line across a panel, upright at `x` or level at `y`."""
+    figure.layout.shapes = [*figure.layout.shapes, rule(figure, cell, line, x=x, y=y)]
+
+
+def rule(
+    figure: go.Figure, cell: Cell, line: dict, *, x: float | None = None, y: float | None = None
+) -> dict[str, Any]:
+    """Return the shape that `add_rule` draws: of many, all are drawn at once."""
     panel = panel_at(figure, **cell)
     across, along = (axis.plotly_name.replace("axis", "") for axis in (panel.xaxis, panel.yaxis))
     places = {"x0": x, "x1": x, "y0": 0, "y1": 1, "xref": across, "yref": f"{along} domain"}
     if y is not None:
         places = {"x0": 0, "x1": 1, "y0": y, "y1": y, "xref": f"{across} domain", "yref": along}
-    figure.layout.shapes = [*figure.layout.shapes, {"type": "line", "line": line, **places}]
+    return {"type": "line", "line": line, **places}
