@@ -205,8 +205,9 @@ def choice(label: str, key: str, target: Target, option: Option) -> None:
 
 
 def command(text: str) -> None:
-    """Show a command to copy, as it runs in the folder that the dashboard was started in."""
-    st.code(text.replace("gatebench ", f"{PROGRAM} ", 1), language="bash", wrap_lines=True)
+    """Show commands to copy, one a line, as they run in the folder that the dashboard was started in."""
+    here = re.sub(r"^gatebench ", lambda _: f"{PROGRAM} ", text, flags=re.MULTILINE)
+    st.code(here, language="bash", wrap_lines=True)
 
 
 def ways_out(command_text: str, frame: pd.DataFrame, name: str, filters: Filters) -> None:

@@ -1,4 +1,4 @@
-"""The `gatebench stability` that measures what the stability page shows."""
+"""The `gatebench stability` that measures what the stability page shows: a line for all gates that share their inits."""
 
 import json
 import shlex
@@ -32,9 +32,16 @@ Part = Mapping[str, Any]
 def command(rows: pd.DataFrame, asked: Sequence[Part] = ()) -> str:
     """Return it; what a store does not know (paths of files, a threshold that differs) is a word in capitals.
 
-    asked: the [stability] parts that the run was asked for.
+    asked: the [stability] parts that the run was asked for. A line asks for each of its gates at each of its inits, and a
+    gate without a gate that keeps its state has no forget_bias: gates with other inits get a line of their own.
     """
     rows = pd.DataFrame(rows[ASKED]).drop_duplicates()
+    inits = rows.groupby("plain_gate", sort=False)["init"].agg(frozenset)
+    lines = [rows[rows["plain_gate"].isin(gates.index)] for _, gates in inits.groupby(inits, sort=False)]
+    return "\n".join(_line(line, asked) for line in lines)
+
+
+def _line(rows: pd.DataFrame, asked: Sequence[Part]) -> str:
     parts = [part for part in asked if _filled(part, rows)]
     words = [
         "gatebench", "stability", *dict.fromkeys(rows["plain_gate"]), *_options(rows), *_model(rows),

@@ -6,6 +6,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
+from dashboard import elements
 from dashboard.elements import plain
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -30,3 +31,11 @@ def test_plain_text_is_one_paragraph_as_it_is(text):
         wanted = MARKDOWN.render(before + "word" + after)
         assert re.findall(r"<[^>]*>", shown) == re.findall(r"<[^>]*>", wanted)
         assert " ".join(text.split()) in html.unescape(re.sub(r"<[^>]*>", "", shown))
+
+
+def test_each_line_of_a_command_runs_where_the_dashboard_was_started(monkeypatch):
+    shown = []
+    monkeypatch.setattr(elements, "PROGRAM", ".venv/bin/gatebench")
+    monkeypatch.setattr(elements.st, "code", lambda text, **_: shown.append(text))
+    elements.command("gatebench stability gru\ngatebench stability lstm --store 'gatebench '")
+    assert shown == [".venv/bin/gatebench stability gru\n.venv/bin/gatebench stability lstm --store 'gatebench '"]

@@ -52,6 +52,18 @@ def test_the_command_asks_for_what_the_rows_hold(changes, words):
     assert words in command(rows(*changes))
 
 
+def test_gates_with_other_inits_get_a_line_of_their_own():
+    shown = rows(
+        {"init": "torch"}, {"init": "forget_bias=1"}, {"plain_gate": "gru"}, {"plain_gate": "rnn_tanh"},
+        {"plain_gate": "janet", "init": "forget_bias=1"}, {"plain_gate": "janet", "init": "torch"},
+    )  # fmt: skip
+    rest = f"--hidden-size 4 {SIZES} --batch 2"
+    assert command(shown).split("\n") == [
+        f"gatebench stability lstm janet --init torch,forget_bias=1 {rest}",
+        f"gatebench stability gru rnn_tanh --init torch {rest}",
+    ]
+
+
 PART = {"gates": ["lstm", "gru"], "dtypes": ["float64"], "metrics": [*DEFAULT_METRICS]}
 TAUGHT = PART | {"tasks": ["copy"], "after_steps": 40}
 
