@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import elements, loading
 from dashboard.filters import Filters
 from dashboard.loading import Store
-from gatebench.report.gate_facts import NOT_GIVEN, GateFacts, best_by_shape, costs, gate_facts, latex
+from gatebench.report.gate_facts import NOT_GIVEN, GateFacts, best_by_shape, costs, gate_facts, latex, prose
 from gatebench.report.gradient_lines import gradient_lines
 from gatebench.report.names import natural, options_label
 
@@ -78,8 +78,10 @@ def show_what(facts: GateFacts, where: str) -> None:
         st.markdown(f"Equation: {NOT_GIVEN}.")
     else:
         st.code(facts.equation[:LONGEST_CODE], language=None, wrap_lines=True)
-    if facts.doc != NOT_GIVEN:
+    if facts.doc != NOT_GIVEN and formula is None:
         st.text(facts.doc[:LONGEST_CODE])
+    elif facts.doc != NOT_GIVEN:
+        st.markdown("\n\n".join(map(elements.plain, prose(facts.doc[:LONGEST_CODE]))))
     st.markdown(f"Family: {elements.plain(facts.family[:400])}  \nSource: {elements.plain(facts.source[:400])}")
 
 

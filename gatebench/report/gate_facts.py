@@ -119,6 +119,12 @@ def _lines(equation: str) -> str:
     return ",\\\\ ".join(part.strip() for part in parts)
 
 
+def prose(doc: str) -> list[str]:
+    """Return a docstring's paragraphs, a line each, without its formulas, which stand indented."""
+    parts = re.split(r"\n(?:[ \t]*\n)+", doc)
+    return [" ".join(part.split()) for part in parts if part.strip() and not re.match(r" {4}|\t", part)]
+
+
 def costs(measurements: pd.DataFrame) -> pd.DataFrame:
     """Return the gate's compulsory work at each measured mode, dtype and shape, as text with units.
 

@@ -47,6 +47,15 @@ def test_a_gate_shows_what_its_run_tells(opened, told):
     assert parameters.to_numpy().tolist() == [["weight\\_ih", "6 × 2"]]
 
 
+@pytest.mark.parametrize(("equation", "is_set"), [(TOLD["equation"], True), (r"\href{javascript:alert(1)}{x}", False)])
+def test_a_formula_stands_once(opened, told, equation, is_set):
+    doc = "A *gate*.\n\n    h = (1 - z) n\n\nTwo\nblocks."
+    app = opened(told([TOLD | {"equation": equation, "doc": doc}]), "gate")
+    well(app)
+    assert [text.value for text in app.text] == ([] if is_set else [doc])
+    assert ("A \\*gate\\*.\n\nTwo blocks." in [text.value for text in app.markdown]) == is_set
+
+
 def test_the_fastest_by_shape_has_time_interval_and_n(opened, told):
     app = opened(told([TOLD]), "gate")
     best = app.dataframe[0].value

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from gatebench.report.gate_facts import NOT_GIVEN, best_by_shape, costs, gate_facts, latex
+from gatebench.report.gate_facts import NOT_GIVEN, best_by_shape, costs, gate_facts, latex, prose
 from tests.dashboard.figure_helpers import row, samples_of
 
 GRU = {
@@ -47,6 +47,12 @@ def test_what_is_missing_or_of_another_shape_is_not_given(described):
     assert (facts.name, facts.equation, facts.doc, facts.reference) == ("gru", NOT_GIVEN, NOT_GIVEN, NOT_GIVEN)
     assert facts.parameters.empty
     assert set(facts.options.to_numpy().ravel()) <= {"b", NOT_GIVEN}
+
+
+def test_prose_leaves_the_formulas_of_a_docstring_out():
+    doc = "A gate.\n\n    h = z\n    z = σ(x)\n\nIts blocks\nare z.\n  \n\n\ty = h\n\nSource: Cho."
+    assert prose(doc) == ["A gate.", "Its blocks are z.", "Source: Cho."]
+    assert prose("    h = z") == []
 
 
 @pytest.mark.parametrize(
