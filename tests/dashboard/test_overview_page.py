@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import namedtuple
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.overview_rows import Ab
-from dashboard.overview_tiles import Link, bad, slower, stale
-from dashboard.views.overview import failed_alike
 from gatebench.store.schema import FAILURES
 from tests.report.stored_ab import SUSPECT, write_ab
 from tests.synthetic import Plan, write_store
@@ -25,7 +21,10 @@ CELL = Plan(seq_lens=(64,), hidden_sizes=(64,), gates=("gru",), failures=False)
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Return a function that opens the page over a store, with query parameters."""
+    """Return a function that opens the page over a store, with query parameters.
+
+    Not by way of another page, as all others: the first page's widgets would keep what the address does not say.
+    """
 
     def open_page(store: Path, **query: str) -> AppTest:
         monkeypatch.setenv("GATEBENCH_STORE", str(store))
@@ -56,57 +55,6 @@ def with_column(app: AppTest, *names: str) -> pd.DataFrame:
     return next(table for table in tables(app) if set(names) <= set(table))
 
 
-def longer(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=pd.Index(["machine", "run_id", "compared_once", "slower_once"]))
-
-
-def failed(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=pd.Index(["machine", "gate", "dtype", "status", "cases"]))
-
-
-PAIRS = pd.DataFrame(
-    [("A", "gru", "numba", True, True), ("A", "gru", "eager", False, True), ("A", "lstm", "eager", True, False),
-     ("B", "gru", "eager", False, True)],
-    columns=pd.Index(["machine", "gate", "implementation", "at_newest", "stale"]),
-)  # fmt: skip
-
-
-def test_without_an_ab_nothing_counts_as_slower_and_what_took_longer_is_told_apart():
-    found = slower([], longer(("A", "r1", 10, 2), ("B", "r2", 6, 3), ("C", "r3", 4, 0)))
-    assert found.value == "–"
-    assert found.lines == (
-        "No A/B here has a verdict.",
-        "Took longer than in the run before: 5 of 20 cases. No verdict.",
-    )
-    assert found.links == (
-        Link("3 took longer on B", "views/compare.py", {"sides": "runs", "run": "r2"}),
-        Link("2 took longer on A", "views/compare.py", {"sides": "runs", "run": "r1"}),
-    )
-
-
-def test_a_tile_of_bad_cases_counts_its_statuses_only_and_leads_to_the_most():
-    rows = failed(("A", "gru", "float32", "wrong", 2), ("A", "gru", "float32", "timeout", 1), ("B", "lstm", "bfloat16", "failed", 4))  # fmt: skip
-    assert bad("Wrong", PAIRS, "", rows, ("wrong",)).value == "2"
-    found = bad("Failed", PAIRS, "", rows, ("failed", "timeout", "out_of_memory"))
-    assert (found.value, found.lines) == ("5", ("4 failed, 1 timed out.",))
-    query = {"on_machine": "B", "gate": "lstm", "dtype": "bfloat16"}
-    assert found.links[0] == Link("4 of lstm, bfloat16, on B", "views/coverage.py", query)
-
-
-def test_where_nothing_was_measured_no_tile_says_zero():
-    nothing = PAIRS.iloc[:0]
-    assert bad("Wrong", nothing, "", failed(), ("wrong",)).value == "–"
-    assert stale(nothing, None).value == "–"
-
-
-def test_stale_counts_what_is_old_and_what_is_behind_the_newest_commit():
-    assert stale(PAIRS, None).lines == ("Of 4 that were ever measured.",)
-    found = stale(PAIRS, "c" * 40)
-    assert found.value == "3"
-    assert found.lines == ("Of 4 that were ever measured.", "Not at the newest commit, cccccccccc: 2.")
-    assert found.links[0] == Link("2 of gru on A", "views/coverage.py", {"on_machine": "A", "gate": "gru"})
-
-
 def test_the_head_of_an_ab_is_not_the_newest_commit(opened, tmp_path):
     write_store(tmp_path / "results", CELL)
     write_ab(tmp_path / "results", git={"sha": "c" * 40, "dirty": True})
@@ -117,11 +65,6 @@ def test_what_was_measured_at_the_newest_commit_stays_so_after_an_ab_of_others(o
     write_ab(tmp_path / "results", run_id="20261120T101500Z-4f1c", purpose="run", git={"sha": "d" * 40, "dirty": False})
     write_ab(tmp_path / "results", git={"sha": "c" * 40, "dirty": False})
     assert "Not at the newest commit, dddddddddd: 0." in said(opened(tmp_path / "results"))
-
-
-def test_an_unknown_dtype_is_left_out_of_a_tile():
-    found = bad("Failed", PAIRS, "", failed(("A", "gru", None, "failed", 2)), ("failed",))
-    assert found.links == (Link("2 of gru, on A", "views/coverage.py", {"on_machine": "A", "gate": "gru"}),)
 
 
 def test_the_tiles_count_what_the_newest_measurement_of_each_case_says(opened, three_runs):
@@ -179,17 +122,6 @@ def test_a_case_that_two_suites_judged_counts_once_as_the_newest_did(opened, tmp
     assert len(with_column(app, "verdict", "decided")) == 2  # each A/B is still told in full
     write_ab(tmp_path / "results", run_id="20261124T101500Z-4f1c", suite="weekly", environment_class="other")
     assert tile(opened(tmp_path / "results"), "Inconclusive") == "2"
-
-
-def test_an_older_ab_of_another_suite_does_not_outvote_the_newest():
-    run = namedtuple("Run", "run_id label place harness")
-    verdicts = [pd.DataFrame({"case_id": ["x", "y"], "verdict": words}) for words in (["same", "slower"], ["slower", "slower"])]  # fmt: skip
-    abs_ = [Ab(run(name, name, "e", "worker"), found) for name, found in zip("21", verdicts, strict=True)]
-    found = slower(abs_, longer())
-    assert found.value == "1"
-    assert [link.text for link in found.links] == ["1 slower: 2"]
-    apart = [Ab(run(name, name, name, "worker"), found) for name, found in zip("21", verdicts, strict=True)]
-    assert slower(apart, longer()).value == "3"
 
 
 def test_a_case_of_two_suites_takes_longer_once(opened, tmp_path):
@@ -298,24 +230,3 @@ def test_what_was_measured_long_ago_is_listed_with_its_age(opened, tmp_path):
         "numba",
         "compile",
     }  # cudnn is unavailable: never measured
-
-
-def test_what_is_unknown_of_a_failure_is_left_out_of_its_row():
-    columns = ["status", "machine", "implementation", "reason", "gate", "cases", "modes", "dtype", "date"]
-    row = ("failed", "A", "numba", "broke", "gru", 1, None, None, "2026-01-01")
-    assert failed_alike(pd.DataFrame([row], columns=columns)).to_numpy().tolist() == [
-        ["failed", "A", "numba", "broke", 1, "gru", "", "", "2026-01-01"]
-    ]
-
-
-def test_what_failed_alike_is_one_row_whatever_its_gate():
-    rows = pd.DataFrame(
-        [("timeout", "A", "numba", "slow", "gru", 1, "forward", "float32", "2026-01-01"),
-         ("timeout", "A", "numba", "slow", "lstm", 2, "forward, forward_backward", "float32", "2026-01-03"),
-         ("out_of_memory", "A", "numba", "full", "gru", 4, "forward", "float64", "2026-01-02")],
-        columns=["status", "machine", "implementation", "reason", "gate", "cases", "modes", "dtype", "date"],
-    )  # fmt: skip
-    assert failed_alike(rows).to_numpy().tolist() == [
-        ["out of memory", "A", "numba", "full", 4, "gru", "forward", "float64", "2026-01-02"],
-        ["timeout", "A", "numba", "slow", 3, "gru, lstm", "forward, forward + backward", "float32", "2026-01-03"],
-    ]

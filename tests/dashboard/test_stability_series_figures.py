@@ -5,41 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from figure_helpers import marks, trace
+from stability_drawn import bands, legend, lines, measured, spectra, sweep, training, words
 
-from gatebench.report.figures.axes import NEVER, logarithmic
-from gatebench.report.figures.curves import MOST_SERIES
-from gatebench.report.figures.layout import MOST_MARKS
-from gatebench.report.figures.stability import norm_figure
-from gatebench.report.figures.stability_series import spectrum_figure, sweep_figure, training_figure
-from gatebench.report.stability import norm_curves
-from gatebench.report.stability_series import series, spectrum_table, sweep_table, training_table
-from tests.stability_frames import case, frame, half_lives, long_rows, profile, spectrum, trained
-
-
-def lines(figure):
-    """Return the traces that stand for data: not the keys of the legend, and not the bands."""
-    return [trace for trace in figure.data if not trace.showlegend and trace.showlegend is not None and trace.fill is None]  # fmt: skip
-
-
-def measured(figure):
-    return [trace for trace in lines(figure) if trace.customdata is not None]
-
-
-def bands(figure):
-    return [trace for trace in figure.data if trace.fill == "toself"]
-
-
-def legend(figure):
-    return [trace.name for trace in figure.data if trace.name]
-
-
-def words(figure):
-    return [note.text for note in figure.layout.annotations]
-
-
-def sweep(*parts):
-    return sweep_figure(sweep_table(frame(*parts)))
+from gatebench.report.figures.axes import NEVER
+from gatebench.report.figures.stability_series import sweep_figure, training_figure
+from gatebench.report.stability_series import sweep_table, training_table
+from tests.stability_frames import case, frame, half_lives, long_rows, spectrum, trained
 
 
 def no_nan_in(figure):
@@ -52,47 +23,6 @@ def no_nan_in(figure):
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
         assert np.isfinite([end for end in axis.range or () if isinstance(end, float)]).all()
     assert all(math.isfinite(end) for shape in figure.layout.shapes for end in (shape.x0, shape.y0) if isinstance(end, float))  # fmt: skip
-
-
-# --- logarithmic axes
-
-
-@pytest.mark.parametrize(
-    ("values", "labels"),
-    [
-        ([0.3, 12.0], ["0.5", "1", "2", "5", "10"]),
-        ([1.2, 1.9], ["1.2", "1.4", "1.6", "1.8", "2"]),
-        ([2.0, 4.5], ["2", "3", "4", "5"]),
-        ([90.0, 150.0], ["80", "100", "120", "140", "160"]),
-        ([2.0, 300.0], ["2", "5", "10", "20", "50", "100", "200"]),
-        ([5.0], ["4.5", "5", "5.5"]),
-        ([1.0, 1e12], ["1", "100", "10000", "10⁶", "10⁸", "10¹⁰", "10¹²"]),
-        ([99999.0, 2e5], ["10⁵", "1.5·10⁵", "2·10⁵"]),
-        ([0.0, math.nan, math.inf, -1.0], ["1", "2", "5", "10"]),
-    ],
-)
-def test_a_logarithmic_axis_has_few_whole_ticks_within_its_range(values, labels):
-    axis = logarithmic(values)
-    assert axis["ticktext"] == labels
-    low, high = axis["range"]
-    assert all(low - 1e-9 <= math.log10(tick) <= high + 1e-9 for tick in axis["tickvals"])
-    assert all(low <= math.log10(value) <= high for value in values if 0 < value < math.inf)
-
-
-@pytest.mark.parametrize("values", [[5e-324, 1.7e308], [1.7e308], [5e-324]])
-def test_a_logarithmic_axis_of_numbers_at_the_ends_of_float64_is_finite(values):
-    axis = logarithmic(values)
-    assert np.isfinite(axis["range"]).all()
-    assert 2 <= len(axis["ticktext"]) <= 9
-
-
-def test_the_line_of_what_never_ends_has_a_label_of_its_own():
-    axis = logarithmic([1.0, 100.0], never=300.0)
-    assert (axis["tickvals"][-1], axis["ticktext"][-1]) == (300.0, NEVER)
-    assert max(axis["tickvals"][:-1]) == 100.0
-    assert axis["range"][1] > math.log10(300.0)
-    near = logarithmic([1.0, 100.0], never=110.0)
-    assert near["tickvals"][-2:] == [10.0, 110.0]  # the label of 100 would lie on it
 
 
 # --- sweeps
@@ -213,10 +143,6 @@ def test_a_class_that_is_not_known_is_not_said():
 # --- spectra
 
 
-def spectra(*parts):
-    return spectrum_figure(spectrum_table(series(frame(*parts))))
-
-
 def test_spectra_are_counted_from_1_and_drawn_by_kind():
     figure = spectra(spectrum([-0.1, -0.2], [-0.8, -8.0], unresolved=(1,)))
     exponents, singular = measured(figure)
@@ -245,10 +171,6 @@ def test_a_panel_per_gate_and_dtypes_told_in_words():
 
 
 # --- training
-
-
-def training(*parts):
-    return training_figure(training_table(series(frame(*parts), but=("train_step",))))
 
 
 def test_training_has_a_panel_for_what_was_measured():
@@ -288,81 +210,6 @@ def test_a_snapshot_without_a_half_life_leaves_no_panel():
 
 
 # --- all of them
-
-
-NOTHING = {
-    "no axis": (lambda: sweep(case()), "Nothing here differs in a number"),
-    "no value": (lambda: sweep(*([long_rows(metric="class", label="stable", seq_len=t)] for t in (8, 16))), "ask for the metrics profile or lyapunov"),
-    "nothing at all": (lambda: sweep_figure(sweep_table(frame(case()).iloc[:0])), "Nothing here differs"),
-    "no spectrum": (lambda: spectra(case()), "ask for the metrics spectrum or singular_values"),
-    "all collapsed": (lambda: spectra(spectrum([-math.inf, -math.inf])), "each direction has collapsed"),
-    "no training": (lambda: training(case()), "give --task and --after-steps"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NOTHING)
-def test_an_empty_figure_says_why(name):
-    draw, text = NOTHING[name]
-    figure = draw()
-    assert len(figure.data) == 0
-    (said,) = words(figure)
-    assert text in said
-
-
-def stretched(table, column, count):
-    """Return a table with each row repeated, `column` counting from 0: many points of few made-up cases."""
-    return pd.concat([table.assign(**{column: number}) for number in range(count)], ignore_index=True)
-
-
-GATES = ("lstm", "gru", "rnn_tanh", "mlstm", "qrnn", "sru", "mingru", "minlstm")
-
-
-def many_sweeps():
-    rows = frame(*(case(init=f"gaussian={g}", gate=gate) for g in (1, 2) for gate in GATES))
-    table = sweep_table(rows)
-    return sweep_figure(stretched(table[table["x"] == 1], "x", 300))
-
-
-def many_spectra():
-    table = spectrum_table(frame(*(spectrum([-0.1], [-1.0], gate=gate) for gate in GATES)))
-    return spectrum_figure(stretched(table, "index", 300))
-
-
-def many_trainings():
-    table = training_table(frame(*(trained((2.0,), init=init) for init in ("torch", "irnn"))))
-    return training_figure(stretched(table, "step", 1000))
-
-
-def many_curves():
-    rows = frame(*(profile(seeds=1, lags=1, init=f"gaussian={g}", gate=gate) for g in range(8) for gate in GATES[:2]))
-    return norm_figure(stretched(norm_curves(rows), "back", 120))
-
-
-@pytest.mark.parametrize("draw", [many_sweeps, many_spectra, many_trainings, many_curves], ids=lambda draw: draw.__name__)  # fmt: skip
-def test_many_points_are_thinned_to_what_a_browser_draws_with_both_ends(draw):
-    figure = draw()
-    assert MOST_MARKS / 3 < marks(figure) <= MOST_MARKS
-    ends = {"many_sweeps": 299, "many_spectra": 300, "many_trainings": 999, "many_curves": 119}
-    assert {line.x[-1] for line in measured(figure)} == {ends[draw.__name__]}
-
-
-FIGURES = {
-    "sweep": lambda names: sweep(*(case(init=name, seq_len=t) for name in names for t in (8, 16))),
-    "spectrum": lambda names: spectra(*(spectrum([-0.1], init=name) for name in names)),
-    "training": lambda names: training(*(trained(init=name) for name in names)),
-    "norms": lambda names: norm_figure(norm_curves(frame(*(profile(init=name) for name in names)))),
-}
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_no_more_series_than_colours_are_drawn_and_the_legend_says_so(name):
-    names = [f"T_{number}" for number in range(MOST_SERIES + 2, 0, -1)]
-    figure = FIGURES[name](names)
-    drawn = [entry for entry in legend(figure) if "T_" in entry]
-    numbers = [entry.rpartition("T_")[2] for entry in drawn]
-    assert numbers == [str(number) for number in range(1, MOST_SERIES + 1)]  # as people sort them
-    assert trace(figure, "(2 more not drawn)").x == (None,)
-    assert "(2 more not drawn)" not in legend(FIGURES[name](names[2:]))
 
 
 def test_a_gate_has_one_colour_in_sweep_and_training_alike():

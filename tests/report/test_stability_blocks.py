@@ -7,8 +7,6 @@ import re
 import numpy as np
 import pytest
 
-from gatebench.report.gradient_lines import gradient_lines
-from gatebench.report.quantities import significant
 from gatebench.report.stability_blocks import stability_blocks, stability_json
 from gatebench.report.stability_ends import spectra_table, training_ends
 from gatebench.report.terminal import print_block, print_json
@@ -252,18 +250,6 @@ def test_without_half_lives_training_still_has_its_losses():
 # --- on paper
 
 
-@pytest.mark.parametrize("value", [1.2e-17, -3.4e-30, 1.5e300, 6.5e6])
-def test_numbers_that_would_fill_a_line_have_an_exponent(value):
-    text = significant(value)
-    assert len(text) <= len("-3.40e-30")
-    assert float(text) == pytest.approx(value, rel=5e-3)
-
-
-@pytest.mark.parametrize(("value", "text"), [(0.0012, "0.00120"), (456.4, "456"), (36841.2, "36841"), (-0.5, "-0.500")])
-def test_all_others_have_none(value, text):
-    assert significant(value) == text
-
-
 def test_tables_fit_into_100_columns_whatever_the_numbers(capsys):
     rows = [
         [*trained((1e300, 1e-300), (1e15, 1e-15), seed=seed, init=init, gate=gate, dtype=dtype),
@@ -301,28 +287,6 @@ def test_json_has_low_precision():
 def test_json_says_nothing_of_what_nobody_asked_for():
     assert set(stability_json(frame(case()))) == {"stability"}
     assert stability_json(frame(case()).iloc[:0]) == {"stability": []}
-
-
-# --- the lines below a table of times
-
-
-def test_gradient_lines_tell_inits_inputs_and_tasks_apart():
-    reach = [long_rows(metric="reach", value=8.0, seq_len=t, **more) for t in (8, 16) for more in ({}, {"inputs": "zero"})]  # fmt: skip
-    trained_reach = [long_rows(metric="reach", value=3.0, task="adding", inputs="task", input_size=2, train_step=t) for t in (0, 2)]  # fmt: skip
-    rows = frame(case(), case(4.0, seq_len=16), case(inputs="zero"), case(inputs="zero", seq_len=16), trained(), reach, trained_reach)  # fmt: skip
-    (lines,) = gradient_lines(rows).values()
-    assert lines == [
-        "gradient: halves every 4.0 steps, reach 8 steps, vanishing [torch init, T=16, H=4, float32, 1 seed]",
-        "gradient: halves every 2.0 steps, reach 8 steps, vanishing [torch init, T=16, H=4, inputs zero, float32, 1 seed]",
-        "gradient: halves every 4.0 steps, reach 3 steps, vanishing [torch init, T=8, H=4, after 2 steps of adding, float32, 1 seed]",
-    ]
-
-
-def test_a_gradient_that_does_not_shrink_reaches_at_least_to_the_end():
-    rows = frame(case(math.inf), [long_rows(metric="reach", value=8.0)])
-    ((line,),) = gradient_lines(rows).values()
-    assert line.startswith("gradient: does not shrink, reach at least 8 steps, ")
-    assert gradient_lines(rows.iloc[:0]) == {}
 
 
 def test_what_fails_for_one_reason_is_one_line_per_gate():
