@@ -56,7 +56,7 @@ def _fastest(compared: pd.DataFrame) -> Block:
     )
     return Block(
         "Fastest",
-        ("of", "shapes with a time", "fastest, at how many shapes", "of them others as fast"),
+        ("problem", "shapes with a time", "fastest, at how many shapes", "shapes with others as fast"),
         tuple(rows),
         notes,
     )
