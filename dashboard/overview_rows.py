@@ -13,6 +13,7 @@ from dashboard.loading import Store
 from gatebench.analyze.blocks import INCONCLUSIVE_ABOVE
 from gatebench.analyze.two_runs import changes
 from gatebench.analyze.verdicts import JUDGED, controls, summary
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.errors import StoreError
 from gatebench.query.content import BLOCKS_SCHEMA
 from gatebench.query.questions import Questions
@@ -22,6 +23,7 @@ from gatebench.store.schema import FAILURES
 
 STALE_DAYS = 30  # the newest measurement of a gate by an implementation is stale from then on
 MOST_PAIRS = 20  # of runs that are compared with the ones before them, the newest first
+MOST_ASKED = 5  # runs without a suite that are listed
 MOST_ABS = 10  # A/B runs whose verdicts are read, the newest first
 _NO_BLOCKS = BLOCKS_SCHEMA.empty_table().to_pandas()
 _ALIKE = ["place", "suite", "harness", "purpose"]  # of runs that do the same on the same machine
@@ -80,6 +82,12 @@ class Ab:
     problem: str = ""
 
 
+def listed_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return `newest_runs`, and the newest of those that were asked for without a suite: each of them asks something else."""
+    asked = runs["suite"] == COMMAND_LINE_SUITE
+    return runs[~runs.duplicated([*_ALIKE, "folder"]) | (asked & (asked.cumsum() <= MOST_ASKED))]
+
+
 def newest_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the newest run of each machine, suite, harness and purpose, committed ones apart; runs: newest first."""
     return runs.drop_duplicates([*_ALIKE, "folder"])
@@ -124,7 +132,7 @@ def newest_commit(runs: pd.DataFrame) -> str | None:
 
 
 def longer_than_before(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per newest run that has one before it of the same machine, suite and harness: what took longer.
+    """Return a row per newest run that shares timed cases with the one before it of its machine, suite and harness: what took longer.
 
     Columns: run_id, before, machine, suite, label, label_before, compared (cases with a time in both), slower, faster (how
     many have a 95 % interval above 0, below 0), median (change of those cases); the cases that others disturbed count in
@@ -147,9 +155,9 @@ def longer_than_before(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
         "run_id", "before", "machine", "suite", "label", "label_before", "compared", "slower", "faster", "median",
         "compared_once", "slower_once",
     ]  # fmt: skip
-    return pd.DataFrame(
-        [(*about, *found) for about, found in zip(described, counts, strict=True)], columns=pd.Index(names)
-    )
+    rows = [(*about, *found) for about, found in zip(described, counts, strict=True)]
+    table = pd.DataFrame(rows, columns=pd.Index(names))
+    return table[table["compared"] > 0]
 
 
 def judged_once(abs_: list[Ab], verdict: str) -> list[int]:

@@ -121,7 +121,7 @@ def stale(pairs: pd.DataFrame, commit: str | None) -> Tile:
         f"A gate by an implementation on a machine whose newest measurement is {STALE_DAYS} days old or older, by this "
         "machine's clock; below it, those not measured at the commit of the newest run that is no A/B."
     )
-    lines = [f"Of {len(pairs)} that were ever measured."]
+    lines = [f"Of {len(pairs)} pairs of gate and implementation."]
     if commit is not None:
         lines.append(f"Not at the newest commit, {commit[:10]}: {int((~pairs['at_newest']).sum())}.")
     worst = old.groupby(["machine", "gate"], sort=False).size().sort_values(ascending=False, kind="stable")

@@ -116,9 +116,11 @@ def compare_command(
 def commands_to_measure(chosen: Slice, sizes: Iterable[tuple[int, int, int]]) -> list[str]:
     """Return the `gatebench run` commands that measure these (T, H, B) for all else that is chosen, the largest first.
 
-    Asked for are the implementations that have a time here, eager where none has.
+    Asked for are the implementations that have a time here, without those of plugins, whose files a store does not know;
+    eager where there are none.
     """
-    names = sorted(set(chosen.every_batch.loc[chosen.every_batch["time_ns"].notna(), "implementation"])) or ["eager"]
+    timed = set(chosen.every_batch.loc[chosen.every_batch["time_ns"].notna(), "implementation"])
+    names = sorted(name for name in timed if ":" not in name) or ["eager"]
     first = chosen.rows.iloc[0]
     cases = [
         {**first, "implementation": name, "seq_len": t, "hidden_size": h, "batch": b,

@@ -11,6 +11,7 @@ from gatebench.report.figures.curves import MOST_GATES
 from gatebench.report.figures.saturation import saturation_figure
 from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.figures.stability_series import AXES, spectrum_figure, sweep_figure, training_figure
+from gatebench.report.names import coarseness
 from gatebench.report.quantities import is_missing, range_text
 from gatebench.report.stability import case_summary, norm_curves, not_ok, saturation_table
 from gatebench.report.stability_blocks import NOTHING, precision_cells, spectrum_cells, training_cells
@@ -65,8 +66,16 @@ def gradients(summary: pd.DataFrame, rows: pd.DataFrame, told: list[str]) -> Non
 
 
 def longest(summary: pd.DataFrame, told: list[str]) -> str:
-    """Say of several cases which keeps its gradients longest, and which cannot be told from it, as Markdown; else nothing."""
-    cases = summary.dropna(subset=["half_life"]).sort_values("half_life", ascending=False, kind="stable")
+    """Say of several cases which keeps its gradients longest, and which cannot be told from it, as Markdown; else nothing.
+
+    Cases of the finest dtype compete: a coarser one says what its rounding does, too.
+    """
+    finest = min(summary["dtype"], key=coarseness, default=None)
+    cases = (
+        summary[summary["dtype"] == finest]
+        .dropna(subset=["half_life"])
+        .sort_values("half_life", ascending=False, kind="stable")
+    )
     if len(cases) < 2:
         return ""
     names = [elements.plain(", ".join(map(str, case))) for case in cases[told].itertuples(index=False)]

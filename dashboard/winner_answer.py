@@ -1,6 +1,7 @@
 """The answer to one question of the winner map: what to use at one T, H and B, how sure, and how to find out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,15 +80,15 @@ def show_answer(chosen: Slice, question: Question) -> None:
         )
         if (run := measured_elsewhere(chosen, question)) is not None:
             elements.choice(f"Measured in {run['label']}: look there", "elsewhere", "run", str(run["run_id"]))
-        st.markdown("To measure it:")
+        st.markdown("To measure it (reload this page then):")
         for command in commands_to_measure(chosen, [question.sizes]):
             elements.command(command)
         return
     cell = question.cells(here, chosen.blocks(here)).iloc[0]
     told = cell["state"] in ("won", "alone") and bool(cell["tied"] or not cell["unsure"])
-    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell)}", told)
+    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell, here)}", told)
     if cell["state"] == "won" and not told:
-        st.markdown("More blocks would tell:")
+        st.markdown("More blocks would tell (reload this page then):")
         for command in commands_to_measure(chosen, [question.sizes]):
             elements.command(f"{command} --blocks {MORE_BLOCKS}")
 
@@ -117,6 +118,10 @@ def show_evidence(filters: Filters, chosen: Slice, question: Question) -> None:
         return
     st.subheader(question.where, anchor=False)
     elements.wrapped(competition(here))
+    st.caption(
+        "First call: of what torch.compile made, with empty or filled caches; else what it took beyond a usual one, where "
+        "kernels that an earlier run had compiled came from a cache (numba)."
+    )
     show_own_samples(filters, chosen, here, question.cells(here, chosen.blocks(here)).iloc[0])
 
 
@@ -140,7 +145,11 @@ def sentence(cell: pd.Series, question: Question) -> str:
         return "measured, and no implementation has a time; the table says why."
     if cell["state"] == "left out":
         return f"nothing is left: {_named(cell['left_out'])} {'is' if ',' not in cell['left_out'] else 'are'} over the memory cap, or compile at a cost that was not measured."
-    over = "" if question.calls is None else f", the first call paid back over {question.calls:,} calls"
+    over = (
+        ""
+        if question.calls is None
+        else f", the first call paid back over {question.calls:,} call{'s' if question.calls > 1 else ''}"
+    )
     time = estimate_text(cell["time_ns"], cell["ci_low_ns"], cell["ci_high_ns"])
     text = f"{_named(cell['winner'])}, {time} a call{over}"
     if cell["state"] == "alone":
@@ -152,8 +161,8 @@ def sentence(cell: pd.Series, question: Question) -> str:
     return f"{text}; {looks}{margin} faster than {_named(cell['runner_up'])}, the next."
 
 
-def how_sure(cell: pd.Series) -> str:
-    """Return n, what compiling costs, the memory, and what makes the answer doubtful, as Markdown."""
+def how_sure(cell: pd.Series, here: pd.DataFrame) -> str:
+    """Return n, what the first call costs, the memory, and what makes the answer doubtful, as Markdown."""
     if cell["state"] not in ("won", "alone"):
         return ""
     blocks = 0 if is_missing(cell["blocks"]) else int(cell["blocks"])
@@ -166,7 +175,7 @@ def how_sure(cell: pd.Series) -> str:
         parts.append("one of the two never settled, or the machine was too busy to trust the order")
     elif cell["state"] == "won" and cell["margin_low"] <= 1 and not cell["tied"]:
         parts.append("**not sure**: the interval of the margin contains 1")
-    parts.append(_cost(cell["compile_ns"]))
+    parts.append(_cost(cell["compile_ns"], here[here["case_id"] == cell["case_id"]].iloc[0]))
     memory = bytes_text(cell["peak_bytes"])
     parts.append("its memory was not measured" if memory == "not measured" else f"a call takes {memory} of memory")
     if cell["left_out"]:
@@ -215,13 +224,17 @@ def _first_call(row) -> str:
     )
 
 
-def _cost(cost: object) -> str:
+def _cost(cost: Any, row: pd.Series) -> str:
     if is_missing(cost):
         return "what its first call costs was not measured"
+    if cost == 0:
+        return "nothing is known of its first call"
+    if not is_missing(row["compile_cold_ns"]):
+        return f"its first call, which compiles, takes {time_text(cost)}"
+    if not is_missing(row["compile_warm_ns"]):
+        return f"its first call takes {time_text(cost)} with filled compile caches; with empty ones it was not measured"
     return (
-        f"its first call took {time_text(cost)} longer than usual, with what it compiled then"
-        if cost > 0
-        else "nothing is known of its first call"
+        f"its first call took {time_text(cost)} longer than usual; what an earlier run had compiled came from a cache"
     )
 
 

@@ -10,18 +10,20 @@ from dashboard import elements, overview_tiles
 from dashboard.filters import BESIDE, Filters
 from dashboard.loading import Store
 from dashboard.overview_rows import (
+    MOST_ASKED,
     STALE_DAYS,
     Ab,
     disturbed_cases,
     failed_cases,
     last_abs,
+    listed_runs,
     longer_than_before,
     newest_commit,
-    newest_runs,
     pairs,
     what_is_new,
 )
 from gatebench.analyze.verdicts import LOST
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report.ci.words import QUANTITIES, change_text, percent, verdict_word
 from gatebench.report.quantities import is_missing
 from gatebench.store.read import WORKER
@@ -75,20 +77,20 @@ def say_what_cannot_be_read(runs: pd.DataFrame) -> None:
 
 def show_runs(runs: pd.DataFrame, filters: Filters) -> None:
     """List the newest run of each machine and suite with its counts; a row leads to the page Run."""
-    newest = newest_runs(runs)
+    newest = listed_runs(runs)
     st.subheader("Newest runs", anchor=False)
     failed = newest[["failed", "timeout", "out_of_memory"]].sum(axis=1)
     table = pd.DataFrame({
         "date (UTC)": newest["date"], "machine": newest["machine"], "suite": newest["suite"].fillna("none"),
+        "wrong": newest["wrong"], "failed": failed, "ok": newest["ok"],
+        "status": newest["status"].mask(newest["unreadable"], "unreadable"), "cases": newest["cases"],
+        "not here": newest[["unsupported", "unavailable"]].sum(axis=1),
         "commit": newest["git_sha"].str[:10].fillna("unknown") + newest["git_dirty"].map({True: "+"}).fillna(""),
         "kind": [kind(run) for run in newest.itertuples()],
-        "status": newest["status"].mask(newest["unreadable"], "unreadable"), "cases": newest["cases"],
-        "ok": newest["ok"], "wrong": newest["wrong"], "failed": failed,
-        "not here": newest[["unsupported", "unavailable"]].sum(axis=1),
     })  # fmt: skip
     elements.table(table, pick=("newest_run", list(newest["run_id"])))
     st.caption(
-        f"The newest of each machine, suite and kind, of {counted(len(runs), 'run')} in all. Failed: also timed out and out of "
+        f"The newest of each machine, suite and kind ({COMMAND_LINE_SUITE}: up to {MOST_ASKED}), of {counted(len(runs), 'run')} in all. Failed: also timed out and out of "
         "memory. Not here: unsupported, or unavailable on this machine. +: with uncommitted changes."
     )
     labels = dict(zip(newest["run_id"], newest["label"], strict=True))
@@ -170,7 +172,7 @@ def show_longer(longer: pd.DataFrame) -> None:
     """Show how many cases took longer or less long than in the run before, by machine and suite."""
     st.subheader("Newest runs against the ones before", anchor=False)
     if longer.empty:
-        st.markdown("No machine has two runs of one suite yet.")
+        st.markdown("No machine has two runs of one suite that share a case.")
         return
     table = pd.DataFrame({
         "machine": longer["machine"], "run": longer["label"], "run before": longer["label_before"],

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gatebench.report.names import DTYPES
+from gatebench.report.names import coarseness
 from gatebench.report.stability import case_summary
 
 NONE_SEEN = "This run has looked at no gradients: `gatebench stability` finds half-lives."
@@ -24,7 +24,7 @@ def half_lives(seen: pd.DataFrame, seq_len: int, hidden_size: int) -> dict[str, 
     other_size = (seen["seq_len"] != seq_len).astype(int) + (seen["hidden_size"] != hidden_size)
     table = seen.assign(
         condition=[_condition(row) for row in seen.itertuples()], other_size=other_size, other_init=seen["init"] != "torch",
-        coarseness=[DTYPES.index(name) if name in DTYPES else len(DTYPES) for name in seen["dtype"]],
+        coarseness=[coarseness(name) for name in seen["dtype"]],
     ).drop_duplicates(["condition", "gate", "options"])  # fmt: skip
     order = table.assign(gates=-table.groupby("condition")["gate"].transform("size"))
     order = order.sort_values(["gates", "other_size", "other_init", "coarseness"], kind="stable")["condition"]

@@ -78,6 +78,11 @@ def natural(name: str) -> tuple[str | float, ...]:
     return tuple(float(part) if number % 2 else part for number, part in enumerate(_NUMBER.split(name)))
 
 
+def coarseness(dtype: str) -> int:
+    """Return the place of a dtype among DTYPES, the finest first; what is not known comes last."""
+    return DTYPES.index(dtype) if dtype in DTYPES else len(DTYPES)
+
+
 def by_value(column: pd.Series, name: Callable[[Any], str]) -> pd.Series:
     """Return the names of a column's values; each value is named once, for stability has a million rows and ten values."""
     codes, values = pd.factorize(column, use_na_sentinel=False)

@@ -42,7 +42,7 @@ expect.set_options(timeout=WAIT_MS)
 
 @contextmanager
 def server(store: Path, log: Path, start: Sequence[str] = SERVE) -> Iterator[tuple[str, int]]:
-    """Run the app on a free port as `gatebench dashboard` does; yields its address and process id, always kills it.
+    """Run the app on a free port as `gatebench dashboard` does; yields its address and process id, always ends it.
 
     start: what starts the server, for another app.
 
@@ -63,8 +63,11 @@ def server(store: Path, log: Path, start: Sequence[str] = SERVE) -> Iterator[tup
             _wait(f"http://127.0.0.1:{port}/_stcore/health", process, log)
             yield f"http://127.0.0.1:{port}", process.pid
         finally:
-            process.kill()
-            process.wait(10)
+            process.terminate()
+            try:
+                process.wait(10)
+            finally:
+                process.kill()
 
 
 def _wait(address: str, process: subprocess.Popen, log: Path) -> None:

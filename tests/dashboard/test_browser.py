@@ -1,7 +1,7 @@
 """The dashboard in a real browser: every page opens in wide and narrow windows, light and dark, and asks no other host."""
 
 import pytest
-from browsing import PAGES, choose, opening, settled
+from browsing import PAGES, choose, opening, server, settled
 from playwright.sync_api import Page, expect
 
 # The keys of figures that a page has for the store of these tests; it may have more.
@@ -119,3 +119,12 @@ def test_another_page_begins_at_its_top_and_a_filter_leaves_it_where_it_is(brows
         page.get_by_test_id("stSidebarNav").get_by_role("link", name="Stability", exact=True).click()
         expect(page.locator("h1")).to_have_text("Stability")
         page.wait_for_function(f"{scrolled} === 0")
+
+
+def test_a_server_that_was_used_ends_without_a_word(browser, one_run, tmp_path):
+    log = tmp_path / "log"
+    with server(one_run, log) as (address, _), opening(browser, address) as open_page:
+        open_page("/winner_map")
+        before = log.read_text()
+    assert "nanobind" not in before
+    assert log.read_text().removeprefix(before).strip() == "Stopping..."  # Streamlit's own

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,6 +133,14 @@ def test_a_case_of_two_suites_takes_longer_once(opened, tmp_path):
     assert "of 4 cases. No verdict." in said(app)
 
 
+def test_runs_without_a_case_in_common_are_not_compared(opened, tmp_path):
+    for seed, gate in enumerate(("gru", "lstm")):
+        write_store(tmp_path / "results", replace(CELL, gates=(gate,), suites=("quick",), seed=seed))
+    app = opened(tmp_path / "results")
+    assert "No machine has two runs of one suite that share a case." in said(app)
+    assert "than in the run before" not in said(app)
+
+
 def test_a_store_without_an_ab_says_which_command_makes_one(opened, one_run):
     assert "gatebench ab main quick" in said(opened(one_run))
 
@@ -169,7 +178,7 @@ def without_class(store: Path, **changes: object) -> None:
 
 def test_runs_of_two_devices_of_unknown_class_are_not_compared(opened, classless):
     app = opened(classless)
-    assert "No machine has two runs of one suite yet." in said(app)
+    assert "No machine has two runs of one suite that share a case." in said(app)
     assert said(app).count("First run of this machine: there is nothing to compare it with.") == 2
     assert set(with_column(app, "kind", "commit")["machine"]) == {"EPYC", "M3"}
     parts = [pq.read_table(path).to_pandas() for path in classless.glob("*/*/measurements.parquet")]
@@ -178,7 +187,7 @@ def test_runs_of_two_devices_of_unknown_class_are_not_compared(opened, classless
 
 def test_runs_of_unknown_class_and_device_are_not_compared(opened, classless):
     without_class(classless, environment={})
-    assert "No machine has two runs of one suite yet." in said(opened(classless))
+    assert "No machine has two runs of one suite that share a case." in said(opened(classless))
 
 
 def test_runs_of_one_device_of_unknown_class_are_compared(opened, classless):

@@ -4,9 +4,10 @@ from collections import namedtuple
 
 import pandas as pd
 
-from dashboard.overview_rows import Ab
+from dashboard.overview_rows import MOST_ASKED, Ab, listed_runs
 from dashboard.overview_tiles import Link, bad, slower, stale
 from dashboard.views.overview import failed_alike
+from gatebench.cases import COMMAND_LINE_SUITE
 
 
 def longer(*rows: tuple) -> pd.DataFrame:
@@ -53,10 +54,10 @@ def test_where_nothing_was_measured_no_tile_says_zero():
 
 
 def test_stale_counts_what_is_old_and_what_is_behind_the_newest_commit():
-    assert stale(PAIRS, None).lines == ("Of 4 that were ever measured.",)
+    assert stale(PAIRS, None).lines == ("Of 4 pairs of gate and implementation.",)
     found = stale(PAIRS, "c" * 40)
     assert found.value == "3"
-    assert found.lines == ("Of 4 that were ever measured.", "Not at the newest commit, cccccccccc: 2.")
+    assert found.lines == ("Of 4 pairs of gate and implementation.", "Not at the newest commit, cccccccccc: 2.")
     assert found.links[0] == Link("2 of gru on A", "views/coverage.py", {"on_machine": "A", "gate": "gru"})
 
 
@@ -74,6 +75,13 @@ def test_an_older_ab_of_another_suite_does_not_outvote_the_newest():
     assert [link.text for link in found.links] == ["1 slower: 2"]
     apart = [Ab(run(name, name, name, "worker"), found) for name, found in zip("21", verdicts, strict=True)]
     assert slower(apart, longer()).value == "3"
+
+
+def test_runs_without_a_suite_are_listed_each():
+    alike = {"place": "e", "harness": "worker", "purpose": "run", "folder": "runs"}
+    suites = ["quick", *[COMMAND_LINE_SUITE] * (MOST_ASKED + 2), "quick", "nightly"]
+    runs = pd.DataFrame([alike | {"run_id": number, "suite": suite} for number, suite in enumerate(suites)])
+    assert list(listed_runs(runs)["run_id"]) == [0, *range(1, MOST_ASKED + 1), len(suites) - 1]
 
 
 def test_what_is_unknown_of_a_failure_is_left_out_of_its_row():

@@ -40,6 +40,7 @@ def test_scaling_figure_draws_times_bands_and_a_lane_for_what_has_no_time():
     assert line.connectgaps is False
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert [sorted(set(band.x)) for band in bands] == [[64], [256]], "a band must not span a size without a time"
+    assert all(band.line.width > 0 for band in bands), "a band at one size has no width of its own"
     assert list(trace(figure, "failed").x) == [128]
     assert "it broke" in trace(figure, "failed").customdata[0]
 
@@ -50,6 +51,16 @@ def test_scaling_axes_are_logarithmic_with_units_and_ticks_at_the_measured_sizes
     assert list(figure.layout.xaxis.ticktext) == ["128", "256", "512"]
     assert "steps" in figure.layout.xaxis.title.text
     assert all(label.split()[1] in ("ns", "µs", "ms", "s") for label in figure.layout.yaxis.ticktext)
+
+
+@pytest.mark.parametrize(("widest", "is_cut"), [(2.0, False), (1000.0, True)])
+def test_bands_over_decades_leave_room_for_the_lines(widest, is_cut):
+    wide = {"ci_low_ns": 1e6 / widest, "ci_high_ns": 1e6 * widest}
+    figure = scaling_figure(pd.DataFrame([row(seq_len=64, **wide), row(seq_len=128, time_ns=2e6)]))
+    low, high = (10**end for end in figure.layout.yaxis.range)
+    assert (1e6 / widest < low) == (1e6 * widest > high) == is_cut
+    assert low < 1e6 < 2e6 < high < 30e6
+    assert ("run on beyond the edges" in figure.layout.yaxis.title.text) == is_cut
 
 
 def test_scaling_without_any_time_says_so():

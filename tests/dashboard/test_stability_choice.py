@@ -64,11 +64,13 @@ def test_the_case_that_keeps_its_gradients_longest_is_named_with_those_not_told_
     rows = pd.DataFrame(
         [("lstm", "torch", 2.0, 1.5, 3.5, 9.0), ("lstm", "bias=1", 5.0, 4.0, 6.0, 40.0), ("gru", "torch", 3.0, 2.0, 4.5, 20.0), ("glu", "torch", None, None, None, None)],
         columns=["gate", "init", "half_life", "half_life_low", "half_life_high", "reach"],
-    )  # fmt: skip
+    ).assign(dtype="float64")  # fmt: skip
+    coarser = rows.assign(dtype="bfloat16", half_life=90.0)
     assert longest(rows, ["gate", "init"]).replace("\\", "") == (
         "**Gradients last longest in lstm, bias=1**: half-life 5.0 (4.0 to 6.0) steps, reach 40 steps. Not told from it, for "
         "the deciles overlap: gru, torch."
     )
+    assert "lstm, bias=1**" in longest(pd.concat([coarser, rows]), ["gate", "init"])
     assert "deciles" not in longest(rows.iloc[:2], ["gate", "init"])
     assert "infinite" in longest(
         rows.assign(half_life=math.inf, half_life_low=math.inf, half_life_high=math.inf), ["gate"]

@@ -8,7 +8,7 @@ import pandas as pd
 from gatebench.report.colours import series_colours, translucent
 from gatebench.report.figures.layout import MOST_MARKS, MUTED
 from gatebench.report.figures.panels import Cell, Trace
-from gatebench.report.names import DTYPES, natural
+from gatebench.report.names import coarseness, natural
 
 MOST_GATES = 8  # panels
 MOST_SERIES = 16  # more colours than these nobody tells apart
@@ -23,7 +23,7 @@ def inits_in_order(names: Iterable[str]) -> list[str]:
 
 def dashes_of(dtypes: Iterable[str]) -> dict[str, str]:
     """Return a dash per dtype, the widest dtype first."""
-    order = sorted(set(dtypes), key=lambda name: (DTYPES.index(name) if name in DTYPES else len(DTYPES), name))
+    order = sorted(set(dtypes), key=lambda name: (coarseness(name), name))
     return {name: DASHES[number % len(DASHES)] for number, name in enumerate(order)}
 
 
@@ -58,11 +58,16 @@ def bands(x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> list
     return [
         {
             "type": "scatter", "x": np.concatenate([x[piece], x[piece][::-1]]), "y": np.concatenate([low[piece], high[piece][::-1]]),
-            "fill": "toself", "mode": "lines", "line": {"width": 0}, "fillcolor": translucent(colour, 0.18), "hoverinfo": "skip",
-            "showlegend": False,
+            "fill": "toself", "mode": "lines", "line": band_edge(len(piece), colour), "fillcolor": translucent(colour, 0.18),
+            "hoverinfo": "skip", "showlegend": False,
         }
         for piece in _pieces(np.isfinite(low) & np.isfinite(high))
     ]  # fmt: skip
+
+
+def band_edge(points: int, colour: str) -> dict:
+    """Return the outline of a band: none, but at a lone point, where without it the band would have no width to be seen."""
+    return {"width": 4, "color": translucent(colour, 0.35)} if points == 1 else {"width": 0}
 
 
 def _pieces(inside: np.ndarray) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ from gatebench.report.colours import (
     translucent,
 )
 from gatebench.report.figures.axes import tick_label, ticks_between, time_ticks
+from gatebench.report.figures.curves import band_edge
 from gatebench.report.figures.keys import click_key
 from gatebench.report.figures.layout import LINE, MOST_MARKS, MUTED, dress, empty, seat_legend
 from gatebench.report.figures.panels import make_panels
@@ -22,6 +23,7 @@ from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_CROSSOVERS = 40  # marks; the table has all
 LONGEST_NAME = 40  # letters of a competitor
+WIDEST = 10.0  # times the values that an axis reaches for a band
 _KEYS = 10  # marks of what stands in the legend alone
 
 
@@ -78,7 +80,7 @@ def _add_line(figure: go.Figure, name: str, line: pd.DataFrame, dash: str, per: 
     for band in _unbroken(line.dropna(subset=["low", "high"]), line):
         outline = [*band["high"], *band["low"][::-1]]
         figure.add_scatter(
-            x=[*band["size"], *band["size"][::-1]], y=outline, fill="toself", mode="lines", line={"width": 0},
+            x=[*band["size"], *band["size"][::-1]], y=outline, fill="toself", mode="lines", line=band_edge(len(band), colour),
             fillcolor=translucent(colour, 0.22), hoverinfo="skip", showlegend=False, legendgroup=label,
         )  # fmt: skip
     figure.add_scatter(
@@ -168,7 +170,10 @@ def _set_axes(figure: go.Figure, points: pd.DataFrame, lanes: list[str], axis: s
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes], range=list(ends))
     figure.update_xaxes(title_text=AXES[axis], row=2 if lanes else 1, col=1)
     lows, highs = points["low"].fillna(points["value"]), points["high"].fillna(points["value"])
-    low, high = float(lows.min()) / 1.15, float(highs.max()) * 1.15
+    # Where samples are few an interval may span decades: the lines, too, are to be seen.
+    least, most = float(points["value"].min()) / WIDEST, float(points["value"].max()) * WIDEST
+    cut = bool(lows.min() < least or highs.max() > most)
+    low, high = max(float(lows.min()), least) / 1.15, min(float(highs.max()), most) * 1.15
     if per.kind != TIME:  # what 100 % and 1× are is seen, too
         low, high = min(low, 1 / 1.15), max(high, 1.15)
         figure.add_hline(y=1, line={"color": LINE, "width": 1.5, "dash": "dot"}, row=1, col=1)
@@ -177,7 +182,7 @@ def _set_axes(figure: go.Figure, points: pd.DataFrame, lanes: list[str], axis: s
         type="log",
         tickvals=values,
         ticktext=labels,
-        title_text=per.title,
+        title_text=per.title + "<br>(bands run on beyond the edges)" * cut,
         range=list(np.log10([low, high])),
         row=1,
         col=1,
