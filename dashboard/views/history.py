@@ -19,7 +19,7 @@ from gatebench.report.figures.history import (
     version,
 )
 from gatebench.report.figures.history_grid import MOST_PANELS, history_grid
-from gatebench.report.names import date_label, natural, place_label
+from gatebench.report.names import case_labels, date_label, natural, place_label
 from gatebench.report.quantities import is_missing
 from gatebench.words import counted
 
@@ -99,7 +99,7 @@ def show_lines(lines: Lines, filters: Filters, store: Store) -> None:
     )
     st.markdown(f"**{told}")
     case = filters.pick(CASE, "Case (or click on its panel or row)", cases) or cases[0]
-    show_case(lines, case, filters, store)
+    show_case(lines, case, case_labels(cases)[case], filters, store)
     others = [name for name in cases if name != case]
     if others:
         st.subheader("The other cases", anchor=False)
@@ -110,7 +110,7 @@ def show_lines(lines: Lines, filters: Filters, store: Store) -> None:
         st.caption("Each relative to its own first point." + (f" {more} more are in the table." if more > 0 else ""))
     if len(lines.series):
         table = numbers(lines)
-        elements.table(table, pick=(CASE, list(table["case"])))
+        elements.table(table.drop(columns="case_id"), pick=(CASE, list(table["case_id"])))
         st.caption(
             "Changed: two methods (PELT, and a weighted step fit with an F-test) agree within one point; in brackets the 95 % "
             f"interval, given the place. No change is looked for in fewer than {LEAST_POINTS} points, nor across environments."
@@ -125,10 +125,10 @@ def by_interest(lines: Lines) -> list[str]:
     return sorted(every, key=lambda case: (-sizes.get(case, 0.0), -counts.get(case, 0), natural(case)))
 
 
-def show_case(lines: Lines, case: str, filters: Filters, store: Store) -> None:
+def show_case(lines: Lines, case: str, name: str, filters: Filters, store: Store) -> None:
     """Show one case over commits, its changes in words, and the way to a run."""
     points, changed, failed = (table[table["case_id"] == case] for table in (lines.points, lines.changed, lines.failed))
-    st.subheader(elements.plain(case), anchor=False)
+    st.subheader(elements.plain(name), anchor=False)
     chart = history_figure(points, changed, failed)
     elements.figure(chart, "history", f"{case} over commits", (TO_RUN, lambda point: point["customdata"][1]))
     st.caption(
@@ -170,7 +170,8 @@ def shown_data(lines: Lines) -> pd.DataFrame:
 
 
 def numbers(lines: Lines) -> pd.DataFrame:
-    """Return a row per line of history as text: newest value with interval, n, what is known of changes."""
+    """Return a row per line of history as text: newest value with interval, n, what is known of changes; and its case_id."""
+    names = case_labels(list(dict.fromkeys(lines.series["case_id"])))
     steps = lines.changed.sort_values("change", key=lambda column: column.abs(), ascending=False)
     largest = steps.drop_duplicates(["case_id", "harness", "environment_class"]).set_index(["case_id", "harness", "environment_class"])  # fmt: skip
     rows = []
@@ -183,10 +184,10 @@ def numbers(lines: Lines) -> pd.DataFrame:
             else {"too few points": f"too few points ({row.searched} of {LEAST_POINTS})"}.get(row.outcome, row.outcome)
         )
         rows.append({
-            "case": row.case_id, "changed": outcome, "changes": row.changes,
-            "newest (95 %)": value_words(row.kind, row.value, row.low, row.high), "points (n)": row.points,
+            "case_id": row.case_id, "case": names[row.case_id], "environment": place_label(row.environment_class),
+            "newest (95 %)": value_words(row.kind, row.value, row.low, row.high), "changed": outcome,
+            "points (n)": row.points, "changes": row.changes,
             "divided by": "–" if is_missing(row.reference) else str(row.reference)[:12],
-            "environment": place_label(row.environment_class),
         })  # fmt: skip
     table = pd.DataFrame(rows).sort_values("changes", ascending=False, kind="stable")
     return table.drop(columns="environment") if table["environment"].nunique() == 1 else table

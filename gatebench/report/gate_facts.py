@@ -147,7 +147,7 @@ def costs(measurements: pd.DataFrame) -> pd.DataFrame:
 
 
 def _places(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the columns that say where: mode, dtype, shape as in case ids; options only where some are not the default."""
+    """Return the columns that say where: shape as in case ids, mode, dtype; options only where some are not the default."""
     options = [options_label(text) or "defaults" for text in rows["gate_options"]]
     sizes = zip(*(rows[name] for name in ("seq_len", "batch", "input_size", "hidden_size")), strict=True)
     shapes = [
@@ -155,7 +155,7 @@ def _places(rows: pd.DataFrame) -> dict[str, Any]:
         for shape in sizes
     ]  # fmt: skip
     return {
-        "mode": rows["mode"].str.replace("_", " + "), "dtype": rows["dtype"], "shape": shapes,
+        "shape": shapes, "mode": rows["mode"].str.replace("_", " + "), "dtype": rows["dtype"],
         **({"options": options} if set(options) - {"defaults"} else {}),
     }  # fmt: skip
 
@@ -172,8 +172,8 @@ def quantity_text(value: Any, units: tuple, unit: str) -> str:
 def best_by_shape(measurements: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """Return the fastest implementation of a gate at each measured shape of one run, as text.
 
-    measurements, samples: as `winner_cells` takes them, of several slices. Columns: where (mode, dtype, device, sizes),
-    fastest, time with its 95 % interval, blocks, next, margin with its interval, as fast.
+    measurements, samples: as `winner_cells` takes them, of several slices. Columns: shape, fastest, time with its 95 %
+    interval, mode, dtype, options, blocks, next, margin with its interval, as fast.
     """
     rows = measurements[measurements["seq_len"].notna()].reset_index(drop=True)
     rows = rows.assign(device_text=devices(rows), input_text=inputs(rows))
@@ -187,11 +187,14 @@ def best_by_shape(measurements: pd.DataFrame, samples: pd.DataFrame) -> pd.DataF
         return pd.DataFrame()
     places, cells = pd.DataFrame([where for where, _ in found]).reset_index(drop=True), [cell for _, cell in found]
     places = places.assign(seq_len=[cell.seq_len for cell in cells], hidden_size=[cell.hidden_size for cell in cells])
+    where = _places(places)
+    # A narrow window shows the first columns.
     return pd.DataFrame(
         {
-            **_places(places),
+            "shape": where.pop("shape"),
             "fastest": ["none has a time" if is_missing(cell.winner) else cell.winner for cell in cells],
             "time of one call (95 %)": [estimate_text(cell.time_ns, cell.ci_low_ns, cell.ci_high_ns) for cell in cells],
+            **where,
             "blocks": ["–" if is_missing(cell.blocks) else str(int(cell.blocks)) for cell in cells],
             "next": ["–" if is_missing(cell.runner_up) else cell.runner_up for cell in cells],
             "margin (95 %)": [times_text(cell.margin, cell.margin_low, cell.margin_high) for cell in cells],

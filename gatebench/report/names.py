@@ -3,7 +3,8 @@
 import html
 import json
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -76,6 +77,27 @@ def inputs(measurements: pd.DataFrame) -> pd.Series:
 def natural(name: str) -> tuple[str | float, ...]:
     """Return the key that sorts names as people do, numbers in them by value: T=16 before T=128, b=-2 before b=1."""
     return tuple(float(part) if number % 2 else part for number, part in enumerate(_NUMBER.split(name)))
+
+
+def case_labels(cases: Sequence[str]) -> dict[str, str]:
+    """Name cases by what tells them apart, e.g. `numba, T128 B16 I256 H256`: implementation, shape, and what else differs.
+
+    What would be alike without the rest keeps its id.
+    """
+    parts = {case: re.split("[/;]", case) for case in cases}
+    longest = max(map(len, parts.values()), default=0)
+    filled = {case: [*found, *[""] * (longest - len(found))] for case, found in parts.items()}
+    told = [
+        place for place in range(longest) if place in (1, 2) or len({found[place] for found in filled.values()}) > 1
+    ]
+    names = {
+        case: ", ".join(
+            found[place].replace("-", " ") if place == 2 else found[place] for place in told if found[place]
+        )
+        for case, found in filled.items()
+    }
+    counts = Counter(names.values())
+    return {case: name if name and counts[name] == 1 else case for case, name in names.items()}
 
 
 def coarseness(dtype: str) -> int:
