@@ -8,7 +8,7 @@ import pytest
 
 from gatebench.analyze.sides import CHANGE, COLUMNS, MEANS, SPEEDUP, Sides
 from gatebench.report.colours import implementation_colour
-from gatebench.report.figures.forest import BEYOND, forest_figure, forest_rows
+from gatebench.report.figures.forest import BEYOND, TALL, forest_figure, forest_rows
 from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.side_words import blocks_text, case_names, group_names, shown_rows, without_number
 
@@ -118,6 +118,14 @@ def test_groups_stand_as_the_run_lists_gates_and_then_by_mode():
         "gru, forward + backward",
         "lstm, forward + backward",
     ]
+
+
+def test_a_tall_figure_has_the_ends_of_its_axis_above_the_rows_too():
+    rows = [row(0.5, seq_len=500), *(row(1 + 0.1 * number, seq_len=number) for number in range(1, TALL + 1))]
+    above = [[note for note in forest_figure(sides(*some)).layout.annotations if note.yref == "paper"] for some in (rows, rows[1:])]  # fmt: skip
+    assert [len(notes) for notes in above] == [3, 0]
+    labels = ticks(forest_figure(sides(*rows)).layout.xaxis)
+    assert {10**note.x: note.text for note in above[0]} == pytest.approx({min(labels): labels[min(labels)], 1.0: "1×", max(labels): labels[max(labels)]})  # fmt: skip
 
 
 def test_beyond_the_most_rows_the_smallest_effects_are_left_out_and_counted():

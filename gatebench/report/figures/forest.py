@@ -31,6 +31,7 @@ MOST_ROWS = 60  # cases drawn at once; beyond, those with the smallest effects a
 BEYOND = 3.0  # an interval is drawn up to this factor beyond all estimates; further, the estimates would be squeezed
 _OUT_OF_SIGHT = 1.5  # an interval that goes on ends this factor beyond the axis: no cap says that it ended
 ROW = 23  # pixels of height
+TALL = 15  # cases; with more, the axis below is out of sight
 _MOST_ARMS = 0.9  # share of the intervals' halves that are drawn whole, unless BEYOND cuts them
 _LETTER = 5.5  # pixels of width that a letter of a name has at least, on average
 LONGEST_NAME = 34  # letters of a case's or a group's name
@@ -84,7 +85,21 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
         figure.update_yaxes(range=[figure.layout.yaxis.range[0], -1.7])
         figure.update_layout(height=figure.layout.height + ROW)
     _write(figure, written, names)
+    if len(drawn) > TALL:
+        _repeat_ticks(figure)
     return figure
+
+
+def _repeat_ticks(figure: go.Figure) -> None:
+    """Write the first tick, 1 and the last one above the rows, too: who reads those of a tall figure sees no axis."""
+    axis = figure.layout.xaxis
+    ticks = dict(zip(axis.tickvals, axis.ticktext, strict=True))
+    shown = dict.fromkeys((min(ticks), 1.0, max(ticks)))
+    figure.layout.annotations = [
+        *figure.layout.annotations,
+        *({"x": math.log10(tick), "y": 1, "xref": "x", "yref": "paper", "text": ticks[tick], "showarrow": False, "yanchor": "bottom"} for tick in shown),
+    ]  # fmt: skip
+    figure.update_layout(height=figure.layout.height + ROW, margin_t=figure.layout.margin.t + ROW)
 
 
 def _write(figure: go.Figure, lines: list[tuple[float, str, dict]], names: list[str]) -> None:
