@@ -56,9 +56,10 @@ QUESTIONS = {
 
 
 def tighten() -> None:
-    """Use the room: less padding than Streamlit's own 6 and 5 rem; cells of numbers stay on one line."""
+    """Use the room: less padding than Streamlit's own 6 and 5 rem; cells of numbers stay on one line, wide equations scroll."""
     st.html(
         "<style>.stMainBlockContainer {padding: 3rem 2.5rem;}"
+        " .katex-display {overflow-x: auto; overflow-y: hidden;}"
         f" [class*='st-key-{UNWRAPPED}'] td, [class*='st-key-{UNWRAPPED}'] td * {{white-space: nowrap !important;}}</style>"
     )
 

@@ -12,6 +12,7 @@ from dashboard.loading import Store
 from dashboard.raw_samples import show_samples
 from dashboard.slices import MODES
 from gatebench.analyze.change_points import LEAST_POINTS
+from gatebench.cases import COMMAND_LINE_SUITE
 from gatebench.report.figures.history import (
     change_words,
     history_figure,
@@ -56,7 +57,8 @@ def page(store: Store, filters: Filters) -> None:
 def choose(store: Store, filters: Filters, runs: pd.DataFrame) -> tuple[SuiteRuns | None, tuple | None]:
     """Let the sidebar choose; returns the suite's runs, and (name, lines, words for a caption, options of the command)."""
     counts = runs["suite"].value_counts()
-    names = sorted(counts.index, key=lambda name: (-counts[name], natural(name)))  # most runs, most history
+    # Most runs, most history; but what was asked for without a suite is something else each time.
+    names = sorted(counts.index, key=lambda name: (name == COMMAND_LINE_SUITE, -counts[name], natural(name)))
     name = filters.one("suite", "Suite", names)
     runs = runs[runs["suite"] == name].assign(device=lambda rows: rows["device_name"].fillna("unknown machine"))
     runs = filters.slice(runs, "history_machine", "Machine", "device", always=True, order=ordered(*dict.fromkeys(runs["device"])))  # fmt: skip

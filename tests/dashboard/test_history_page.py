@@ -7,6 +7,7 @@ import pytest
 from test_pages import texts, well
 
 from dashboard import elements
+from gatebench.cases import COMMAND_LINE_SUITE
 from tests.synthetic import Plan, write_store
 
 COMMON = {"gates": ("gru",), "implementations": ("eager", "native", "numba"), "seq_lens": (64,), "hidden_sizes": (64,), "failures": False, "stability": False}  # fmt: skip
@@ -155,3 +156,9 @@ def test_runs_with_other_plugins_are_other_points(opened, tmp_path):
     app = opened(store, "history")
     well(app, "history")
     assert set(app.dataframe[0].value["points (n)"]) == {2}  # two runs with the first plugin, one with the second
+
+
+def test_what_was_asked_for_without_a_suite_comes_last(opened, tmp_path):
+    for runs, suite in ((3, COMMAND_LINE_SUITE), (2, "nightly")):
+        write_store(tmp_path / "results", Plan(runs=runs, suites=(suite,), seed=runs, **COMMON))
+    assert opened(tmp_path / "results", "history").selectbox(key="suite").options == ["nightly", COMMAND_LINE_SUITE]
