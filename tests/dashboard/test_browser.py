@@ -38,9 +38,11 @@ def fits(page: Page, width: int) -> None:
         "() => [...document.querySelectorAll('.js-plotly-plot')].every((plot) => "
         "Math.abs(plot.querySelector('.main-svg').clientWidth - plot.parentElement.clientWidth) < 2)"
     )
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("main => main.scrollWidth - main.clientWidth") <= 0
+    page.wait_for_function(  # and so do tables
+        "width => document.documentElement.scrollWidth <= width"
+        " && (main => main.scrollWidth <= main.clientWidth)(document.querySelector('[data-testid=stMain]'))",
+        arg=width,
+    )
     assert cut_off(page, "h1, h2, h3, [data-testid=stMetricLabel] p, [data-testid=stMetricValue] div") == []
     assert outside(page) == []
 
