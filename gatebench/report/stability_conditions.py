@@ -4,7 +4,7 @@ import pandas as pd
 
 from gatebench.own_files import short_name
 from gatebench.report.quantities import is_missing
-from gatebench.report.stability import CASE, CURVES, SATURATION, gate_names, measured
+from gatebench.report.stability import CASE, CURVES, PREDICTIONS, SATURATION, gate_names, measured
 from gatebench.report.stability_series import SPECTRA
 from gatebench.words import counted
 
@@ -20,6 +20,12 @@ DRAWN = {  # figure -> metrics that it draws
     "sweep": _GRADIENTS,
     "spectrum": tuple(SPECTRA),
     "training": ("train_loss", "train_gradient_norm", "clip_rate", "half_life"),
+}
+BESIDE = {  # figure -> metrics that it draws beside those, as bands, bounds and theory: alone they are no figure
+    "norms": tuple(
+        metric for norm, *bounds in CURVES.values() for metric in (f"{norm}_p10", f"{norm}_p90", *bounds) if metric
+    ),
+    "sweep": PREDICTIONS,
 }
 BANDS = {
     "norms": "Lines: medians over seeds of the batch's mean; bands: lowest lower to highest upper decile of the batch over seeds.",

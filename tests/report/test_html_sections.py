@@ -10,10 +10,12 @@ from gatebench.report.html.content import Part, Report, Section
 from gatebench.report.html.page import html_page
 from gatebench.report.html.scaling import scaling_section
 from gatebench.report.html.slices import BlocksByCase, slices
+from gatebench.report.html.stability import stability_section
 from gatebench.report.html.trade_off import _few_shapes, trade_off_section
 from gatebench.report.html.winner_map import COUNTED, conditions, winner_map_section
 from gatebench.report.table import Block
 from gatebench.store.read import load
+from tests.stability_frames import case, frame, long_rows, profile
 from tests.synthetic import Plan, write_store
 
 PLAN = Plan(gates=("lstm", "gru"), seq_lens=(64, 128), hidden_sizes=(64, 128), modes=("forward",), failures=False)
@@ -175,3 +177,27 @@ def test_half_lives_are_those_of_the_plain_probe_outside_of_tasks(run):
     assert set(found["probe"]) == {"ones"}
     assert seen_half_lives(stability.assign(task="copy")).empty
     assert seen_half_lives(stability.iloc[:0]).empty
+
+
+def drawn(rows, kind):
+    """The figures of a kind that section Stability makes of these rows."""
+    parts = [part for part in stability_section(rows).parts if part.title.startswith(kind)]
+    return [part.drawing.make() for part in parts if part.drawing]
+
+
+def test_gradient_norms_are_drawn_with_the_bands_and_bounds_that_their_caption_tells_of():
+    rows = frame(profile())
+    [figure] = drawn(rows, "Gradient norms")
+    assert [trace.fill for trace in figure.data].count("toself") == 1
+    assert "bound (Jacobians)" in {trace.name for trace in figure.data}
+    bands_alone = rows[rows["metric"] != "log_gradient_norm"]
+    assert drawn(bands_alone, "Gradient norms") == []
+
+
+def test_a_sweep_is_drawn_beside_theory():
+    biases = [f"forget_bias={bias}" for bias in (0, 1)]
+    theory = [long_rows(metric="predicted_half_life", value=1.0, init=init) for init in biases]
+    rows = frame(*(case(init=init) for init in biases), theory)
+    [figure] = drawn(rows, "Sweep")
+    assert "theory" in {trace.name for trace in figure.data}
+    assert drawn(frame(theory), "Sweep") == []

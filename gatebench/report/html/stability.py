@@ -10,7 +10,7 @@ from gatebench.report.names import by_value
 from gatebench.report.quantities import is_missing
 from gatebench.report.stability import BY_STEP, measured
 from gatebench.report.stability_blocks import stability_blocks
-from gatebench.report.stability_conditions import DRAWN, caption
+from gatebench.report.stability_conditions import BESIDE, DRAWN, caption
 from gatebench.report.stability_drawings import TITLES, stability_figure
 from gatebench.report.stability_series import sweep_axis
 
@@ -49,7 +49,7 @@ def stability_section(stability: pd.DataFrame) -> Section:
 
 
 def _parts(rows: pd.DataFrame, kind: str) -> Iterator[Part]:
-    drawn = rows[rows["metric"].isin(DRAWN[kind])]
+    drawn = rows[rows["metric"].isin((*DRAWN[kind], *BESIDE.get(kind, ())))]
     drawn = drawn[drawn["task"].notna() if kind == "training" else ~drawn["metric"].isin(BY_STEP)]
     chosen = (*_SHARED, *_BY[kind])
     words = pd.DataFrame({name: by_value(drawn[CHOICES[name]], _word) for name in chosen})
@@ -70,7 +70,8 @@ def _part(rows: pd.DataFrame, kind: str, keys: Mapping[str, str]) -> Part:
 
 
 def _shows_something(rows: pd.DataFrame, kind: str) -> bool:
-    """Say whether a figure of these rows would hold data."""
+    """Say whether a figure of these rows would hold data: bands and bounds are of something."""
+    rows = rows[rows["metric"].isin(DRAWN[kind])]
     if kind == "sweep":
         return sweep_axis(rows) is not None
     if kind == "training":
