@@ -38,7 +38,10 @@ def failures(stability: pd.DataFrame) -> tuple[str, ...]:
 
 
 def stability_blocks(stability: pd.DataFrame) -> list[Block]:
-    """Return the tables that a run's stability fills, the first always; below the last one what came to nothing."""
+    """Return the tables that a run's stability fills, the first always; below the last one what came to nothing.
+
+    Where the first one holds nothing, that is its answer: below it.
+    """
     blocks = [_gradients(stability)]
     if len(spectra := spectra_table(stability)):
         blocks.append(_spectra(spectra))
@@ -48,7 +51,9 @@ def stability_blocks(stability: pd.DataFrame) -> list[Block]:
         blocks.append(_saturation(letters))
     if len(training := training_ends(stability)):
         blocks.append(_training(training))
-    return [*blocks[:-1], replace(blocks[-1], notes=(*blocks[-1].notes, *failures(stability)))]
+    place = -1 if len(blocks[0].header) > blocks[0].names else 0
+    blocks[place] = replace(blocks[place], notes=(*blocks[place].notes, *failures(stability)))
+    return blocks
 
 
 def _gradients(stability: pd.DataFrame) -> Block:

@@ -62,7 +62,9 @@ def _rows(problem: Problem) -> Iterator[Row]:
         params, inputs = problem.rounded(problem.draw_layer()), problem.rounded(problem.draw_inputs())
         yield from saturation_rows(saturation(problem.gate, params, inputs))
         if set(problem.metrics) - set(OF_OTHERS):
-            yield unsupported(f"{problem.gate.name} has no time and is not stackable, so it has no gradient profile")
+            yield unsupported(
+                f"{problem.gate.name} has no time and is not stackable, so it has no gradient profile, only saturation"
+            )
 
 
 def _check_metrics(problem: Problem) -> None:

@@ -122,6 +122,17 @@ def test_a_metric_that_is_refused_is_exit_3_unless_another_one_has_a_value(gb, i
     assert gb("run", suite(text), *STORE).code == 0  # nobody named it, and its class is known
 
 
+def test_a_gate_with_neither_time_nor_a_stack_has_its_saturation_alone(gb, inside):
+    answer = gb("stability", "glu", *SIZES, "--seeds", 1, *STORE)
+    reason = "  glu, init torch: unsupported: glu has no time and is not stackable, so it has no gradient profile, only"
+    title, *lines = answer.out.splitlines()
+    assert (answer.code, title[:22]) == (0, "Do gradients survive? ")  # its saturation was asked for, too
+    assert lines[0].startswith(reason[:90])  # the answer to the title's question, not below the last table
+    assert values(stored(), "saturation_mean")
+    assert gb("stability", "glu", *SIZES, "--seeds", 1, "--metric", "profile,depth", *STORE).code == 3
+    assert gb("stability", "glu,rnn_tanh", *SIZES, "--seeds", 1, "--metric", "profile", *STORE).code == 3
+
+
 def test_float64_has_no_low_precision_and_that_is_no_failure(gb, inside):
     assert gb(*LSTM, "--metric", "precision").code == 0
 
