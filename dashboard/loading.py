@@ -106,6 +106,14 @@ def gates_of_runs(store: Store) -> pd.DataFrame:
     return _gates_of_runs(store.questions.index.state, store.questions)
 
 
+def looks_at_gradients(store: Store, gate: str, run_ids: tuple[str, ...]) -> pd.DataFrame:
+    """Return what came of looking at a gate's gradients in these runs, newest first: run_id, status, reason, plain, layers.
+
+    plain: without a choice of init, inputs, task or options; layers: norms through a stack were measured.
+    """
+    return _looks_at_gradients(store.questions.index.state, gate, run_ids, store.questions)
+
+
 def stability_asked(store: Store, run_id: str) -> list[dict[str, Any]]:
     """Return the [stability] parts that a run was asked for, keys as in a suite; none where its manifest holds none."""
     request = json.loads(store.questions.manifest(run_id)).get("request")
@@ -189,6 +197,19 @@ def _gates_of_runs(state: str, _questions: Questions) -> pd.DataFrame:
         ) WHERE gate IS NOT NULL GROUP BY run_id, gate
     """
     return _questions.frame(sql)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _looks_at_gradients(state: str, gate: str, run_ids: tuple[str, ...], _questions: Questions) -> pd.DataFrame:
+    sql = """
+        SELECT run_id, status, reason,
+               bool_or(init = 'torch' AND inputs = 'normal' AND task IS NULL AND options = '{}') AS plain,
+               bool_or(metric = 'log_depth_gradient_norm' AND value IS NOT NULL) AS layers
+        FROM stability WHERE gate = ? AND run_id IN (SELECT unnest(?))
+        GROUP BY run_id, status, reason ORDER BY run_id DESC, reason
+    """
+    found = _questions.frame(sql, [gate, list(run_ids)])
+    return found.astype({"plain": bool, "layers": bool})
 
 
 @st.cache_resource(show_spinner="Reading the run …", max_entries=12)

@@ -7,10 +7,10 @@ import streamlit as st
 
 from dashboard import elements, loading
 from dashboard.filters import Filters
+from dashboard.gate_gradients import gate_stability, show_gradients
 from dashboard.loading import Store
 from gatebench.report.gate_facts import NOT_GIVEN, GateFacts, best_by_shape, costs, gate_facts, latex, prose
-from gatebench.report.gradient_lines import gradient_lines
-from gatebench.report.names import natural, options_label
+from gatebench.report.names import natural
 
 LONGEST_NAME = 80  # letters of a gate's name in a heading
 LONGEST_CODE = 20_000  # letters of reference code
@@ -26,7 +26,7 @@ def page(store: Store, filters: Filters) -> None:
         return
     facts = gate_facts(loading.gates(run["path"]), name)
     show_what(facts, f"{run['label']} · {run['machine']}")
-    show_stability(store, known, run, name)
+    show_gradients(store, known, run, facts)
     if len(rows):
         show_best(store, run, rows)
         show_cost(rows)
@@ -61,12 +61,6 @@ def choose(store: Store, filters: Filters, known: pd.DataFrame) -> tuple[pd.Seri
     return runs[runs["run_id"] == run_id].iloc[0], gate, found[found["gate"] == gate]
 
 
-def gate_stability(store: Store, run_id: str, gate: str) -> pd.DataFrame:
-    """Return the stability rows of a gate in one run."""
-    rows = store.rows("stability", run_id)
-    return rows[rows["gate"] == gate]
-
-
 def show_what(facts: GateFacts, where: str) -> None:
     """Show name, family, equation, sentence and source; what the run does not tell is `not given`."""
     st.caption(elements.plain(where))
@@ -83,29 +77,6 @@ def show_what(facts: GateFacts, where: str) -> None:
     elif facts.doc != NOT_GIVEN:
         st.markdown("\n\n".join(map(elements.plain, prose(facts.doc[:LONGEST_CODE]))))
     st.markdown(f"Family: {elements.plain(facts.family[:400])}  \nSource: {elements.plain(facts.source[:400])}")
-
-
-def show_stability(store: Store, known: pd.DataFrame, run: pd.Series, gate: str) -> None:
-    """Show in a line per init what the gate's gradients do, from the newest run of this machine that looked."""
-    st.subheader("Gradients", anchor=False)
-    looked = set(known.loc[(known["gate"] == gate) & known["half_lives"], "run_id"])
-    runs = store.runs[(store.runs["machine"] == run["machine"]) & store.runs["run_id"].isin(looked)]
-    for candidate in runs.to_dict("records"):
-        found = gradient_lines(gate_stability(store, candidate["run_id"], gate))
-        if found:
-            several = len(found) > 1
-            lines = [
-                (f"{options_label(options) or 'defaults'}: " if several else "") + line.removeprefix("gradient: ")
-                for (_, options), of_options in found.items()
-                for line in of_options
-            ]
-            st.markdown("\n".join(f"- {elements.plain(line)}" for line in lines))
-            st.caption(elements.plain(f"From {candidate['label']}. The page Stability shows curves and intervals."))
-            return
-    elements.nothing(
-        "No run of this machine has half-lives of this gate's gradients.",
-        shlex.join(["gatebench", "stability", gate]) + elements.store_option(),
-    )
 
 
 def show_best(store: Store, run: pd.Series, rows: pd.DataFrame) -> None:

@@ -30,7 +30,8 @@ SLICE = [*SHARED_COLUMNS, "batch", "seed"]
 class GateFacts:
     """One gate as its run described it; `not given` where it says nothing. Tables of names, as text.
 
-    by_example: the run holds no formulas for sizes, and the tables have those at I = H = 2.
+    by_example: the run holds no formulas for sizes, and the tables have those at I = H = 2. gradients: of one without state
+    that cannot be stacked there are none to follow; where the run tells only one of the two or none, there may be.
     """
 
     name: str
@@ -43,6 +44,7 @@ class GateFacts:
     parameters: pd.DataFrame
     state: pd.DataFrame
     by_example: bool
+    gradients: bool
 
 
 def gate_facts(described: Any, name: str) -> GateFacts:
@@ -57,6 +59,7 @@ def gate_facts(described: Any, name: str) -> GateFacts:
         parameters=_sizes(entry.get("parameters"), known.get("parameters"), "parameter", "shape"),
         state=_sizes(entry.get("state"), known.get("state"), "part of the state", "width"),
         by_example=not any(known.values()),
+        gradients=not (entry.get("state") == {} and entry.get("stackable") is False),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What gradients do, in one line per init below a gate's table of times."""
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -19,7 +20,23 @@ def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     if not len(stability):
         return {}
     summary = case_summary(stability)
-    summary = summary[summary["half_life"].notna() & summary["label"].notna()]
+    return _by_gate(summary[summary["half_life"].notna() & summary["label"].notna()], _line)
+
+
+def stack_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Return such lines of gates that are stacked: `through 8 layers: vanished [torch init, T=128, H=32, float64, 2 seeds]`."""
+    layers = stability.loc[stability["metric"] == "log_depth_gradient_norm", "index"].max()
+    if is_missing(layers):
+        return {}
+    summary = case_summary(stability)
+    words = f"through {counted(int(layers), 'layer')}: "
+    return _by_gate(
+        summary[summary["label"].notna()], lambda row: f"{words}{row['label']} [{', '.join(_conditions(row))}]"
+    )
+
+
+def _by_gate(summary: pd.DataFrame, line: Callable[[pd.Series], str]) -> dict[tuple[str, str], list[str]]:
+    """Return a line per init, inputs and task of each (gate, options), of its case at the finest dtype and longest T."""
     ordered = summary.assign(fine=summary["dtype"].map(DTYPES.index)).sort_values(
         ["fine", "seq_len", "train_step"], ascending=[True, False, False]
     )
@@ -27,7 +44,7 @@ def gradient_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     for (gate, options, *_), rows in ordered.groupby(
         ["gate", "options", "init", "inputs", "task"], sort=False, dropna=False
     ):
-        found.setdefault((str(gate), str(options)), []).append(_line(rows.iloc[0]))
+        found.setdefault((str(gate), str(options)), []).append(line(rows.iloc[0]))
     return found
 
 

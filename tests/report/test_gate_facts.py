@@ -37,6 +37,11 @@ def test_sizes_are_formulas_where_the_run_has_them_and_else_those_of_the_example
     assert before.by_example
 
 
+@pytest.mark.parametrize(("told", "gradients"), [({}, False), ({"state": {"h": 2}}, True), ({"stackable": True}, True), ({"state": None}, True), ({"stackable": None}, True)])  # fmt: skip
+def test_only_what_has_neither_state_nor_stack_has_no_gradients(told, gradients):
+    assert gate_facts([GRU | {"state": {}, "stackable": False} | told], "gru").gradients is gradients
+
+
 @pytest.mark.parametrize(
     "described",
     [None, {}, [], ["gru"], [{"name": "gru"}], [{"name": "gru", "equation": 3, "options": ["x"], "parameters": 1, "state": None, "doc": " "}],

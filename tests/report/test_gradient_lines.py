@@ -2,7 +2,7 @@
 
 import math
 
-from gatebench.report.gradient_lines import gradient_lines
+from gatebench.report.gradient_lines import gradient_lines, stack_lines
 from tests.stability_frames import case, frame, long_rows, trained
 
 
@@ -23,3 +23,14 @@ def test_a_gradient_that_does_not_shrink_reaches_at_least_to_the_end():
     ((line,),) = gradient_lines(rows).values()
     assert line.startswith("gradient: does not shrink, reach at least 8 steps, ")
     assert gradient_lines(rows.iloc[:0]) == {}
+
+
+def test_a_stack_has_a_line_per_init_with_its_layers_and_its_class():
+    norms = [long_rows(metric="log_depth_gradient_norm", index=layer, value=-1.0, init=init) for layer in range(9) for init in ("torch", "irnn")]  # fmt: skip
+    classes = [long_rows(metric="class", label=label, init=init) for label, init in (("vanished", "torch"), ("stable", "irnn"))]  # fmt: skip
+    (lines,) = stack_lines(frame(norms, classes)).values()
+    assert lines == [
+        "through 8 layers: vanished [torch init, T=8, H=4, float32, 1 seed]",
+        "through 8 layers: stable [irnn init, T=8, H=4, float32, 1 seed]",
+    ]
+    assert stack_lines(frame(case())) == {}
