@@ -20,14 +20,17 @@ from gatebench.report.run_facts import (
     environment_differences,
     environment_table,
     file_table,
+    gradients_only,
     part,
     plugins,
     run_facts,
+    stored_rows,
     suite_text,
 )
 from gatebench.store.exchange import csv_text
 from gatebench.store.read import read_run
 from gatebench.store.schema import TABLES
+from gatebench.words import counted
 
 LONGEST_CODE = 100_000  # letters of a text that a page shows; the downloads have all of it
 
@@ -40,33 +43,55 @@ def page(store: Store, filters: Filters) -> None:
     manifest = loading.manifest(run["path"])
     if manifest is None:
         return
-    show_facts(run, manifest)
-    shown = show_raw(run, filters)
+    stability = store.rows("stability", run["run_id"])
+    show_facts(run, manifest, stability)
+    shown = show_raw(run, manifest, filters)
     show_environment(store, run, manifest, filters)
     show_texts(manifest)
     show_files(run, manifest)
-    rows = store.rows("measurements", run["run_id"]) if shown is None else shown
-    elements.ways_out(command(run), rows, "measurements" if shown is None else "samples", filters)
+    name, rows = "samples", shown
+    if rows is None:
+        name, rows = "measurements", store.rows("measurements", run["run_id"])
+    if rows.empty:
+        name, rows = "stability", stability
+    elements.ways_out(command(run), rows, name, filters)
 
 
-def show_facts(run: pd.Series, manifest: dict[str, Any]) -> None:
+def show_facts(run: pd.Series, manifest: dict[str, Any], stability: pd.DataFrame) -> None:
     """Show what the manifest says, and how many cases came to what."""
-    counts = [f"{run['cases']} rows"] + [
-        f"{run[name]} {name.replace('_', ' ')}"
-        for name in ("ok", "wrong", "failed", "timeout", "out_of_memory", "unsupported", "unavailable")
-        if run[name]
-    ]
-    rows = [*run_facts(manifest), ("outcome", "cannot be read" if run["unreadable"] else ", ".join(counts))]
+    rows = [*run_facts(manifest), ("outcome", _outcome(run, stability))]
     elements.wrapped(pd.DataFrame(rows, columns=pd.Index(["what", "value"])))
 
 
-def show_raw(run: pd.Series, filters: Filters) -> pd.DataFrame | None:
+def _outcome(run: pd.Series, stability: pd.DataFrame) -> str:
+    """Return how many rows there are of cases and of gradients, each with what they came to."""
+    told = []
+    if run["unreadable"]:
+        told.append("cases that cannot be read")
+    elif run["cases"]:
+        counts = [
+            f"{run[name]} {name.replace('_', ' ')}"
+            for name in ("ok", "wrong", "failed", "timeout", "out_of_memory", "unsupported", "unavailable")
+            if run[name]
+        ]
+        told.append(", ".join([f"{run['cases']} rows", *counts]))
+    if run["stability_rows"] and stability.empty:
+        told.append("gradients that cannot be read")
+    elif len(stability):
+        counts = [f"{n} {str(status).replace('_', ' ')}" for status, n in stability["status"].value_counts().items()]
+        told.append(", ".join([f"{counted(len(stability), 'row')} of gradients", *counts]))
+    return "; ".join(told) or "nothing was measured"
+
+
+def show_raw(run: pd.Series, manifest: dict[str, Any], filters: Filters) -> pd.DataFrame | None:
     """Let the page choose a case, and show its raw samples; returns them, None where no case is chosen."""
     st.subheader("Raw samples", anchor=False)
     samples = loading.table(run["path"], "samples")
     timed = list(dict.fromkeys(samples.loc[samples["quantity"] == "time", "case_id"])) if len(samples) else []
     if not timed:
-        st.markdown("Nothing was timed in this run, or its samples cannot be read.")
+        lost = samples.empty and stored_rows(manifest, "samples") != 0
+        nothing = f"Nothing was timed in this run{': it looked at gradients only' if gradients_only(manifest) else ''}."
+        st.markdown("The samples of this run cannot be read." if lost else nothing)
         return None
     case = filters.pick("case", f"Case ({len(timed)} have samples)", sorted(timed))
     if case is None:
@@ -132,11 +157,11 @@ def _code(title: str, text: str, language: str) -> None:
 
 
 def show_files(run: pd.Series, manifest: dict[str, Any]) -> None:
-    """List the files with sizes and rows, and offer each table as CSV and as the file itself."""
+    """List the files with sizes and rows, and offer each table that has rows as CSV and as the file itself."""
     st.subheader("Files", anchor=False)
     folder = Path(run["path"])
     elements.wrapped(file_table(folder, manifest))
-    there = [name for name in TABLES if f"{name}.parquet" in part(manifest, "files")]
+    there = [name for name in TABLES if stored_rows(manifest, name) != 0]
     for name, columns in zip(there, [st.columns([2, 1, 1]) for _ in there], strict=True):
         columns[0].markdown(name)
         # Callables: a file is read when it is asked for, not for each click on the page.

@@ -20,30 +20,63 @@ NOT_TOLD = "not told"
 SHORT_SHA = 12  # digits of a commit
 LONGEST = 300  # letters of a value in a table
 DECIDES = "times are not comparable"
+GRADIENTS_ONLY = "looks at gradients only"
+OF_ALL_REQUESTS = ("timeout_s", "memory_mb")  # settings that are not of timing alone
 PURPOSES = {"run": "compares implementations", "ab": "compares two versions", "calibrate": "one version against itself"}
 Manifest = Mapping[str, Any]
 
 
 def run_facts(manifest: Manifest) -> list[tuple[str, str]]:
-    """Return (what, value) of a run: what it was for, of which code, how it was measured, how long it took."""
+    """Return (what, value) of a run: what it was for, of which code, how it was measured, how long it took.
+
+    What a run has no words for is left out, as are settings of timing where nothing was to be timed.
+    """
     suite, git, elapsed = (part(manifest, name) for name in ("suite", "git", "elapsed"))
     purpose = str(manifest.get("purpose") or "run")
-    return [
+    only = gradients_only(manifest)
+    settings = {
+        name: value
+        for name, value in part(manifest, "measure").items()
+        if value is not None and (name in OF_ALL_REQUESTS or not only)
+    }
+    facts = [
         ("run", value_text(manifest.get("run_id"))),
         ("started (UTC)", date_label(manifest.get("created_utc")) or NOT_TOLD),
         ("status", value_text(manifest.get("status"))),
         ("resumes", "no other run" if manifest.get("resumes") is None else value_text(manifest["resumes"])),
         ("took", _elapsed(elapsed)),
-        ("purpose", f"{purpose}: {PURPOSES[purpose]}" if purpose in PURPOSES else value_text(purpose)),
+        ("purpose", f"{purpose}: {GRADIENTS_ONLY if only else PURPOSES[purpose]}" if purpose in PURPOSES else value_text(purpose)),
         ("measured by", value_text(manifest.get("harness") or WORKER)),
         ("suite", value_text(suite.get("name"))),
         ("why", value_text(part(manifest, "request").get("why"))),
         ("commit", commit_text(git)),
         ("gatebench", value_text(manifest.get("gatebench_version"))),
         ("seed", value_text(manifest.get("seed"))),
-        ("measure", ", ".join(f"{name} = {value_text(value)}" for name, value in part(manifest, "measure").items() if value is not None) or NOT_TOLD),
+        ("measure", ", ".join(f"{name} = {value_text(value)}" for name, value in settings.items()) or NOT_TOLD),
         ("environment class", value_text(manifest.get("environment_class"))),
     ]  # fmt: skip
+    return [(what, value) for what, value in facts if value]
+
+
+def gradients_only(manifest: Manifest) -> bool:
+    """Say whether a run looked at gradients, and was to time nothing."""
+    asked = part(manifest, "request").get("cases")
+    compares = str(manifest.get("purpose") or "run") == "run"
+    return (
+        compares
+        and not asked
+        and not stored_rows(manifest, "measurements")
+        and bool(stored_rows(manifest, "stability"))
+    )
+
+
+def stored_rows(manifest: Manifest, table: str) -> int | None:
+    """Return how many rows a table of the run was stored with; 0 for a table that it has not, None where it does not tell."""
+    files = part(manifest, "files")
+    if f"{table}.parquet" not in files:
+        return 0
+    count = part(files, f"{table}.parquet").get("rows")
+    return count if isinstance(count, int) else None
 
 
 def commit_text(git: Mapping[str, Any]) -> str:

@@ -209,8 +209,54 @@ def test_a_run_without_samples_says_so(opened, two_runs):
     (folder / "samples.parquet").write_bytes(b"PAR1")
     app = opened(two_runs, "run")
     found = well(app, "run")
-    assert "Nothing was timed in this run, or its samples cannot be read." in found
+    assert "The samples of this run cannot be read." in found
+    assert "Nothing was timed" not in found
     shutil.rmtree(folder)
+
+
+def test_a_run_that_looked_at_gradients_only_says_so_and_leaves_out_what_is_of_times(opened, tmp_path, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(elements, "ways_out", lambda command, frame, name, filters: kept.update({name: frame}))
+    store = tmp_path / "results"
+    write_store(store, Plan(gates=("gru",), implementations=()))
+    [folder] = runs_of(store)
+    measure = {"blocks": 3, "sample_ms": 20.0, "timeout_s": 300.0, "memory_mb": 0, "error_limit": None}
+    rewrite(folder, measure=measure, request={"why": "", "cases": [], "stability": [{}]}, purpose="run")
+    app = opened(store, "run")
+    page = well(app, "run")
+    shown = app.table[0].value.map(lambda cell: cell.replace("\\", ""))
+    facts = dict(zip(shown["what"], shown["value"], strict=True))
+    assert facts["purpose"] == "run: looks at gradients only"
+    assert facts["measure"] == "timeout_s = 300.0, memory_mb = 0"
+    rows = len(pd.read_parquet(folder / "stability.parquet"))
+    assert facts["outcome"].startswith(f"{rows} rows of gradients, ")
+    assert facts["outcome"].endswith(" unsupported")  # gru has no forget gate
+    assert "why" not in facts
+    assert all(facts.values())
+    assert "Nothing was timed in this run: it looked at gradients only." in page
+    assert {button.key for button in app.get("download_button")} == {"csv_stability", "parquet_stability"}
+    assert len(kept["stability"]) == rows
+    assert "measurements" not in kept
+
+
+def test_a_run_that_measured_nothing_says_so(opened, tmp_path):
+    store = tmp_path / "results"
+    write_store(store, Plan(gates=("gru",), implementations=(), stability=False))
+    app = opened(store, "run")
+    assert "Nothing was timed in this run." in well(app, "run")
+    assert app.table[0].value["value"].iloc[-1] == "nothing was measured"
+    assert not app.get("download_button")
+
+
+@pytest.mark.parametrize(
+    ("entries", "only"),
+    [({}, True), ({"request": {"cases": [{"gates": ["gru"]}]}}, False), ({"purpose": "calibrate"}, False), ({"files": {}}, False), ({"files": {"measurements.parquet": {"rows": 3}, "stability.parquet": {"rows": 5}}}, False)],
+)  # fmt: skip
+def test_gradients_only_is_what_was_asked_for_no_case_and_stored_none(entries, only):
+    from gatebench.report.run_facts import gradients_only
+
+    files = {"measurements.parquet": {"rows": 0}, "stability.parquet": {"rows": 5}}
+    assert gradients_only({"files": files, **entries}) is only
 
 
 def test_the_data_are_the_measurements_and_those_of_a_chosen_case_its_samples(opened, two_runs, monkeypatch):
