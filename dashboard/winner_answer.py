@@ -233,9 +233,7 @@ def _cost(cost: Any, row: pd.Series) -> str:
         return f"its first call, which compiles, takes {time_text(cost)}"
     if not is_missing(row["compile_warm_ns"]):
         return f"its first call takes {time_text(cost)} with filled compile caches; with empty ones it was not measured"
-    return (
-        f"its first call took {time_text(cost)} longer than usual; what an earlier run had compiled came from a cache"
-    )
+    return f"its first call took {time_text(cost)} longer than usual, with caches as they were"
 
 
 def show_own_samples(filters: Filters, chosen: Slice, here: pd.DataFrame, cell: pd.Series) -> None:
