@@ -65,6 +65,16 @@ def trained(losses=(2.0, 1.0), half_life=(2.0, 4.0), rates=(1.0, 0.0), nonfinite
     return rows
 
 
+def failed(**more):
+    """Return what a case without values leaves."""
+    return [long_rows(metric="class", status="unsupported", reason="it has no forget gate", **more)]
+
+
 def frame(*rows):
     """Return a frame of lists of rows."""
     return pd.DataFrame([row for part in rows for row in part])
+
+
+def cells(block):
+    """Return the rows of a table of the terminal as dicts."""
+    return [dict(zip(block.header, row, strict=True)) for row in block.rows]

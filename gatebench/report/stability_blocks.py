@@ -38,11 +38,12 @@ def failures(stability: pd.DataFrame) -> tuple[str, ...]:
 
 
 def stability_blocks(stability: pd.DataFrame) -> list[Block]:
-    """Return the tables that a run's stability fills, the first always; below the last one what came to nothing.
+    """Return the tables that a run's stability fills, the first at least; below the last one what came to nothing.
 
-    Where the first one holds nothing, that is its answer: below it.
+    Where the first one holds nothing, that is its answer: below it. Beside others, and without such an answer, it is left out.
     """
     blocks = [_gradients(stability)]
+    told, missed = len(blocks[0].header) > blocks[0].names, failures(stability)
     if len(spectra := spectra_table(stability)):
         blocks.append(_spectra(spectra))
     if len(rounded := precision_table(stability)):
@@ -51,9 +52,9 @@ def stability_blocks(stability: pd.DataFrame) -> list[Block]:
         blocks.append(_saturation(letters))
     if len(training := training_ends(stability)):
         blocks.append(_training(training))
-    place = -1 if len(blocks[0].header) > blocks[0].names else 0
-    blocks[place] = replace(blocks[place], notes=(*blocks[place].notes, *failures(stability)))
-    return blocks
+    place = -1 if told else 0
+    blocks[place] = replace(blocks[place], notes=(*blocks[place].notes, *missed))
+    return blocks if told or missed or len(blocks) == 1 else blocks[1:]
 
 
 def _gradients(stability: pd.DataFrame) -> Block:

@@ -7,6 +7,7 @@ import pytest
 from figure_helpers import long_rows, profile
 
 from gatebench.report import stability as stability_tables
+from gatebench.report.colours import SERIES
 from gatebench.report.figures.saturation import PATTERNS, saturation_figure
 from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.stability_ends import ROUNDED, SPECTRAL, WITHOUT_ENDS
@@ -31,6 +32,14 @@ def test_norm_figure_shows_the_norm_in_decades_with_ribbon_and_bound():
     assert sum(trace.line.dash == "dot" and len(trace.x) > 1 for trace in figure.data) == 1
     assert "10⁻²" in figure.layout.yaxis.ticktext
     assert "steps" in figure.layout.xaxis.title.text
+
+
+def test_norms_that_rounding_does_not_change_are_still_seen_below_the_finer_dtypes():
+    rows = profile(seeds=1) + [{**row, "dtype": "bfloat16"} for row in profile(seeds=1)]
+    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    assert [trace.line.to_plotly_json() for trace in figure.data if trace.customdata is not None] == [
+        {"color": SERIES[0], "dash": "dash", "width": 5}, {"color": SERIES[0], "dash": "solid", "width": 2},
+    ]  # fmt: skip
 
 
 def test_norms_over_a_short_range_have_ticks_at_1_2_and_5():

@@ -128,7 +128,9 @@ def test_what_was_not_measured_has_no_panel():
 
 def test_dtypes_are_told_apart_by_dash_where_there_are_several():
     figure = sweep(*biases(), *biases(dtype="bfloat16"))
-    assert {line.line.dash for line in measured(figure)} == {"solid", "dash"}
+    lines = [(line.line.dash, line.line.width) for line in measured(figure)]
+    assert sorted(set(lines)) == [("dash", 5), ("solid", 2)]
+    assert lines.index(("dash", 5)) < lines.index(("solid", 2))  # the wide one below
     assert legend(figure) == ["lstm", "float32", "bfloat16"]
 
 

@@ -5,22 +5,11 @@ import math
 import re
 
 import numpy as np
-import pytest
 
 from gatebench.report.stability_blocks import stability_blocks, stability_json
 from gatebench.report.stability_ends import spectra_table, training_ends
 from gatebench.report.terminal import print_block, print_json
-from tests.stability_frames import case, frame, half_lives, long_rows, spectrum, trained
-
-
-def cells(block):
-    """Return a table's rows as dicts."""
-    return [dict(zip(block.header, row, strict=True)) for row in block.rows]
-
-
-def failed(**more):
-    return [long_rows(metric="class", status="unsupported", reason="it has no forget gate", **more)]
-
+from tests.stability_frames import case, cells, failed, frame, half_lives, long_rows, spectrum, trained
 
 # --- do gradients survive?
 
@@ -76,13 +65,22 @@ def test_what_came_to_nothing_is_said_once_below_the_last_table():
     assert [block.notes.count(reason) for block in blocks] == [0, 1]
 
 
+def test_a_bound_gap_is_told_where_there_is_nothing_else_of_a_case():
+    gaps = [long_rows(metric="bound_gap", lag=8, value=value, seed=seed) for seed, value in enumerate((3.0, 1.0, 2.0))]
+    (block,) = stability_blocks(frame(gaps))
+    assert cells(block)[0]["bound gap (nats)"] == "2.00"
+    assert block.notes[-1].startswith("bound gap: ")
+    (block,) = stability_blocks(frame(gaps, case()))
+    assert "bound gap (nats)" not in block.header
+
+
 # --- spectra
 
 
 def test_spectra_show_their_ends_as_medians_over_seeds():
     seeds = [spectrum([-0.1 * (s + 1), -2.0 - s], [0.5, -30.0 - s], unresolved=(1,) if s else (), seed=s) for s in range(3)]  # fmt: skip
     more = [long_rows(metric="log_abs_det", index=i, value=v) for i, v in enumerate((-math.inf, -7.0, -5.0))]
-    _, block = stability_blocks(frame(*seeds, more, [long_rows(metric="kaplan_yorke_dimension", value=0.0)]))
+    (block,) = stability_blocks(frame(*seeds, more, [long_rows(metric="kaplan_yorke_dimension", value=0.0)]))
     (row,) = cells(block)
     assert row["λ"] == "-0.200 … -3.00"
     assert row["ln σ"] == "0.500 … -31.0 (1 unresolved)"
@@ -145,43 +143,11 @@ def test_low_precision_of_a_stack_is_that_of_its_first_layer():
     assert cells(block) == [{"gate": "swiglu_ffn", "error": "0.500", "underflow": "25%"}]
 
 
-# --- what was measured where there is neither half-life nor exponent
-
-
-def saturated(**more):
-    shares = [("f", "saturation_low", 0.1), ("f", "saturation_high", 0.04), ("g", "saturation_tanh", 0.002), ("f", "saturation_mean", 0.8)]  # fmt: skip
-    shares += [("a", "flat_share", 0.3), ("a", "negative_lobe", 0.5), ("b", "density", 0.7), ("g", "flat_share", 0.1)]
-    return [long_rows(metric=metric, part=letter, value=value, **more) for letter, metric, value in shares]
-
-
-def test_saturation_alone_is_told_by_letter():
-    first, block = stability_blocks(frame(saturated(), [long_rows(metric="class", label="stable")]))
-    assert first.header == ("gate", "class")
-    assert cells(block) == [{"gate": "lstm", "letters": "f 14%, g <1%, a 30% flat, b 70% open"}]
-    assert block.notes[0].endswith("open: of gates that are 0 or 1, share of 1; flat: slope below 0.01")
-
-
-def test_saturation_beside_half_lives_is_left_to_figures_and_programs():
-    rows = frame(saturated(), case(), saturated(gate="glu"))
-    _, block = stability_blocks(rows)
-    assert [(row["gate"], row["letters"][:5]) for row in cells(block)] == [("glu", "f 14%")]
-    assert [entry["letters"]["f"] for entry in stability_json(rows)["saturation"]] == 2 * [{"saturated": pytest.approx(0.14)}]  # fmt: skip
-
-
-def test_a_bound_gap_is_told_where_there_is_nothing_else_of_a_case():
-    gaps = [long_rows(metric="bound_gap", lag=8, value=value, seed=seed) for seed, value in enumerate((3.0, 1.0, 2.0))]
-    (block,) = stability_blocks(frame(gaps))
-    assert cells(block)[0]["bound gap (nats)"] == "2.00"
-    assert block.notes[-1].startswith("bound gap: ")
-    (block,) = stability_blocks(frame(gaps, case()))
-    assert "bound gap (nats)" not in block.header
-
-
 # --- more of spectra
 
 
 def test_a_spectrum_has_only_the_columns_that_were_asked_for():
-    _, block = stability_blocks(frame(spectrum([-0.1, -math.inf])))
+    (block,) = stability_blocks(frame(spectrum([-0.1, -math.inf])))
     assert block.header == ("gate", "λ")
     assert cells(block)[0]["λ"] == "-0.100 … -∞"
     assert len(block.notes) == 1
@@ -197,7 +163,7 @@ def test_values_that_are_not_known_are_no_numbers():
         long_rows(metric="kaplan_yorke_dimension", value=None),
         long_rows(metric="log_abs_det", index=0, value=None),
     ]
-    _, block = stability_blocks(frame(spectrum([-0.1]), rows))
+    (block,) = stability_blocks(frame(spectrum([-0.1]), rows))
     assert block.header == ("gate", "λ")
 
 

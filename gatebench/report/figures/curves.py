@@ -12,7 +12,7 @@ from gatebench.report.names import coarseness, natural
 
 MOST_GATES = 8  # panels
 MOST_SERIES = 16  # more colours than these nobody tells apart
-DASHES = ("solid", "dash", "dashdot", "longdash")
+DTYPE_LINES = (("solid", 2), ("dash", 5), ("dashdot", 7), ("longdash", 9))  # dash and width, the finest dtype first
 _MARKS_OF_KEYS = 50
 
 
@@ -21,15 +21,20 @@ def inits_in_order(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (not name.startswith("torch"), natural(name)))
 
 
-def dashes_of(dtypes: Iterable[str]) -> dict[str, str]:
-    """Return a dash per dtype, the widest dtype first."""
+def dtype_lines(dtypes: Iterable[str]) -> dict[str, dict]:
+    """Return dash and width of each dtype's lines, the finest dtype first.
+
+    The coarser the wider: where rounding changes nothing, lines of one colour lie on each other, and dashes are still seen
+    on both sides of the solid one.
+    """
     order = sorted(set(dtypes), key=lambda name: (coarseness(name), name))
-    return {name: DASHES[number % len(DASHES)] for number, name in enumerate(order)}
+    chosen = (DTYPE_LINES[number % len(DTYPE_LINES)] for number in range(len(order)))
+    return {name: {"dash": dash, "width": width} for name, (dash, width) in zip(order, chosen, strict=True)}
 
 
-def styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
-    """Return a colour per init and a dash per dtype, in the order of the legend."""
-    return series_colours(inits_in_order(rows["init"].unique())), dashes_of(rows["dtype"].unique())
+def styles(rows: pd.DataFrame) -> tuple[dict[str, str], dict[str, dict]]:
+    """Return a colour per init and a line per dtype (`dtype_lines`), in the order of the legend."""
+    return series_colours(inits_in_order(rows["init"].unique())), dtype_lines(rows["dtype"].unique())
 
 
 def those_that_fit(rows: pd.DataFrame, column: str, order: list[str]) -> tuple[pd.DataFrame, list[str], int]:

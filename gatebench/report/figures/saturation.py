@@ -34,19 +34,19 @@ def saturation_figure(saturation: pd.DataFrame, width: int = NARROW) -> go.Figur
         rows=rows, cols=columns, shared_yaxes=True, subplot_titles=gates, horizontal_spacing=0.04,
         vertical_spacing=panel_gap(rows),
     )  # fmt: skip
-    colours, dashes = styles(saturation)
+    colours, dtypes = styles(saturation)
     bars: dict[tuple[str, str, str, str], list] = {}
     for row in saturation[saturation["gate"].isin(gates)].itertuples():
         bars.setdefault((row.gate, row.init, row.dtype, row.side), []).append(row)
     # Beside each other as the legend lists them; sides of one bar stay as they are.
-    order = sorted(bars, key=lambda names: (list(colours).index(names[1]), list(dashes).index(names[2])))
+    order = sorted(bars, key=lambda names: (list(colours).index(names[1]), list(dtypes).index(names[2])))
     placed = []
     for names in order:
         gate, init, dtype, _ = names
         cell = {"row": gates.index(gate) // columns + 1, "col": gates.index(gate) % columns + 1}
-        placed.append((cell, _bars(names, bars[names], colours[init], paler=dtype != next(iter(dashes)))))
+        placed.append((cell, _bars(names, bars[names], colours[init], paler=dtype != next(iter(dtypes)))))
     taken = placed[0][1]["offsetgroup"]  # one of their own would leave a gap beside the first panel's bars
-    placed += _saturation_keys(colours, list(dashes), list(saturation["side"].unique()), taken)
+    placed += _saturation_keys(colours, list(dtypes), list(saturation["side"].unique()), taken)
     add_traces(figure, placed)
     dress(figure, 60 + 280 * rows)
     figure.layout.barmode, figure.layout.legend.traceorder = "stack", "normal"

@@ -20,6 +20,7 @@ from gatebench.report.figures.curves import (
 )
 from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.figures.panels import Trace, add_rule, add_traces, make_panels, panel_at, set_axes
+from gatebench.report.names import coarseness
 from gatebench.report.quantities import is_missing, power_of_ten, significant
 
 SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
@@ -60,15 +61,16 @@ def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
     )  # fmt: skip
     lines = drawn.groupby(["gate", "init", "dtype", "seq_len", "hidden_size"], sort=False)[_DRAWN]
     most = points_per_line(lines.ngroups, marks=6)  # norm, ribbon twice, two bounds, the end
-    colours, dashes = styles(drawn)
+    colours, dtypes = styles(drawn)
     placed = []
-    for (gate, init, dtype, seq_len, hidden_size), line in lines:
+    # Wide lines first: the finer dtype's lie on them.
+    for (gate, init, dtype, seq_len, hidden_size), line in sorted(lines, key=lambda group: -coarseness(group[0][2])):
         kept = thin(len(line), most)
         title = f"<b>{gate}</b>, {init}, {dtype}, T = {int(seq_len)}, H = {int(hidden_size)}"
         numbers = {name: line[name].to_numpy()[kept] for name in _DRAWN}
-        placed += [(cells[gate], trace) for trace in _curve(numbers, title, colours[init], dashes[dtype])]
+        placed += [(cells[gate], trace) for trace in _curve(numbers, title, {"color": colours[init], **dtypes[dtype]})]
     entries = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
-    entries |= {dtype: {"color": MUTED, "dash": dash, "width": 2} for dtype, dash in dashes.items()}
+    entries |= {dtype: {"color": MUTED, **style} for dtype, style in dtypes.items()}
     entries |= {BOUND_NAMES[name]: {"color": MUTED, **style} for name, style in BOUNDS.items() if drawn[name].notna().any()}  # fmt: skip
     add_traces(figure, [*placed, *keys(entries, left_out)])
     dress(figure, 60 + 340 * rows)
@@ -94,20 +96,21 @@ def _cells(curves: pd.DataFrame, gates: list[str]) -> dict[str, dict[str, int]]:
     return cells
 
 
-def _curve(line: dict[str, np.ndarray], title: str, colour: str, dash: str) -> list[Trace]:
+def _curve(line: dict[str, np.ndarray], title: str, style: dict) -> list[Trace]:
     """Return the traces of a gate's norms at one init, dtype and shape, which `title` names; line: the columns _DRAWN."""
+    colour = style["color"]
     # Decades, not norms: e^-1000 is no float, but its logarithm is.
     back, norm = line["back"].astype(float), line["norm"].astype(float) / LN10
     shared = {"type": "scatter", "x": back, "mode": "lines", "showlegend": False}
     traces = [
         *bands(back, line["low"] / LN10, line["high"] / LN10, colour),
-        {**shared, "y": finite(norm), "line": {"color": colour, "width": 2, "dash": dash},
+        {**shared, "y": finite(norm), "line": style,
          "customdata": _curve_hover(line, title), "hovertemplate": "%{customdata}<extra></extra>"},
     ]  # fmt: skip
-    for name, style in BOUNDS.items():
+    for name, dots in BOUNDS.items():
         bound = finite(line[name] / LN10)
         if not np.isnan(bound).all():
-            traces.append({**shared, "y": bound, "hoverinfo": "skip", "line": {"color": colour, **style}})
+            traces.append({**shared, "y": bound, "hoverinfo": "skip", "line": {"color": colour, **dots}})
     return [*traces, *_end(back, norm, colour)]
 
 
@@ -165,8 +168,8 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     if gated.empty:
         return empty("No half-life and no Lyapunov exponent here.")
     gates = list(dict.fromkeys(gated["gate"]))[::-1]  # the first on top
-    colours, dashes = styles(gated)
-    symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dashes)}
+    colours, dtypes = styles(gated)
+    symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dtypes)}
     columns = {
         name: col for col, name in enumerate((name for name in SUMMARY_AXES if gated[name].notna().any()), start=1)
     }
@@ -178,7 +181,7 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
         cases.setdefault((row.init, row.dtype), []).append(row)
     placed = []
     for (init, dtype), rows in cases.items():
-        colour, offset = colours[init], _offset(init, dtype, list(colours), list(dashes))
+        colour, offset = colours[init], _offset(init, dtype, list(colours), list(dtypes))
         marker = {"color": colour, "symbol": symbols[dtype], "size": 9, "line": {"width": 2, "color": colour}}
         lanes = [gates.index(row.gate) + offset for row in rows]
         for name, col in columns.items():
@@ -190,7 +193,7 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
         entry = {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": {**marker, "size": 10}}
         placed.append(({"row": 1, "col": 1}, {**entry, "name": name}))
     add_traces(figure, placed)
-    dress(figure, 170 + max(70, 20 * len(colours) * len(dashes)) * len(gates))
+    dress(figure, 170 + max(70, 20 * len(colours) * len(dtypes)) * len(gates))
     seat_legend(figure, titled=False, width=width)
     panels = {name: panel_at(figure, 1, col) for name, col in columns.items()}
     set_axes(

@@ -9,7 +9,7 @@ from gatebench.report.figures.axes import capped, logarithmic, never_line
 from gatebench.report.figures.curves import (
     MOST_GATES,
     bands,
-    dashes_of,
+    dtype_lines,
     finite,
     inits_in_order,
     keys,
@@ -18,7 +18,7 @@ from gatebench.report.figures.curves import (
 )
 from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.figures.panels import Trace, add_rule, add_traces, make_panels, panel_at, set_axes
-from gatebench.report.names import natural
+from gatebench.report.names import coarseness, natural
 from gatebench.report.quantities import is_missing, significant, size_ticks
 
 AXES = {
@@ -53,20 +53,20 @@ def sweep_figure(sweep: pd.DataFrame, width: int = NARROW) -> go.Figure:
         return empty("No half-life and no Lyapunov exponent here: ask for the metrics profile or lyapunov.")
     axis = str(sweep["axis"].iloc[0])
     drawn, names, left_out = those_that_fit(sweep, "gate", list(dict.fromkeys(sweep["gate"])))
-    colours, dashes = series_colours(names), dashes_of(drawn["dtype"])
+    colours, dtypes = series_colours(names), dtype_lines(drawn["dtype"])
     figure = make_panels(rows=1, cols=len(panels), horizontal_spacing=0.16)
     lines = drawn.groupby(["gate", "dtype"], sort=False)
     most = points_per_line(lines.ngroups * len(panels), marks=4)
     never = never_line(drawn[["half_life", "half_life_low", "half_life_high"]])
     placed = []
     for col, name in enumerate(panels, start=1):
-        for (gate, dtype), line in lines:
-            style = {"color": colours[gate], "width": 2, "dash": dashes[dtype]}
+        for (gate, dtype), line in sorted(lines, key=lambda group: -coarseness(group[0][1])):  # wide lines first
+            style = {"color": colours[gate], **dtypes[dtype]}
             traces = _swept(line.iloc[thin(len(line), most)], name, style, never if name == "half_life" else None)
             placed += [({"row": 1, "col": col}, trace) for trace in traces]
         set_axes([panel_at(figure, 1, col).yaxis], title_text=SWEPT[name])
     entries = {name: {"color": colour, "width": 3} for name, colour in colours.items()}
-    entries |= {name: {"color": MUTED, "dash": dash, "width": 2} for name, dash in dashes.items() if len(dashes) > 1}
+    entries |= {name: {"color": MUTED, **style} for name, style in dtypes.items() if len(dtypes) > 1}
     predicted = any(drawn[f"predicted_{name}"].notna().any() for name in panels)
     add_traces(figure, [*placed, *keys(entries | ({"theory": THEORY} if predicted else {}), left_out)])
     dress(figure, 460)
