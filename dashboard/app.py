@@ -17,8 +17,10 @@ if (parent := str(Path(__file__).resolve().parent.parent)) not in sys.path:
 from dashboard import elements, loading
 from dashboard.filters import Filters
 from gatebench.errors import StoreError
+from gatebench.query.questions import IndexGone
 
 HERE = Path(__file__).resolve().parent
+TRIED, MOST_TRIES = "tried", 2  # in the session: how often in a row the index could not be read
 BEGIN_S = 1.0  # after the first page's script has ended: until then the browser draws it, which needs a core, too
 ICONS = {
     "Overview": "home",
@@ -74,16 +76,22 @@ page = st.navigation(
 elements.tighten()
 try:
     store = loading.open_store()
-except StoreError as error:
-    elements.no_store(page.title, str(error))
-else:
     if store.runs.empty:
-        elements.no_store(
-            page.title, f"The store {loading.store_path()} holds no run that can be read.", store.problems
-        )
+        what = f"The store {loading.store_path()} holds no run that can be read."
+        elements.no_store(page.title, what, store.problems)
     else:
         elements.banner(store.problems)
         # Not page.run(): Streamlit ties a widget made there to that page, and the URL would lose it on the next one.
         import_module(f"dashboard.views.{VIEWS[page.title]}").page(store, Filters())
         import_ahead()
         elements.load_ahead()
+    st.session_state[TRIED] = 0
+except IndexGone as error:
+    # Somebody else's page, or another server, wrote the index anew meanwhile: begin again. Twice in a row: it is damaged.
+    tried = st.session_state[TRIED] = st.session_state.get(TRIED, 0) + 1
+    loading.look_anew(rebuild=tried > 1)
+    if tried <= MOST_TRIES:
+        st.rerun()
+    st.error(elements.plain(str(error)), icon=":material/broken_image:")
+except StoreError as error:
+    elements.no_store(page.title, str(error))

@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from gatebench.errors import StoreError
-from gatebench.query.index import Index, stamp, update_index
+from gatebench.query.index import Index, discard_index, stamp, update_index
 from gatebench.query.questions import Questions
 from gatebench.report.runs import labelled
 from gatebench.store.read import FOLDERS, load, read_run
@@ -65,6 +65,13 @@ def open_store() -> Store:
         looks.count, looks.again_at = looks.count + 1, time.monotonic() + _LOOK_AGAIN_S
     index = _index(str(path), tuple(_listed(path / name) for name in FOLDERS), looks.count, looks)
     return _open(index.state, index)
+
+
+def look_anew(rebuild: bool) -> None:
+    """Let the next `open_store` look at every file again; rebuild: and make its index anew."""
+    if rebuild:
+        discard_index(store_path())
+    _looks_at(str(store_path())).again_at = 0.0
 
 
 def _listed(folder: Path) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gatebench.errors import StoreError
 from gatebench.query.content import SCHEMAS, Found, read_folder, run_key, samples_to_blocks
-from gatebench.query.parts import Entry, State, merge, part_file, read_state, sweep, write_part, write_state
+from gatebench.query.parts import STATE, Entry, State, merge, part_file, read_state, sweep, write_part, write_state
 from gatebench.store.read import check_store, run_folders
 
 Progress = Callable[[int, int], None]  # called with the runs read so far, and those to be read
@@ -43,8 +43,11 @@ class Index:
 
     @cached_property
     def state(self) -> str:
-        """Return a text that changes with what the index holds."""
-        return hashlib.sha256("\n".join([*sorted(self.keys), *self.problems]).encode("utf-8", "replace")).hexdigest()
+        """Return a text that changes with what the index holds, and with the files that hold it: old ones are deleted."""
+        files = sorted(path.name for paths in self.files.values() for path in paths)
+        return hashlib.sha256(
+            "\n".join([*sorted(self.keys), *files, *self.problems]).encode("utf-8", "replace")
+        ).hexdigest()
 
 
 def update_index(store: Path, progress: Progress | None = None) -> Index:
@@ -75,6 +78,11 @@ def index_folder(store: Path) -> Path:
         return inside
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return caches / "gatebench" / hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]
+
+
+def discard_index(store: Path) -> None:
+    """Let the next update build the index of a store anew: for where its files turn out to be damaged."""
+    (index_folder(store) / STATE).unlink(missing_ok=True)
 
 
 def stamp(folder: Path) -> str:

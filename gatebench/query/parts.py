@@ -18,7 +18,7 @@ from gatebench.store.write import write_json
 
 VERSION = 1
 
-_STATE = "index.json"
+STATE = "index.json"
 _ROW_GROUP = 1 << 16  # rows; a question about one run reads a few groups of a large part
 
 
@@ -42,7 +42,7 @@ class State:
 def read_state(place: Path) -> State:
     """Return what index.json says of parts that are there and whole; nothing where it cannot be read or is of another version."""
     try:
-        found = json.loads((place / _STATE).read_text(encoding="utf-8"))
+        found = json.loads((place / STATE).read_text(encoding="utf-8"))
         if [found["version"], found["schema_version"]] != [VERSION, SCHEMA_VERSION]:
             return State({}, {})
         parts = {name: about for name, about in found["parts"].items() if _is_whole(place, name, about["sizes"])}
@@ -60,7 +60,7 @@ def write_state(place: Path, state: State) -> None:
     """Write index.json, whole or not at all."""
     entries = {key: [entry.stamp, entry.part, entry.problems] for key, entry in state.entries.items()}
     found = {"version": VERSION, "schema_version": SCHEMA_VERSION, "entries": entries, "parts": state.parts}
-    write_json(place / _STATE, found)
+    write_json(place / STATE, found)
 
 
 def part_file(place: Path, part: str, table: str) -> Path:
@@ -146,7 +146,7 @@ def _gathered(files: list[Path], wanted: pa.Array) -> Iterator[pa.Table]:
 
 
 def sweep(place: Path, state: State) -> None:
-    """Delete the files of parts that are none any more; who has one open reads on."""
+    """Delete the files of parts that are none any more; who still asks them must read the state anew."""
     for path in place.glob("*.parquet"):
         if path.name.partition("-")[0] not in state.parts:
             path.unlink(missing_ok=True)

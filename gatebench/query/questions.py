@@ -1,6 +1,7 @@
 """Questions to a store in SQL, answered by DuckDB from the store's index."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from gatebench.errors import StoreError
 from gatebench.query.content import KEY, RUNS_SCHEMA, SCHEMAS
 from gatebench.query.index import Index
 
@@ -16,15 +18,24 @@ _PLACE = "coalesce(nullif(environment_class, ''), 'device ' || nullif(device_nam
 _MEMORY = "256MB"  # that DuckDB takes for one question; beyond, it uses the disk
 
 
+class IndexGone(StoreError):
+    """Files of the index are there no more, or cannot be read: it was written anew or deleted meanwhile, or is damaged."""
+
+
 class Questions:
     """Tables of an index: runs (newest last), measurements, accuracy, stability, verdicts, blocks;
     columns as in gatebench.query.content.SCHEMAS; runs also has `place`, the same for runs of one machine, never null.
 
-    Runs that another one resumes are hidden. Threads may ask at the same time.
+    Runs that another one resumes are hidden. Threads may ask at the same time. Making and asking raise IndexGone.
     """
 
     def __init__(self, index: Index) -> None:
         self.index = index
+        with _reading():
+            self._open()
+
+    def _open(self) -> None:
+        index = self.index
         self._database = duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "preserve_insertion_order": True})
         self._keep("_keys", pa.table({KEY: pa.array(sorted(index.keys), pa.string())}))
         source = _source(index.files["runs"])
@@ -53,7 +64,8 @@ class Questions:
         """Return the answer; `?` in the text stand for the parameters, in their order."""
         cursor = self._database.cursor()
         try:
-            return cursor.sql(sql, params=list(parameters)).to_arrow_table().to_pandas()
+            with _reading():
+                return cursor.sql(sql, params=list(parameters)).to_arrow_table().to_pandas()
         finally:
             cursor.close()
 
@@ -70,6 +82,18 @@ class Questions:
             return pd.DataFrame(columns=pd.Index(["run_id", "value"]))
         sql = f"SELECT run_id, json_extract(manifest, ?)::VARCHAR AS value FROM {source} SEMI JOIN runs USING ({KEY}) WHERE run_id IN (SELECT unnest(?))"
         return self.frame(sql, [f'$."{key}"', list(run_ids)])
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise IndexGone where DuckDB finds a file missing (IOException) or damaged."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        what = f"cannot be read: {str(error).splitlines()[0]}"
+        raise IndexGone(
+            "index", what, "it is built anew when it is gone", "delete the folder .index of the store"
+        ) from error
 
 
 def _source(files: Sequence[Path]) -> str | None:

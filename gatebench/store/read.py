@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gatebench.errors import StoreError, suggest
-from gatebench.store.plan import plan_fault
 from gatebench.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, arrow_schema
+from gatebench.store.shapes import manifest_fault, plan_fault
 
 FOLDERS = ("runs", "reference")
 WORKER = "worker"  # the harness of `gatebench run`, and of runs that name none
@@ -207,7 +207,7 @@ def find_run(store: Path, name: str) -> Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read the manifest of a run folder; raises StoreError where it is missing, broken or of a newer schema."""
+    """Read the manifest of a run folder; raises StoreError where it is missing, broken, of another shape or of a newer schema."""
     where = f"run {folder.name}"
     manifest = _json(folder / "manifest.json", where)
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
@@ -218,6 +218,8 @@ def read_run(folder: Path) -> Run:
         raise StoreError(
             where, f"schema version {version} is newer", f"up to {SCHEMA_VERSION} is accepted", "update gatebench"
         )
+    if fault := manifest_fault(manifest):
+        raise StoreError(where, f"manifest.json: {fault}", "", "restore or remove the folder")
     return Run(folder, folder.parent.name, manifest)
 
 

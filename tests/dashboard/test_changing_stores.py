@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_every_page import CELL, TWO, texts
 
+from gatebench.query.questions import IndexGone, Questions
 from tests.synthetic import write_store
 
 MILLION = 1_000_000
@@ -51,6 +52,55 @@ def test_a_store_in_the_place_of_another_is_shown_while_a_page_is_open(opened, t
     assert not app.exception
     assert "of 2 runs in all" in texts(app)
     assert ids[1] in texts(app)
+
+
+@pytest.mark.parametrize("change", ["deleted", "damaged"])
+def test_an_index_that_is_deleted_or_damaged_under_an_open_page_is_built_again(opened, tmp_path, change):
+    write_store(tmp_path / "results", TWO)
+    app = opened(tmp_path / "results", "overview")
+    parts = list((tmp_path / "results" / ".index").glob("*.parquet"))
+    for part in parts:
+        if change == "deleted":
+            part.unlink()
+        else:
+            part.write_bytes(b"\0" * part.stat().st_size)
+    app.switch_page("views/coverage.py").run()  # asks what was not asked before
+    assert not app.exception
+    assert not app.error
+    assert "the newest measurement of each case" in texts(app)
+
+
+def test_an_index_that_stays_unreadable_is_one_line_on_the_page(opened, tmp_path, monkeypatch):
+    write_store(tmp_path / "results", TWO)
+    app = opened(tmp_path / "results", "overview")
+
+    def gone(*_):
+        raise IndexGone("index", "cannot be read: IO Error: no such device")
+
+    monkeypatch.setattr(Questions, "frame", gone)
+    app.switch_page("views/coverage.py").run()  # asks what was not asked before
+    assert not app.exception
+    assert [error.value for error in app.error] == [
+        "index: cannot be read: IO Error: no such device".replace(":", "\\:")
+    ]
+    monkeypatch.undo()
+    app.run()
+    assert not app.error
+    assert "the newest measurement of each case" in texts(app)
+
+
+def test_a_run_that_comes_and_goes_again_leaves_pages_as_they_were(opened, tmp_path):
+    store = tmp_path / "results"
+    ids = write_store(store, TWO)
+    shutil.move(store / "runs" / ids[1], tmp_path / "later")
+    app = opened(store, "overview")
+    shutil.move(tmp_path / "later", store / "runs" / ids[1])
+    app.run()
+    shutil.move(store / "runs" / ids[1], tmp_path / "later")
+    app.run()
+    app.switch_page("views/coverage.py").run()  # asks what was not asked before
+    assert not app.exception
+    assert "the newest measurement of each case" in texts(app)
 
 
 def test_two_people_look_at_one_store_through_filters_of_their_own(opened, tmp_path):

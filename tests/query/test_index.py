@@ -16,8 +16,8 @@ from gatebench.errors import StoreError
 from gatebench.query import index as indexing
 from gatebench.query import parts
 from gatebench.query.content import KEY, STORED
-from gatebench.query.index import update_index
-from gatebench.query.questions import Questions
+from gatebench.query.index import discard_index, update_index
+from gatebench.query.questions import IndexGone, Questions
 from gatebench.report.run_facts import place
 from gatebench.store.read import load
 from tests.synthetic import Plan, write_store
@@ -254,3 +254,22 @@ def test_two_processes_that_index_at_once_get_along(tmp_path):
 def test_a_manifest_is_given_back_as_it_is(store):
     folder = next((store / "runs").iterdir())
     assert json.loads(Questions(update_index(store)).manifest(folder.name)) == json.loads((folder / "manifest.json").read_text())  # fmt: skip
+
+
+def test_who_asks_files_that_are_swept_learns_that_they_are_gone(store):
+    before = Questions(update_index(store))
+    tiny(store, 1, seed=7)
+    after = update_index(store)
+    assert after.state != before.index.state
+    with pytest.raises(IndexGone, match="No files found"):
+        before.frame("SELECT * FROM blocks")
+    with pytest.raises(IndexGone):
+        Questions(before.index)
+
+
+def test_the_same_runs_in_other_files_are_another_state(store):
+    first = update_index(store)
+    discard_index(store)
+    second = update_index(store)
+    assert second.keys == first.keys
+    assert second.state != first.state

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gatebench.errors import StoreError
-from gatebench.store.plan import plan_fault
 from gatebench.store.read import read_run
+from gatebench.store.shapes import plan_fault
 from tests.report.stored_ab import CONTROL, SAME, plan, write_ab
 
 

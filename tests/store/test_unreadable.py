@@ -101,6 +101,23 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path, name):
     one_problem(tmp_path, f"run {run_id(1)}: ", what)
 
 
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ({"suite": "quick"}, "suite is not an object"), ({"git": ["abc"]}, "git is not an object"),
+        ({"git": {"dirty": "no"}}, "git.dirty is not true or false"), ({"suite": {"name": 7}}, "suite.name is not text"),
+        ({"created_utc": 7}, "created_utc is not text"), ({"status": {"a": 1}}, "status is not text"),
+        ({"seed": "x"}, "seed is not a whole number"), ({"seed": 2**63}, "seed is not a whole number of 64 bits"),
+        ({"environment": {"device_name": "\ud800"}}, "environment.device_name is not text"),
+        ({"files": {"measurements.parquet": {"rows": "many"}}}, "files is not an object of objects with rows"),
+        ({"files": {"measurements.parquet": 3}}, "files is not an object of objects with rows"),
+    ],
+)  # fmt: skip
+def test_a_manifest_of_another_shape_is_named(tmp_path, entry, what):
+    edit_manifest(damaged(tmp_path), **entry)
+    one_problem(tmp_path, f"run {run_id(1)}: manifest.json: {what}")
+
+
 def test_a_manifest_that_is_missing_or_not_text_is_named(tmp_path):
     path = damaged(tmp_path) / "manifest.json"
     path.write_bytes(b"\xff\xfe{}")

@@ -1,6 +1,6 @@
-"""The shape of plan.json: what verdicts and reports need of a plan, which may have been edited since it was written."""
+"""The shapes of manifest.json and plan.json: what readers need of them, for both may have been edited since they were written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 _HUGE = 1e300  # floats cannot go on with larger whole numbers; NaN is not below it either
@@ -19,11 +19,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and not any(
+        "\ud800" <= letter <= "\udfff" for letter in value
+    )  # halves of letters: no UTF-8
 
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and value > 0
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 def _list_of(name: str, holds: Callable[[Any], bool]) -> Kind:
@@ -40,8 +46,18 @@ _FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 _AMOUNT = Kind("a number from 0 on", lambda value: _is_number(value) and value >= 0)
 _LEVEL = Kind("a number above 0 and at most 1", lambda value: _is_number(value) and 0 < value <= 1)
 _COUNT = Kind("a whole number above 0", _is_count)
+
+_OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+_FILES = _object_of("objects with rows", lambda value: isinstance(value, dict) and _is_whole(value.get("rows", 0)))
+# Each may be missing or null.
+_MANIFEST = {
+    **dict.fromkeys(("created_utc", "status", "resumes", "purpose", "gatebench_version", "environment_class", "harness"), _TEXT),
+    "seed": Kind("a whole number of 64 bits", _is_whole), "files": _FILES,
+    "suite": _OBJECT, "suite.name": _TEXT, "git": _OBJECT, "git.sha": _TEXT, "git.dirty": _FLAG,
+    "environment": _OBJECT, "environment.device_name": _TEXT,
+}  # fmt: skip
 _SIDE = {"given": _TEXT, "sha": _TEXT_OR_NULL, "dirty": _FLAG, "subject": _TEXT_OR_NULL}
-_SHAPE = {
+_PLAN = {
     "order": _list_of("texts", _is_text),
     "cases": _object_of(", ".join(_PRESENCE), lambda value: value in _PRESENCE),
     "controls": _object_of("numbers", _is_number),
@@ -63,9 +79,20 @@ _SHAPE = {
 }
 
 
+def manifest_fault(manifest: Mapping[str, Any]) -> str | None:
+    """Return the first thing of a manifest that is not what readers take it for; None where all is, or is missing."""
+    for path, kind in _MANIFEST.items():
+        value: Any = manifest
+        for key in path.split("."):
+            value = None if value is None else value.get(key)  # an object: what it is in was looked at before
+        if value is not None and not kind.holds(value):
+            return f"{path} is not {kind.name}"
+    return None
+
+
 def plan_fault(plan: Any) -> str | None:
     """Return the first thing of a plan that is not as verdicts and reports need it; None where all is."""
-    for path, kind in _SHAPE.items():
+    for path, kind in _PLAN.items():
         value = plan
         for key in path.split("."):
             if not isinstance(value, dict) or key not in value:
