@@ -11,7 +11,7 @@ from dashboard import compare_rows, elements
 from dashboard.compare_rows import narrow
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
-from dashboard.slices import DTYPES, choose_run
+from dashboard.slices import DTYPES, choose_run, command_of_run
 from gatebench.analyze.compare import choose_baseline
 from gatebench.analyze.sides import Sides, of_dtypes, of_implementations, of_runs, of_versions
 from gatebench.analyze.verdicts import controls
@@ -24,6 +24,7 @@ KINDS = {
     "implementation": "implementations", "run": "runs", "commit": "commits", "dtype": "dtypes", "machine": "machines",
 }  # fmt: skip
 _ALIKE = ["place", "harness", "purpose"]  # of runs whose times can be compared
+_MEASURE_AB = "gatebench ab main quick"
 TWO_RUNS = "two runs"  # in place of an A/B run
 _VERDICTS = "Verdicts are those that the A/B stored: a sign-flip test over paired blocks, A the base and B the head."
 
@@ -63,9 +64,9 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
     rows = compare_rows.measurements(store, run["run_id"])
     rows = filters.slice(rows, "side", "Side", "side", order=ordered("run", "head", "base"))
     timed = rows[rows["time_ns"].notna()]
-    names = sorted(set(timed["implementation"]), key=lambda name: name != choose_baseline(timed))
-    if not names:
+    if timed.empty:
         return Nothing("Nothing in this run has a time.", f"gatebench compare {run['run_id']}")
+    names = sorted(set(timed["implementation"]), key=ordered(choose_baseline(timed)))
     a = filters.one("baseline", "A: baseline", names)
     # The one with the most times first; those that never ran here are offered too, for their reasons.
     counts = rows.assign(timed=rows["time_ns"].notna()).groupby("competitor", sort=False)["timed"].sum()
@@ -78,7 +79,7 @@ def _implementations(store: Store, filters: Filters, runs: pd.DataFrame) -> Comp
     ((kept, blocks),) = narrowed.frames
     other = rows.loc[rows["competitor"] == b, ["implementation", "implementation_options"]].fillna("{}").iloc[0]
     sides = of_implementations(kept, blocks, a, (other.iloc[0], other.iloc[1]))
-    command = _inside(run, "--baseline", a, "-i", a, "-i", other.iloc[0], *narrowed.words())
+    command = command_of_run(run, "--baseline", a, "-i", a, "-i", other.iloc[0], *narrowed.words())
     worth = "Speed-ups are over paired blocks: both sides were measured in the same rounds of the same run."
     return Comparison(sides, (a, b), (run, run), command, worth)
 
@@ -96,7 +97,7 @@ def _dtypes(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison | 
     b = filters.one("dtype_b", "B: dtype", [name for name in dtypes if name != a])
     narrowed = narrow(filters, [(rows, store.rows("blocks", run["run_id"]))], without=("dtype",))
     ((kept, blocks),) = narrowed.frames
-    command = _inside(run, "--metrics", "time", *narrowed.words())
+    command = command_of_run(run, "--metrics", "time", *narrowed.words())
     worth = "Speed-ups are over blocks of the same processes; within a block the two dtypes were measured one after the other."
     return Comparison(of_dtypes(kept, blocks, a, b), (a, b), (run, run), command, worth)
 
@@ -118,7 +119,6 @@ def _machines(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison 
         return Nothing(what, "gatebench import FILE")
     b = _choose_run(filters, "run", "B: run", paired)
     others = paired[_alike(paired, b, ["harness", "purpose"]) & ~_alike(paired, b, ["place"])]
-    others = others[others["run_id"] != b["run_id"]]
     a = _choose_run(filters, "machine_a", "A: run of another machine", _nearest_first(others, b))
     return _two_runs(store, filters, a, b, across=True)
 
@@ -137,7 +137,7 @@ def _commits(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison |
     pairs = newest[newest.groupby(place, dropna=False)["git_sha"].transform("nunique") > 1]
     if pairs.empty:
         what = "This store has no A/B run, and no two commits measured with one suite on one machine."
-        return Nothing(what, "gatebench ab main quick")
+        return Nothing(what, _MEASURE_AB)
     b = _choose_run(filters, "commit_b", "B: commit", pairs, commits=True)
     others = pairs[_alike(pairs, b, place) & (pairs["git_sha"] != b["git_sha"])]
     a = _choose_run(filters, "commit_a", "A: commit before", _nearest_first(others, b), commits=True)
@@ -145,11 +145,11 @@ def _commits(store: Store, filters: Filters, runs: pd.DataFrame) -> Comparison |
 
 
 def _versions(store: Store, filters: Filters, run: pd.Series) -> Comparison | Nothing:
-    command = _inside(run)
+    command = command_of_run(run)
     try:
         plan = read_run(Path(run["path"])).plan()
     except StoreError as error:
-        return Nothing(elements.plain(str(error)), "gatebench list runs")
+        return Nothing(elements.plain(str(error)), _MEASURE_AB)
     judged = store.rows("verdicts", run["run_id"])
     quantities = [name for name in QUANTITIES if len(judged) and name in set(judged["quantity"])]
     if not quantities:
@@ -162,11 +162,6 @@ def _versions(store: Store, filters: Filters, run: pd.Series) -> Comparison | No
     sides = of_versions(shown, rows, quantity, plan["controls"])
     names = tuple(_version(plan["sides"][side]) for side in ("base", "head"))
     return Comparison(sides, names, (run, run), command, _VERDICTS, quantity, tuple(controls(plan, judged)))
-
-
-def _inside(run: pd.Series, *words: str) -> str:
-    """Return the command that shows one run; of an A/B all of it, for such a run takes no choice."""
-    return shlex.join(["gatebench", "compare", run["run_id"], *(words if run["purpose"] == "run" else ["--long"])])
 
 
 def _version(side: dict) -> str:
@@ -214,7 +209,8 @@ def _alike(runs: pd.DataFrame, run: pd.Series, columns: list[str]) -> pd.Series:
 
 def _nearest_first(runs: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
     """Return runs, first those of the same suite before this one, newest first; then other suites, then later ones."""
-    order = runs.assign(later=runs["run_id"] > run["run_id"], other=runs["suite"].fillna("") != (run["suite"] or ""))
+    suite = run["suite"] if isinstance(run["suite"], str) else ""
+    order = runs.assign(later=runs["run_id"] > run["run_id"], other=runs["suite"].fillna("") != suite)
     return order.sort_values(["later", "other", "run_id"], ascending=[True, True, False]).drop(
         columns=["later", "other"]
     )

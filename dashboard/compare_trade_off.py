@@ -38,14 +38,14 @@ def show(store: Store, filters: Filters, comparison: Comparison) -> None:
         else "time"
     )
     rows, words = _choose_shape(filters, rows, place, every_gate=against == "half_life")
-    half_lives, of = (
+    measured_half_lives, of = (
         _choose_half_lives(filters, store.rows("stability", run["run_id"]), rows, place)
         if against == "half_life"
         else (None, "")
     )
     baseline = comparison.names[0] if comparison.names[0] in set(rows["implementation"]) else choose_baseline(rows)
     compared = compare(rows, store.rows("blocks", run["run_id"]), baseline)
-    points = trade_off_points(compared, against, speed, half_lives)
+    points = trade_off_points(compared, against, speed, measured_half_lives)
     over = f"speed-up over {baseline}" if speed == "speedup" else ""
     st.caption(elements.plain(" · ".join(word for word in (*words, over, run["label"], run["machine"]) if word)))
     if of:

@@ -245,9 +245,9 @@ def csv_of(frame: pd.DataFrame) -> bytes:
 
 
 def parquet_of(frame: pd.DataFrame) -> bytes:
-    """Return a frame as a parquet file; columns of mixed types as text."""
+    """Return a frame as a parquet file; columns of mixed types, beside nothing at all, as text."""
     buffer = io.BytesIO()
-    mixed = [name for name in frame if frame[name].dtype == object and frame[name].map(type).nunique() > 1]
+    mixed = [name for name in frame if frame[name].dtype == object and frame[name].dropna().map(type).nunique() > 1]
     frame.assign(**{str(name): frame[name].map(text, na_action="ignore") for name in mixed}).to_parquet(buffer)
     return buffer.getvalue()
 

@@ -16,6 +16,8 @@ from gatebench.query.questions import Questions
 from gatebench.report.history import environments_of, version_facts
 from gatebench.store.read import read_run
 
+_NAMED = "gate IS NOT NULL AND mode IS NOT NULL AND implementation IS NOT NULL"  # an imported file may name none
+
 
 @dataclass(frozen=True)
 class SuiteRuns:
@@ -42,16 +44,32 @@ class Lines:
     series: pd.DataFrame
 
 
+def runs_with_history(store: Store) -> pd.DataFrame:
+    """Return the rows of Store.runs that belong to a suite and measured a gate in a mode, well or not.
+
+    Without calibrations: both sides of theirs are the same code.
+    """
+    measured = _measured_runs(store.questions.index.state, store.questions)
+    runs = store.runs
+    return runs[
+        runs["suite"].notna() & ~runs["unreadable"] & (runs["purpose"] != "calibrate") & runs["run_id"].isin(measured)
+    ]
+
+
 def read_suite(store: Store, runs: pd.DataFrame) -> SuiteRuns | None:
-    """Return what is known of these runs (rows of Store.runs) of one suite; None where none of them has a history."""
-    # Of a calibration both sides are the same code.
-    runs = runs[runs["purpose"] != "calibrate"].sort_values("run_id")
+    """Return what is known of these runs (of `runs_with_history`) of one suite; None where none of them can be read."""
+    runs = runs.sort_values("run_id")
     return _read_suite(store.questions.index.state, tuple(runs["run_id"]), runs, store.questions)
 
 
 def read_lines(store: Store, suite: SuiteRuns, gate: str, mode: str, baseline: str | None) -> Lines:
     """Return the history of one gate in one mode; baseline: what times are divided by, None for native or eager."""
     return _read_lines(suite.key, gate, mode, baseline, suite, store.questions)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _measured_runs(state: str, _questions: Questions) -> frozenset[str]:
+    return frozenset(_questions.frame(f"SELECT DISTINCT run_id FROM measurements WHERE {_NAMED}")["run_id"])
 
 
 @st.cache_resource(show_spinner="Reading the suite's runs …", max_entries=6)
@@ -64,7 +82,9 @@ def _read_suite(state: str, run_ids: tuple[str, ...], _runs: pd.DataFrame, _ques
             problems.append(str(error))
     runs = _runs[(_runs["purpose"] != "ab") | _runs["run_id"].isin(set(plans))]
     kept = list(runs["run_id"])
-    sql = "SELECT DISTINCT gate, mode, implementation FROM measurements WHERE run_id IN (SELECT unnest(?)) AND gate IS NOT NULL AND mode IS NOT NULL AND implementation IS NOT NULL"
+    sql = (
+        f"SELECT DISTINCT gate, mode, implementation FROM measurements WHERE run_id IN (SELECT unnest(?)) AND {_NAMED}"
+    )
     measured = _questions.frame(sql, [kept])
     if measured.empty:
         return None

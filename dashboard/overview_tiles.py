@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import elements
 from dashboard.overview_rows import STALE_DAYS, Ab, judged_once
 from gatebench.analyze.states import STATUS_WORDS
+from gatebench.report.ci.words import QUANTITIES
 from gatebench.words import counted
 
 MOST_LINKS = 3  # of a tile
@@ -54,7 +55,7 @@ def slower(abs_: list[Ab], longer: pd.DataFrame) -> Tile:
     """Count the cases that the last A/Bs judged slower, and say what took longer than in the run before."""
     judged = [ab for ab in abs_ if not ab.problem]
     counts = judged_once(judged, "slower")
-    links = [_ab_link(count, ab, "slower") for count, ab in zip(counts, judged, strict=True) if count]
+    links = [_ab_link(count, ab, "slower", "slower") for count, ab in zip(counts, judged, strict=True) if count]
     lines = [] if judged else ["No A/B here has a verdict."]
     if len(longer):
         took, compared = int(longer["slower_once"].sum()), int(longer["compared_once"].sum())
@@ -97,7 +98,9 @@ def inconclusive(abs_: list[Ab], disturbed: pd.DataFrame) -> Tile:
     """Count the cases that the last A/Bs could not decide, and say whose samples were disturbed."""
     judged = [ab for ab in abs_ if not ab.problem]
     counts = judged_once(judged, "inconclusive")
-    links = [_ab_link(count, ab, "undecided") for count, ab in zip(counts, judged, strict=True) if count]
+    links = [
+        _ab_link(count, ab, "inconclusive", "undecided") for count, ab in zip(counts, judged, strict=True) if count
+    ]
     lines = [] if judged else ["No A/B here has a verdict."]
     if len(disturbed):
         some, timed = int(disturbed["disturbed"].sum()), int(disturbed["timed"].sum())
@@ -146,8 +149,13 @@ def show(found: list[Tile]) -> None:
                 elements.link(link.page, elements.plain(link.text), link.query)
 
 
-def _ab_link(count: int, ab: Ab, word: str) -> Link:
-    return Link(f"{count} {word}: {ab.run.label}", COMPARE, {"sides": "commits", "ab": ab.run.run_id})
+def _ab_link(count: int, ab: Ab, verdict: str, word: str) -> Link:
+    """Return the way to an A/B's cases of one verdict: to time's, or where time has none, to the first quantity's that has."""
+    found = set(ab.verdicts.loc[ab.verdicts["verdict"] == verdict, "quantity"])
+    quantity = next((name for name in QUANTITIES if name in found), "time")
+    of = "" if quantity == "time" else f" ({QUANTITIES[quantity]})"
+    query = {"sides": "commits", "ab": ab.run.run_id, "quantity": quantity}
+    return Link(f"{count} {word}{of}: {ab.run.label}", COMPARE, query)
 
 
 def _first(links: list[Link]) -> tuple[Link, ...]:

@@ -98,6 +98,15 @@ def choose_implementations(filters: Filters, chosen: Slice) -> Slice:
     return replace(chosen, rows=rows, every_batch=every_batch, only=() if len(kept) == len(every) else tuple(kept))
 
 
+def command_of_run(run: Mapping[Any, Any] | pd.Series, *choice: str) -> str:
+    """Return the `gatebench compare` that shows one run (a row of Store.runs), narrowed by the options `choice`, without the store.
+
+    Of two versions, or of one against itself, all of it: such a run takes no choice.
+    """
+    words = choice if run["purpose"] == "run" else ("--long",)
+    return shlex.join(["gatebench", "compare", run["run_id"], *words])
+
+
 def compare_command(
     chosen: Slice, *, size: str = "T*", hidden: str = "H*", batch: str | None = None, baseline: str | None = None
 ) -> str:
@@ -106,11 +115,11 @@ def compare_command(
     device = f"cpu-{int(first['threads'])}" if first["device"] == "cpu" else first["device"]
     shape = f"{size}-{batch or 'B' + str(first['batch'])}-I*-{hidden}"
     glob = f"{first['gate']}/*/{shape}/{first['dtype']}/{device}/{first['mode']}*"
-    words = ["gatebench", "compare", chosen.run["run_id"], "-g", first["gate"], "-m", first["mode"], "-k", glob]
+    words = ["-g", first["gate"], "-m", first["mode"], "-k", glob]
     words += [word for name in chosen.only for word in ("-i", name)]
     every = set(chosen.rows["implementation"])
     words += ["--baseline", baseline] if baseline in every else []
-    return shlex.join(words) + elements.store_option()
+    return command_of_run(chosen.run, *words) + elements.store_option()
 
 
 def commands_to_measure(chosen: Slice, sizes: Iterable[tuple[int, int, int]]) -> list[str]:

@@ -85,7 +85,10 @@ def show_answer(chosen: Slice, question: Question) -> None:
             elements.command(command)
         return
     cell = question.cells(here, chosen.blocks(here)).iloc[0]
-    told = cell["state"] in ("won", "alone") and bool(cell["tied"] or not cell["unsure"])
+    # A tie is an answer, too, unless the machine was too busy to tell one.
+    told = cell["state"] == "alone" or (
+        cell["state"] == "won" and not cell["inconclusive"] and bool(cell["tied"] or not cell["unsure"])
+    )
     show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell, here)}", told)
     if cell["state"] == "won" and not told:
         st.markdown("More blocks would tell (reload this page then):")
@@ -204,7 +207,7 @@ def competition(here: pd.DataFrame) -> pd.DataFrame:
         {
             "implementation": rows["competitor"],
             "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows.itertuples()],
-            "blocks": ["–" if is_missing(row.time_ns) else str(int(row.blocks)) for row in rows.itertuples()],
+            "blocks": ["–" if is_missing(row.time_ns) or is_missing(row.blocks) else str(int(row.blocks)) for row in rows.itertuples()],
             "first call, beyond a usual one": ["–" if is_missing(row.time_ns) else _first_call(row) for row in rows.itertuples()],
             "memory of one call": ["–" if is_missing(row.time_ns) else bytes_text(row.peak_bytes) for row in rows.itertuples()],
             "status": [

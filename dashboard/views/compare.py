@@ -99,7 +99,7 @@ def legend(comparison: Comparison) -> str:
     none = "0 %" if sides.measure == CHANGE else "1×"
     method = (
         "Welch's t over the blocks of both runs"
-        if sides.rows["pairs"].isna().all()
+        if comparison.runs[0]["run_id"] != comparison.runs[1]["run_id"]
         else "Student's t over paired blocks"
     )
     return (

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import elements
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store
-from dashboard.slices import DTYPES, MODES
+from dashboard.slices import DTYPES, MODES, command_of_run
 from gatebench.report.coverage import (
     counts,
     coverage_cells,
@@ -32,7 +32,7 @@ TILE = "tile"  # the pick of a gate and an implementation
 def page(store: Store, filters: Filters) -> None:
     """Ask the sidebar, then show the grid, the reasons, what is missing, and the errors of one gate."""
     cases, where = choose_cases(store, filters)
-    rows = choose_gate(filters, cases) if len(cases) else cases
+    rows, narrowing = choose_gate(filters, cases) if len(cases) else (cases, [])
     elements.header("Coverage", filters.notes)
     if cases.empty:
         elements.nothing("No run in this store has a measurement.", "gatebench run quick" + elements.store_option())
@@ -44,7 +44,7 @@ def page(store: Store, filters: Filters) -> None:
     show_missing(cases)
     show_cells(rows)
     show_errors(store, rows)
-    elements.ways_out(command(rows), rows, "coverage", filters)
+    elements.ways_out(command(store, rows, narrowing), rows, "coverage", filters)
 
 
 def choose_cases(store: Store, filters: Filters) -> tuple[pd.DataFrame, str]:
@@ -64,15 +64,20 @@ def choose_cases(store: Store, filters: Filters) -> tuple[pd.DataFrame, str]:
     return cases.assign(date=cases["run_id"].map(dict(zip(runs["run_id"], runs["date"], strict=True)))), where
 
 
-def choose_gate(filters: Filters, cases: pd.DataFrame) -> pd.DataFrame:
-    """Let the sidebar choose the gate, dtype, mode and implementations of the lower half."""
+def choose_gate(filters: Filters, cases: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Let the sidebar choose the gate, dtype, mode and implementations of the lower half; returns rows and options of `compare`."""
     rows = filters.slice(cases, "gate", "Gate", "gate", always=True)
     rows = filters.slice(rows, "dtype", "Dtype", "dtype", always=True, order=DTYPES)
     modes = sorted(set(rows["mode"].dropna()), key=MODES)
     mode = filters.one("errors_mode", "Mode", [ALL_MODES, *modes])
     rows = rows if mode == ALL_MODES else rows[rows["mode"] == mode]
-    kept = filters.many("implementation", "Implementations", implementations(rows))
-    return rows[rows["implementation"].isin(kept)]
+    every = implementations(rows)
+    kept = filters.many("implementation", "Implementations", every)
+    first = rows.iloc[0]
+    words = ["-g", first["gate"]] + ([] if is_missing(first["dtype"]) else ["-k", f"*/{first['dtype']}/*"])
+    words += [] if mode == ALL_MODES else ["-m", mode]
+    words += [word for name in kept for word in ("-i", name)] if len(kept) < len(every) else []
+    return rows[rows["implementation"].isin(kept)], words
 
 
 def show_grid(cases: pd.DataFrame) -> None:
@@ -152,7 +157,10 @@ def show_commands(missing: pd.DataFrame, which: str) -> None:
 def show_cells(rows: pd.DataFrame) -> None:
     """Show the cases of the chosen gate by implementation, and each case that is not ok with its reason."""
     first = rows.iloc[0]
-    st.subheader(elements.plain(f"{first['gate'][:80]}, {first['dtype']}"), anchor=False)
+    st.subheader(
+        elements.plain(", ".join([first["gate"][:80], *([] if is_missing(first["dtype"]) else [first["dtype"]])])),
+        anchor=False,
+    )
     cells = coverage_cells(rows)
     lines = [f"- {elements.plain(row['implementation'][:80])}: {', '.join(counts(row))}" for _, row in cells.iterrows()]
     st.markdown("\n".join(lines))
@@ -212,8 +220,7 @@ def error_table(cells: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def command(rows: pd.DataFrame) -> str:
+def command(store: Store, rows: pd.DataFrame, narrowing: list[str]) -> str:
     """Return the command that prints the errors of the chosen cases, from the newest run that holds some."""
-    newest, first = rows["run_id"].max(), rows.iloc[0]
-    words = ["gatebench", "compare", newest, "-g", first["gate"], "--long", "--metrics", "error"]
-    return shlex.join(words) + elements.store_option()
+    newest = store.runs[store.runs["run_id"] == rows["run_id"].max()].iloc[0]
+    return command_of_run(newest, *narrowing, "--long", "--metrics", "error") + elements.store_option()

@@ -9,6 +9,7 @@ from dashboard import elements, loading
 from dashboard.filters import Filters
 from dashboard.gate_gradients import gate_stability, show_gradients
 from dashboard.loading import Store
+from dashboard.slices import command_of_run
 from gatebench.report.gate_facts import NOT_GIVEN, GateFacts, best_by_shape, costs, gate_facts, latex, prose
 from gatebench.report.names import natural
 
@@ -38,9 +39,9 @@ def page(store: Store, filters: Filters) -> None:
         st.markdown(f"Code: {NOT_GIVEN}.")
     else:
         st.code(facts.reference[:LONGEST_CODE], language="python")
-    words = ["gatebench", "compare", run["run_id"], "-g", name] if len(rows) else ["gatebench", "report", run["run_id"]]
+    again = command_of_run(run, "-g", name) if len(rows) else shlex.join(["gatebench", "report", run["run_id"]])
     shown = rows if len(rows) else gate_stability(store, run["run_id"], name)
-    elements.ways_out(shlex.join(words) + elements.store_option(), shown, "gate", filters)
+    elements.ways_out(again + elements.store_option(), shown, "gate", filters)
 
 
 def choose(store: Store, filters: Filters, known: pd.DataFrame) -> tuple[pd.Series, str, pd.DataFrame]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import elements
 from dashboard.filters import Filters, ordered
-from dashboard.history_rows import Lines, SuiteRuns, read_lines, read_suite
+from dashboard.history_rows import Lines, SuiteRuns, read_lines, read_suite, runs_with_history
 from dashboard.loading import Store
 from dashboard.raw_samples import show_samples
 from dashboard.slices import MODES
@@ -33,11 +33,12 @@ KIND_WORDS = {"relative": "against a reference in the same run", "ab": "head aga
 
 def page(store: Store, filters: Filters) -> None:
     """Ask the sidebar for suite, machine, gate, mode and reference, then show what moved."""
-    runs = store.runs[store.runs["suite"].notna() & ~store.runs["unreadable"]]
+    runs = runs_with_history(store)
     suite, chosen = choose(store, filters, runs) if len(runs) else (None, None)
     elements.header("History", filters.notes)
     if chosen is None or suite is None:
-        elements.nothing("No run of a suite in this store has a time.", "gatebench run quick" + elements.store_option())
+        what = "of this suite on this machine can be read" if len(runs) else "of a suite in this store has a time"
+        elements.nothing(f"No run {what}.", "gatebench run quick" + elements.store_option())
         return
     name, lines, words, query = chosen
     for problem in suite.problems:

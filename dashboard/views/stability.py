@@ -1,7 +1,5 @@
 """Stability: gradients by lag, half-lives, exponents, sweeps, spectra, training, saturation; gates side by side."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -27,12 +25,15 @@ def page(store: Store, filters: Filters) -> None:
     elif chosen.rows.empty:
         st.info("This run has no stability values for what is chosen.", icon=":material/info:")
     else:
-        again = show(run, chosen, loading.stability_asked(store, run["run_id"]))
-        elements.ways_out(again, chosen.here(), "stability", filters)
+        show(run, chosen)
+        drawn = chosen.here("train_step", "probe", *([chosen.axis] if chosen.axis else []))
+        again = command(drawn, loading.stability_asked(store, run["run_id"]))
+        # As they are stored: the page words gates and inits its own way.
+        elements.ways_out(again, found.loc[drawn.index], "stability", filters)
 
 
-def show(run: pd.Series, chosen: Chosen, asked: list[dict[str, Any]]) -> str:
-    """Show what the figures hold fixed, and a section for each thing that was measured; returns the command for it."""
+def show(run: pd.Series, chosen: Chosen) -> None:
+    """Show what the figures hold fixed, and a section for each thing that was measured."""
     rows = chosen.here()
     st.caption(elements.plain(" · ".join([*fixed(chosen), run["label"], run["machine"]])))
     summary = stability_sections.summary_of(rows)
@@ -44,8 +45,6 @@ def show(run: pd.Series, chosen: Chosen, asked: list[dict[str, Any]]) -> str:
     stability_sections.spectra(chosen.here("probe"), chosen.told())
     stability_sections.training(chosen.here("train_step", "probe"), chosen.told())
     stability_sections.saturation(chosen.here("probe"))
-    along = [chosen.axis] if chosen.axis else []
-    return command(chosen.here("train_step", "probe", *along), asked)
 
 
 def fixed(chosen: Chosen) -> list[str]:

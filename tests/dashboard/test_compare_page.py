@@ -250,13 +250,30 @@ def test_a_run_without_a_time_says_so(opened, tmp_path):
     assert "Nothing in this run has a time." in texts(opened(tmp_path / "results"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dtypes"])  # of which these runs have one
 def test_runs_whose_samples_cannot_be_read_are_said_and_nothing_breaks(opened, four_runs, tmp_path, kind):
     store = tmp_path / "results"
     shutil.copytree(four_runs, store)
     for folder in (store / "runs").iterdir():
         (folder / "samples.parquet").write_bytes(b"PAR1")
-    assert "samples.parquet cannot be read" in texts(opened(store, sides=kind)) or kind == "dtypes"
+    assert "samples.parquet cannot be read" in texts(opened(store, sides=kind))
+
+
+@pytest.mark.parametrize(
+    ("query", "method"), [({"gates": "nosuch"}, "Student's t over paired blocks"), ({"sides": "runs"}, "Welch's t over the blocks of both runs")]
+)  # fmt: skip
+def test_the_legend_names_the_interval_of_these_sides_whatever_has_one(opened, four_runs, tmp_path, query, method):
+    store = tmp_path / "results"
+    shutil.copytree(four_runs, store)
+    for folder in (store / "runs").iterdir():
+        (folder / "samples.parquet").write_bytes(b"PAR1")
+    assert method in texts(opened(store, **query))
+
+
+def test_baselines_are_offered_the_usual_one_first_the_rest_by_name(opened, four_runs):
+    options = opened(four_runs).selectbox(key="baseline").options
+    assert options == ["native", *sorted(set(options) - {"native"})]
+    assert len(options) > 3
 
 
 def test_speed_is_traded_against_error_with_what_has_no_point_in_words(opened, four_runs):

@@ -94,6 +94,16 @@ def test_all_runs_show_the_newest_measurement_of_a_machine_and_one_run_its_own(o
     assert "of_run" in app.query_params
 
 
+def test_the_command_narrows_as_the_sidebar_does(opened, one_run):
+    def command(**query):
+        return [
+            code.value for code in opened(one_run, "coverage", gate="gru", **query).code if code.language == "bash"
+        ][-1]
+
+    assert " -g gru -k '*/float32/*' --long --metrics error" in command()
+    assert " -m forward -i eager -i numba --long" in command(errors_mode="forward", implementation=["eager", "numba"])
+
+
 def test_broken_runs_leave_the_rest(opened, broken_run):
     app = opened(broken_run, "coverage")
     assert "broken run file" in well(app)

@@ -1,8 +1,11 @@
 """What every page is made of."""
 
 import html
+import io
 import re
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
 
@@ -31,6 +34,12 @@ def test_plain_text_is_one_paragraph_as_it_is(text):
         wanted = MARKDOWN.render(before + "word" + after)
         assert re.findall(r"<[^>]*>", shown) == re.findall(r"<[^>]*>", wanted)
         assert " ".join(text.split()) in html.unescape(re.sub(r"<[^>]*>", "", shown))
+
+
+def test_flags_of_which_some_are_not_known_stay_flags_in_a_parquet_file():
+    frame = pd.DataFrame({"dirty": [True, None, False], "mixed": [1, "a", None]}, dtype=object)
+    table = pq.read_table(io.BytesIO(elements.parquet_of(frame)))
+    assert table.to_pydict() == {"dirty": [True, None, False], "mixed": ["1", "a", None]}
 
 
 def test_each_line_of_a_command_runs_where_the_dashboard_was_started(monkeypatch):

@@ -119,7 +119,7 @@ def test_a_link_of_ours_takes_the_place_of_what_was_chosen_before(opened, three_
 
 def test_a_run_id_in_the_url_is_a_run_on_every_page_that_words_it(opened, tmp_path):
     ids = write_store(tmp_path / "results", Plan(runs=4, machines=("EPYC", "M3"), suites=("quick",), gates=("gru",), seq_lens=(64, 128), hidden_sizes=(64, 128)))  # fmt: skip
-    for page, query in (("run", {}), ("compare", {"sides": "runs"}), ("scaling", {}), ("history", {})):
+    for page, query in (("run", {}), ("compare", {"sides": "runs"}), ("scaling", {})):
         app = opened(tmp_path / "results", page, run=ids[2], linked="1", **query)
-        assert page == "history" or app.selectbox(key="run").value == ids[2]
+        assert app.selectbox(key="run").value == ids[2]
         assert not app.warning

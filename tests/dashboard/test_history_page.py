@@ -118,6 +118,18 @@ def test_plain_times_can_be_chosen_where_both_exist(opened, moved):
     assert "time of one call" in spec(app)["layout"]["yaxis"]["title"]["text"]
 
 
+def test_a_suite_without_a_history_is_not_offered(opened, tmp_path):
+    store = tmp_path / "results"
+    write_store(store, Plan(suites=("quick",), **COMMON))
+    write_store(store, Plan(runs=3, suites=("gradients",), gates=("gru",), implementations=(), seed=2))
+    (calibrated,) = write_store(store, Plan(suites=("self",), seed=3, **COMMON))
+    path = store / "runs" / calibrated / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"purpose": "calibrate"}))
+    app = opened(store, "history")
+    assert app.selectbox(key="suite").options == ["quick"]
+    assert "No run" not in well(app, "history")
+
+
 def test_one_run_has_too_few_points(opened, tmp_path):
     write_store(tmp_path / "results", Plan(suites=("nightly",), **COMMON))
     app = opened(tmp_path / "results", "history")

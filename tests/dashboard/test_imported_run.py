@@ -1,10 +1,12 @@
 """A run that was imported knows no sizes: every page works beside it, and the other runs look as they did."""
 
 import json
+import re
 import shutil
 
 import pytest
-from test_pages import texts, well
+from test_every_page import QUESTIONS
+from test_pages import well
 
 from gatebench.run.imported import import_run
 from gatebench.store.exchange_read import read_document
@@ -34,9 +36,13 @@ def test_compare_shows_a_run_of_several_implementations_first(opened, with_impor
     assert "imported" in "".join(app.selectbox(key="run").options)
 
 
+@pytest.mark.parametrize("page", QUESTIONS)
+def test_what_is_not_known_of_it_is_nan_nowhere(opened, with_imported, page):
+    assert "nan" not in re.findall(r"\w+", well(opened(with_imported, page), page))
+
+
 def test_the_overview_names_the_harness(opened, with_imported):
     app = opened(with_imported, "overview")
     assert "b imported" in well(app, "overview")
     kinds = [table.value["kind"].tolist() for table in app.dataframe if "kind" in table.value]
     assert kinds == [["run, imported", "run"]]
-    assert "nan" not in texts(app)

@@ -68,7 +68,7 @@ def test_an_unknown_dtype_is_left_out_of_a_tile():
 
 def test_an_older_ab_of_another_suite_does_not_outvote_the_newest():
     run = namedtuple("Run", "run_id label place harness")
-    verdicts = [pd.DataFrame({"case_id": ["x", "y"], "verdict": words}) for words in (["same", "slower"], ["slower", "slower"])]  # fmt: skip
+    verdicts = [pd.DataFrame({"case_id": ["x", "y"], "verdict": words, "quantity": "time"}) for words in (["same", "slower"], ["slower", "slower"])]  # fmt: skip
     abs_ = [Ab(run(name, name, "e", "worker"), found) for name, found in zip("21", verdicts, strict=True)]
     found = slower(abs_, longer())
     assert found.value == "1"

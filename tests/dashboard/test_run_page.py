@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -211,7 +210,6 @@ def test_a_run_without_samples_says_so(opened, two_runs):
     found = well(app, "run")
     assert "The samples of this run cannot be read." in found
     assert "Nothing was timed" not in found
-    shutil.rmtree(folder)
 
 
 def test_a_run_that_looked_at_gradients_only_says_so_and_leaves_out_what_is_of_times(opened, tmp_path, monkeypatch):

@@ -108,6 +108,24 @@ def test_a_margin_whose_interval_holds_one_is_not_sure_and_more_blocks_are_advis
     assert any(code.value.endswith("--blocks 10") for code in app.code)
 
 
+@pytest.mark.parametrize("reason", [None, "steal: 9 %"])
+def test_a_tie_is_an_answer_unless_the_machine_was_too_busy_to_tell_one(opened, tmp_path, reason):
+    plan = Plan(gates=("gru",), implementations=("native", "numba"), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    (run_id,) = write_store(tmp_path / "results", plan)
+    path = tmp_path / "results" / "runs" / run_id / "samples.parquet"
+    stored = pq.read_table(path)
+    samples = stored.to_pandas()
+    alike = samples["case_id"].str.replace("native", "numba")
+    noise = 1 + 0.01 * ((samples["block"] + samples["case_id"].str.contains("native")) % 2)
+    tied = samples.assign(wall_ns=samples["wall_ns"].groupby(alike).transform("median") * noise, reason=reason)
+    pq.write_table(pa.Table.from_pandas(tied, schema=stored.schema, preserve_index=False), path)
+    app = opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64")
+    said = [found.value for found in (*app.success, *app.warning) if "T = 64" in found.value]
+    assert "as fast, as far as can be told" in said[0]
+    assert ("too busy" in said[0], bool(app.success)) == (reason is not None, reason is None)
+    assert any(code.value.endswith("--blocks 10") for code in app.code) == (reason is not None)
+
+
 def test_the_command_that_measures_leaves_out_what_needs_a_file(opened, tmp_path):
     names = ("eager", "mylab:fast")
     write_store(tmp_path / "results", Plan(gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), implementations=names, failures=False))  # fmt: skip

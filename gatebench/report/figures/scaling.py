@@ -19,6 +19,7 @@ from gatebench.report.figures.panels import make_panels
 from gatebench.report.names import competitors, shown
 from gatebench.report.quantities import is_missing, significant, size_ticks, time_text
 from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
+from gatebench.words import counted
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_CROSSOVERS = 40  # marks; the table has all
@@ -104,12 +105,21 @@ def _hover(row, per: Per) -> str:
     if is_missing(row.low) or is_missing(row.high):
         interval = "no interval (one block)" if row.blocks == 1 else "no interval"
     lines = [f"<b>{shown(row.competitor)}</b> at {row.size}", per.text(row.value), f"95 %: {interval}"]
-    if not is_missing(row.blocks):
-        lines.append(f"n = {int(row.blocks)} blocks, {int(row.samples)} samples")
+    counts = [
+        counted(int(count), what)
+        for count, what in ((row.blocks, "block"), (row.samples, "sample"))
+        if not is_missing(count)
+    ]
+    lines += [f"n = {', '.join(counts)}"] if counts else []
     if per.title != PER["call"].title:
         lines.append(f"{time_text(row.time_ns)} a call")
-    if not is_missing(row.flops) and not is_missing(row.time_ns):
-        lines.append(f"{significant(row.flops / row.time_ns)} GFLOP/s, {significant(row.bytes_min / row.time_ns)} GB/s")
+    works = ((row.flops, "GFLOP/s"), (row.bytes_min, "GB/s"))
+    rates = [
+        f"{significant(work / row.time_ns)} {unit}"
+        for work, unit in works
+        if not is_missing(work) and not is_missing(row.time_ns)
+    ]
+    lines += [", ".join(rates)] if rates else []
     if isinstance(row.bound, str):
         lines.append(f"bound by {'the matrix product' if row.bound == 'compute' else 'memory'}")
     return "<br>".join(lines)
