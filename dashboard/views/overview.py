@@ -89,8 +89,9 @@ def show_runs(runs: pd.DataFrame, filters: Filters) -> None:
         "kind": [kind(run) for run in newest.itertuples()],
     })  # fmt: skip
     elements.table(table, pick=("newest_run", list(newest["run_id"])))
+    asked = f" (of {COMMAND_LINE_SUITE} up to {MOST_ASKED})" if (newest["suite"] == COMMAND_LINE_SUITE).any() else ""
     st.caption(
-        f"The newest of each machine, suite and kind ({COMMAND_LINE_SUITE}: up to {MOST_ASKED}), of {counted(len(runs), 'run')} in all. Failed: also timed out and out of "
+        f"The newest of each machine, suite and kind{asked}, of {counted(len(runs), 'run')} in all. Failed: also timed out and out of "
         "memory. Not here: unsupported, or unavailable on this machine. +: with uncommitted changes."
     )
     labels = dict(zip(newest["run_id"], newest["label"], strict=True))
