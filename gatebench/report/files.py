@@ -27,15 +27,15 @@ def check_file(flag: str, path: Path) -> None:
         raise _refused(flag, path, error) from None
 
 
-def write_file(flag: str, path: Path, text: str) -> None:
-    """Write a file whole or not at all, in UTF-8, with ? for what that cannot hold; raises UserError where it cannot be written."""
+def write_file(flag: str, path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; raises UserError where it cannot be written. Text is UTF-8, with ? for what that cannot hold."""
     there = path.resolve()  # what a link leads to is written, and the link stays
     half = _half(there)
     try:
         if _is_special(path):
-            path.write_text(text, encoding="utf-8", errors="replace")
+            _write(path, content)
             return
-        half.write_text(text, encoding="utf-8", errors="replace")
+        _write(half, content)
         if there.exists():
             half.chmod(there.stat().st_mode & 0o7777)
         half.replace(there)
@@ -44,6 +44,13 @@ def write_file(flag: str, path: Path, text: str) -> None:
     finally:  # also where Ctrl-C cuts it
         with suppress(OSError):  # it is not there, or its disk has become read-only
             half.unlink()
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content, encoding="utf-8", errors="replace")
 
 
 def _half(path: Path) -> Path:

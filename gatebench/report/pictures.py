@@ -10,6 +10,7 @@ import pandas as pd
 
 from gatebench.errors import UserError, unknown
 from gatebench.report.figure_files import GREY, PICTURES, WIDTH, picture, require, with_caption
+from gatebench.report.files import write_file
 from gatebench.report.stability_conditions import caption
 from gatebench.report.stability_drawings import KINDS, TITLES, stability_figure
 
@@ -114,14 +115,10 @@ def draw(stability: pd.DataFrame, drawing: Drawing) -> None:
         made = _page(stability_figure(stability, drawing.kind), TITLES[drawing.kind], told)
     else:
         made = picture("--draw", with_caption(stability_figure(stability, drawing.kind, WIDTH), told), ending)
-    try:
-        drawing.path.write_bytes(made)
-    except OSError as error:
-        what = f"{drawing.path.name} cannot be written: {error.strerror}"
-        raise UserError("--draw", what, "accepted: a file that can be written", "check the path") from None
+    write_file("--draw", drawing.path, made)
 
 
-def _page(figure: "go.Figure", title: str, told: str) -> bytes:
+def _page(figure: "go.Figure", title: str, told: str) -> str:
     figure.update_layout(paper_bgcolor="white", plot_bgcolor="white")
     made = figure.to_html(full_html=False, include_plotlyjs=True, config={"responsive": True})
-    return PAGE.format(title=title, figure=made, caption=html.escape(told), colour=GREY).encode()
+    return PAGE.format(title=title, figure=made, caption=html.escape(told), colour=GREY)

@@ -199,7 +199,7 @@ def test_a_figure_that_cannot_be_written_is_one_line_after_the_table_and_the_run
     monkeypatch.setattr(pictures, "check_drawings", lambda drawings, requests: Path("norms.html").mkdir())
     answer = gb("stability", "rnn_tanh", *SIZES, "--seeds", 1, "--draw", "norms.html", "--draw", "summary.html", *STORE)
     assert answer.code == 2
-    assert answer.err.splitlines()[-1].startswith("--draw: norms.html cannot be written: Is a directory; ")
+    assert answer.err.splitlines()[-1].startswith("--draw: norms.html: cannot write: Is a directory; ")
     assert "stored in " in answer.out
     assert Path("summary.html").is_file()
     assert len(stored())

@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_written_is_one_line():
     with pytest.raises(UserError) as caught:
         draw(ALL, Drawing("norms", Path("a.html")))
     assert str(caught.value) == (
-        "--draw: a.html cannot be written: Is a directory; accepted: a file that can be written; check the path"
+        "--draw: a.html: cannot write: Is a directory; a file in a folder that can be written is accepted; choose another"
     )
 
 
@@ -221,9 +221,26 @@ def test_whatever_a_browser_does_is_one_line_and_no_file(monkeypatch, error, rea
     assert not Path("a.png").exists()
 
 
+@pytest.mark.parametrize("file", ["a.html", "a.svg"])
+def test_what_is_cut_while_it_is_written_leaves_the_old_file_and_nothing_else(monkeypatch, file):
+    monkeypatch.setattr(go.Figure, "to_image", lambda self, *arguments, **more: b"picture")
+    Path(file).write_text("old")
+
+    def cut(path, content, **settings):
+        with path.open("w") as half:
+            half.write("new")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", cut)
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises(KeyboardInterrupt):
+        draw(ALL, Drawing("norms", Path(file)))
+    assert [(path.name, path.read_text()) for path in Path().iterdir()] == [(file, "old")]
+
+
 def test_one_figure_that_fails_keeps_no_other_from_being_drawn():
     Path("a.html").mkdir()
-    with pytest.raises(UserError, match=r"^--draw: a\.html cannot be written"):
+    with pytest.raises(UserError, match=r"^--draw: a\.html: cannot write"):
         draw_all(ALL, [Drawing("norms", Path("a.html")), Drawing("summary", Path("b.html"))])
     assert Path("b.html").stat().st_size > 0
 
