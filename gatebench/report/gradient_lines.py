@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from gatebench.own_files import short_name
-from gatebench.report.names import DTYPES
+from gatebench.report.names import coarseness
 from gatebench.report.quantities import is_missing, significant
 from gatebench.report.stability import case_summary
 from gatebench.words import counted
@@ -37,7 +37,7 @@ def stack_lines(stability: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
 
 def _by_gate(summary: pd.DataFrame, line: Callable[[pd.Series], str]) -> dict[tuple[str, str], list[str]]:
     """Return a line per init, inputs and task of each (gate, options), of its case at the finest dtype and longest T."""
-    ordered = summary.assign(fine=summary["dtype"].map(DTYPES.index)).sort_values(
+    ordered = summary.assign(fine=summary["dtype"].map(coarseness)).sort_values(
         ["fine", "seq_len", "train_step"], ascending=[True, False, False]
     )
     found: dict[tuple[str, str], list[str]] = {}

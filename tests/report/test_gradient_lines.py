@@ -34,3 +34,11 @@ def test_a_stack_has_a_line_per_init_with_its_layers_and_its_class():
         "through 8 layers: stable [irnn init, T=8, H=4, float32, 1 seed]",
     ]
     assert stack_lines(frame(case())) == {}
+
+
+def test_a_dtype_of_another_store_is_the_coarsest():
+    of = [case(dtype=dtype) for dtype in ("float8_e4m3fn", "float16")]
+    ((line,),) = gradient_lines(frame(*of, [long_rows(metric="reach", value=8.0, dtype="float16")])).values()
+    assert line.endswith(", float16, 1 seed]")
+    ((line,),) = gradient_lines(frame(of[0], [long_rows(metric="reach", value=8.0, dtype="float8_e4m3fn")])).values()
+    assert line.endswith(", float8_e4m3fn, 1 seed]")

@@ -201,3 +201,8 @@ def test_a_sweep_is_drawn_beside_theory():
     [figure] = drawn(rows, "Sweep")
     assert "theory" in {trace.name for trace in figure.data}
     assert drawn(frame(theory), "Sweep") == []
+
+
+def test_a_name_with_a_raised_digit_is_no_number():
+    parts = stability_section(frame(case(inputs="noise ²"), case(inputs="noise 2"))).parts
+    assert {part.keys["Inputs"] for part in parts if part.keys} == {"noise ²", "noise 2"}

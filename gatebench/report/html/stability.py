@@ -87,7 +87,7 @@ def _order(values: tuple[str, ...]) -> tuple:
 
 
 def _numbers(text: str) -> list[str]:
-    return [word.strip(",") for word in text.split() if word.strip(",").replace(".", "", 1).isdigit()]
+    return [word.strip(",") for word in text.split() if word.strip(",").replace(".", "", 1).isdecimal()]
 
 
 def _word(value: object) -> str:
