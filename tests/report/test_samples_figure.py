@@ -104,6 +104,14 @@ def test_base_and_head_have_a_panel_each_and_stages_are_named():
     assert [trace.showlegend for trace in (base, head)] == [True, False]
 
 
+def test_a_side_of_another_store_is_shown_in_plain_signs():
+    names = ['<a href="https://evil.example">x</a>', "x" * 10_000]
+    rows = in_order(pd.DataFrame([sample(float(n), side=side, number=n) for side in names for n in range(1, 9)]))
+    for figure in (samples_figure(rows, estimate(rows)), autocorrelation_figure(autocorrelation(rows))):
+        titles = [note.text for note in figure.layout.annotations]
+        assert titles == ['&lt;a href="https://evil.example"&gt;x&lt;/a&gt;', "x" * 60 + " …"]
+
+
 def test_a_sample_ten_times_the_fastest_makes_the_axis_logarithmic():
     assert drawn([sample(1e6), sample(2e7, number=1)]).layout.yaxis.type == "log"
     assert drawn([sample(1e6), sample(9e6, number=1)]).layout.yaxis.type is None

@@ -11,6 +11,7 @@ from gatebench.report.colours import STATUS, implementation_colour, implementati
 from gatebench.report.figures.axes import logarithmic
 from gatebench.report.figures.layout import LINE, MOST_MARKS, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.figures.panels import make_panels
+from gatebench.report.names import shown
 from gatebench.report.quantities import is_missing, size_ticks, time_text, time_unit
 
 PANEL = 280  # pixels of one side's panel
@@ -49,7 +50,7 @@ def samples_figure(ordered: pd.DataFrame, estimates: pd.DataFrame, implementatio
     sides = sorted(set(ordered["side"]))  # base before head
     figure = make_panels(
         rows=len(sides), cols=1, shared_xaxes=True, vertical_spacing=panel_gap(len(sides)) / 2,
-        subplot_titles=sides if len(sides) > 1 else None,
+        subplot_titles=[shown(side) for side in sides] if len(sides) > 1 else None,
     )  # fmt: skip
     scale, unit = time_unit(float(ordered["time_ns"].median()))
     colour = implementation_colour(implementation)
@@ -121,13 +122,13 @@ def _add_samples(figure: go.Figure, drawn: pd.DataFrame, scale: float, colour: s
         DISTURBED: {"color": colour, "size": 8, "symbol": f"{symbol}-open"},
         DROPPED: {"color": STATUS["wrong"], "size": 8, "symbol": "x-thin", "line": {"width": 2, "color": STATUS["wrong"]}},
     }  # fmt: skip
-    shown = {trace.name for trace in figure.data}
+    named = {trace.name for trace in figure.data}
     for state, marker in looks.items():
         rows = drawn[drawn["state"] == state]
         if len(rows):
             figure.add_scatter(
                 x=rows["place"], y=rows["time_ns"] / scale, mode="markers", marker=marker, name=_NAMES[state],
-                legendgroup=state, showlegend=_NAMES[state] not in shown, row=row, col=1,
+                legendgroup=state, showlegend=_NAMES[state] not in named, row=row, col=1,
                 customdata=[_hover(sample) for sample in rows.itertuples()],
                 hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
@@ -188,7 +189,7 @@ def autocorrelation_figure(table: pd.DataFrame, implementation: str = "") -> go.
     sides = sorted(set(table["side"]))
     figure = make_panels(
         rows=1, cols=len(sides), shared_yaxes=True, horizontal_spacing=0.06,
-        subplot_titles=sides if len(sides) > 1 else None,
+        subplot_titles=[shown(side) for side in sides] if len(sides) > 1 else None,
     )  # fmt: skip
     colour = implementation_colour(implementation)
     for col, side in enumerate(sides, start=1):
