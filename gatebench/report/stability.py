@@ -44,7 +44,8 @@ def norm_curves(stability: pd.DataFrame) -> pd.DataFrame:
 
     Columns needed: those of stability.parquet. Columns returned: gate, init, dtype, seq_len, hidden_size, kind (lag,
     layer), back (steps or layers back from the end), norm (median over seeds of the batch mean), low and high (lowest
-    lower decile and highest upper decile of the batch over seeds), bound and weight_bound (median over seeds; NaN: none), seeds.
+    lower decile and highest upper decile of the batch over seeds), bound and weight_bound (median over seeds; NaN: none),
+    seeds. Norms are -inf where a gradient is exactly 0, inf where one is not finite. Bounds of no norm are left out.
     """
     parts = [_curve(stability, kind, *metrics) for kind, metrics in CURVES.items()]
     curves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
@@ -65,12 +66,14 @@ def _curve(stability: pd.DataFrame, kind: str, norm: str, bound: str | None, wei
     if rows.empty:
         return pd.DataFrame(columns=pd.Index(columns))
     # By number, and named in the end: five names take five times as long.
-    values = rows.groupby(["line", "back", "metric"])["value"].agg(["median", "min", "max"]).unstack("metric")
-    seeds = rows[rows["metric"] == norm].groupby("line")["seed"].nunique()
+    values = rows.groupby(["line", "back", "metric"])["value"].agg(["median", "min", "max"])
+    lost = values["median"].isna() & (values["max"] == np.inf)  # between 0, -inf, and what is not finite is no number
+    values = values.assign(median=values["median"].mask(lost, np.inf)).unstack("metric")
+    seeds = rows[(rows["metric"] == norm) & rows["value"].notna()].groupby("line")["seed"].nunique()
     found = {name: values[way, metric] for name, (metric, way) in taken.items() if (way, metric) in values}
     table = pd.DataFrame(found).reset_index().assign(kind=kind)
-    names = rows.drop_duplicates("line").set_index("line")[keys].assign(seeds=seeds)
-    return table.join(names, on="line").reindex(columns=columns)
+    names = rows.drop_duplicates("line").set_index("line")[keys].loc[seeds.index].assign(seeds=seeds)
+    return table.join(names, on="line", how="inner").reindex(columns=columns)
 
 
 def case_summary(stability: pd.DataFrame) -> pd.DataFrame:
@@ -147,11 +150,11 @@ def _lyapunov(rows: pd.DataFrame | None) -> tuple[float, float, float]:
     if rows is None:
         return (np.nan, np.nan, np.nan)
     values = rows["value"].to_numpy(dtype=float)
+    if not np.isfinite(values).all():
+        return float(np.median(values)), np.nan, np.nan
     if len(values) == 1:
         error = 2 * float(rows["standard_error"].astype(float).iloc[0])
         return float(values[0]), float(values[0]) - error, float(values[0]) + error
-    if not np.isfinite(values).all():
-        return float(np.median(values)), np.nan, np.nan
     return mean_interval(values)
 
 

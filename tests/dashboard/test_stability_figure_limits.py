@@ -7,11 +7,12 @@ import pytest
 from figure_helpers import marks, trace
 from stability_drawn import legend, measured, spectra, sweep, training, words
 
-from gatebench.report.figures.curves import MOST_SERIES
+from gatebench.report.figures.curves import MOST_GATES, MOST_SERIES
 from gatebench.report.figures.layout import MOST_MARKS
-from gatebench.report.figures.stability import norm_figure
+from gatebench.report.figures.saturation import saturation_figure
+from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.figures.stability_series import spectrum_figure, sweep_figure, training_figure
-from gatebench.report.stability import norm_curves
+from gatebench.report.stability import case_summary, norm_curves, saturation_table
 from gatebench.report.stability_series import spectrum_table, sweep_table, training_table
 from tests.stability_frames import case, frame, long_rows, profile, spectrum, trained
 
@@ -76,7 +77,14 @@ FIGURES = {
     "spectrum": lambda names: spectra(*(spectrum([-0.1], init=name) for name in names)),
     "training": lambda names: training(*(trained(init=name) for name in names)),
     "norms": lambda names: norm_figure(norm_curves(frame(*(profile(init=name) for name in names)))),
+    "summary": lambda names: summary_figure(case_summary(frame(*(case(init=name) for name in names)))),
+    "saturation": lambda names: saturation_figure(saturation_table(frame(*(saturated(init=name) for name in names)))),
 }
+
+
+def saturated(letters="f", **more):
+    metrics = ("saturation_low", "saturation_high")
+    return [long_rows(metric=metric, part=letter, value=0.25, **more) for metric in metrics for letter in letters]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -88,3 +96,49 @@ def test_no_more_series_than_colours_are_drawn_and_the_legend_says_so(name):
     assert numbers == [str(number) for number in range(1, MOST_SERIES + 1)]  # as people sort them
     assert trace(figure, "(2 more not drawn)").x == (None,)
     assert "(2 more not drawn)" not in legend(FIGURES[name](names[2:]))
+
+
+BY_GATE = {
+    "norms": lambda gates: norm_figure(norm_curves(frame(*(profile(gate=gate) for gate in gates)))),
+    "spectrum": lambda gates: spectra(*(spectrum([-0.1], gate=gate) for gate in gates)),
+    "saturation": lambda gates: saturation_figure(saturation_table(frame(*(saturated(gate=gate) for gate in gates)))),
+}
+
+
+@pytest.mark.parametrize("name", BY_GATE)
+def test_no_more_than_eight_gates_are_drawn_and_the_legend_says_so(name):
+    gates = [f"gate_{number}" for number in range(10, 10 + MOST_GATES + 4)]
+    figure = BY_GATE[name](gates)
+    assert words(figure) == gates[:MOST_GATES]
+    assert trace(figure, "(4 gates not drawn)").x == (None,)
+    assert [entry for entry in legend(BY_GATE[name](gates[:MOST_GATES])) if "not drawn" in entry] == []
+    assert "(1 gate not drawn)" in legend(BY_GATE[name](gates[: MOST_GATES + 1]))
+
+
+def test_a_gate_whose_inits_are_all_left_out_has_no_panel_and_is_counted():
+    inits = [f"T_{number}" for number in range(MOST_SERIES)]
+    rows = [spectrum([-0.1], init=init) for init in inits]
+    figure = spectra(*rows, spectrum([-0.1], gate="gru", init="T_99"))
+    assert words(figure) == ["lstm"]
+    assert legend(figure)[-2:] == ["(1 more not drawn)", "(1 gate not drawn)"]
+
+
+def test_bars_of_saturation_stay_within_the_marks_and_the_legend_says_what_does_not():
+    dtypes, inits = ("float64", "float32", "bfloat16", "float16"), [f"T_{number}" for number in range(60)]
+    cases = [{"gate": gate, "init": init, "dtype": dtype} for gate in GATES for init in inits for dtype in dtypes]
+    figure = saturation_figure(saturation_table(frame(*(saturated("abcdefg", **case) for case in cases))))
+    assert MOST_MARKS / 2 < marks(figure) <= MOST_MARKS
+    drawn = [name for name in legend(figure) if name.startswith("T_")]
+    assert drawn == inits[: len(drawn)]
+    assert f"({60 - len(drawn)} more not drawn)" in legend(figure)
+    letters = [f"l{number}" for number in range(MOST_MARKS)]
+    figure = saturation_figure(saturation_table(frame(saturated(letters))))
+    assert marks(figure) <= MOST_MARKS
+    assert "(5050 bars not drawn)" in legend(figure)
+
+
+def test_a_summary_says_how_many_cases_it_leaves_out():
+    rows = frame(*(case(gate=f"gate_{number}") for number in range(1003)))
+    figure = summary_figure(case_summary(rows))
+    assert "(3 cases not drawn)" in legend(figure)
+    assert "not drawn" not in str(legend(summary_figure(case_summary(rows[rows["gate"] != "gate_0"]).head(1000))))

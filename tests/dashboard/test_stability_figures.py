@@ -13,6 +13,7 @@ from gatebench.report.figures.stability import norm_figure, summary_figure
 from gatebench.report.stability_ends import ROUNDED, SPECTRAL, WITHOUT_ENDS
 from gatebench.report.stability_series import SPECTRA
 from gatebench.stability.metrics import CLASSES, METRICS
+from tests.stability_frames import case
 
 
 def test_norm_curves_take_medians_over_seeds_and_the_widest_deciles():
@@ -64,6 +65,35 @@ def test_norm_figure_marks_where_a_gradient_becomes_exactly_zero():
     cross = next(trace for trace in figure.data if trace.marker.symbol == "x")
     assert list(cross.x) == [4]
     assert "exactly 0 from 5 back on" in cross.hovertemplate
+
+
+def test_bounds_without_norms_are_no_gradient_that_is_lost():
+    bounds = [row for row in profile(seeds=3, init="gaussian=1") if row["metric"] == "log_norm_bound"]
+    curves = stability_tables.norm_curves(pd.DataFrame(profile(seeds=2) + bounds))
+    assert set(curves["init"]) == {"torch"}
+    assert curves["seeds"].tolist() == [2] * 9
+    figure = norm_figure(curves)
+    assert [trace for trace in figure.data if trace.marker.symbol == "x"] == []
+    assert all(text.endswith("n = 2 seeds") for trace in figure.data for text in trace.customdata or ())
+    assert stability_tables.norm_curves(pd.DataFrame(bounds)).empty
+
+
+def test_a_lag_that_is_not_stored_is_a_gap_and_no_end():
+    rows = [row for row in profile(seeds=1) if row["lag"] != 4 or row["metric"] == "log_norm_bound"]
+    figure = norm_figure(stability_tables.norm_curves(pd.DataFrame(rows)))
+    line = next(trace for trace in figure.data if trace.customdata is not None)
+    assert [math.isnan(y) for y in line.y] == [lag == 4 for lag in range(9)]
+    assert "4 back: not stored<br>no deciles<br>" in line.customdata[4]
+    assert [trace for trace in figure.data if trace.marker.symbol == "x"] == []
+
+
+def test_norms_of_which_one_seed_is_0_and_one_not_finite_are_not_finite():
+    ends = {0: -math.inf, 1: math.inf}
+    rows = [{**row, "value": ends[row["seed"]] if row["lag"] > 5 else row["value"]} for row in profile(seeds=2)]
+    curves = stability_tables.norm_curves(pd.DataFrame(rows))
+    assert curves["norm"].tolist()[6:] == [math.inf] * 3
+    cross = next(trace for trace in norm_figure(curves).data if trace.marker.symbol == "x")
+    assert "not finite from 6 back on" in cross.hovertemplate
 
 
 def test_depth_profiles_count_layers_back_from_the_output():
@@ -139,6 +169,59 @@ def test_lyapunov_of_one_seed_has_two_standard_errors_and_of_several_a_t_interva
     assert dots[-1].error_x.array[0] == pytest.approx(1.2706, rel=1e-3)
 
 
+def exponents(**values):
+    """Return a summary of gates with such exponents, with half-lives beside them."""
+    rows = [row for gate, value in values.items() for row in case(lyapunov=value, gate=gate)]
+    return stability_tables.case_summary(pd.DataFrame(rows))
+
+
+def test_an_exponent_that_is_infinite_has_a_place_of_its_own_with_a_name():
+    figure = summary_figure(exponents(lstm=-math.inf, gru=-0.5, rnn_tanh=-0.1))
+    dots = {trace.y[n]: (trace.x[n], text) for trace in figure.data if trace.xaxis == "x2" for n, text in enumerate(trace.customdata or ())}  # fmt: skip
+    axis = figure.layout.xaxis2
+    ticks = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    lanes = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
+    place, text = dots[lanes["lstm"]]
+    assert place == ticks["-∞"] < -0.52
+    assert axis.range[0] < place
+    assert axis.range[1] > -0.1
+    assert [tick for tick in axis.tickvals if -0.52 <= tick <= -0.08]
+    assert "<br>-∞ nats/step<br>no interval<br>n = 1 seed" in text
+    assert dots[lanes["gru"]][0] == -0.5
+    right = summary_figure(exponents(lstm=math.inf, gru=-0.5)).layout.xaxis2
+    assert right.ticktext[-1] == "∞"
+    assert right.tickvals[-1] > -0.48
+
+
+def test_exponents_that_are_all_infinite_or_alike_have_an_axis():
+    for values in ({"lstm": -math.inf}, {"lstm": -math.inf, "gru": -0.5}, {"lstm": -math.inf, "gru": -0.0}):
+        figure = summary_figure(exponents(**values))
+        drawn = [trace for trace in figure.data if trace.xaxis == "x2" and trace.customdata]
+        assert sum(len(trace.x) for trace in drawn) == len(values)
+        low, high = figure.layout.xaxis2.range
+        assert all(low < x < high for trace in drawn for x in trace.x)
+    seeds = [long_rows(metric="largest_lyapunov", value=0.1 + 1e-17 * seed, seed=seed) for seed in range(3)]
+    summary = stability_tables.case_summary(pd.DataFrame([*seeds, *case(lyapunov=-math.inf, gate="gru")]))
+    assert "-∞" in summary_figure(summary).layout.xaxis2.ticktext
+
+
+def test_an_exponent_that_is_not_finite_has_no_interval():
+    rows = [long_rows(metric="largest_lyapunov", value=-math.inf, standard_error=0.01)]
+    summary = stability_tables.case_summary(pd.DataFrame(rows)).iloc[0]
+    assert summary["lyapunov"] == -math.inf
+    assert summary[["lyapunov_low", "lyapunov_high"]].isna().all()
+
+
+def test_an_exponent_says_what_its_interval_is():
+    one = case(lyapunov=-0.5)
+    two = [*one, *case(lyapunov=-0.3, seed=1)]
+    for rows, words in ((one, "± 2 standard errors: -0.520 to -0.480 nats/step<br>n = 1 seed"), (two, "95 % interval: -1.67 to 0.871 nats/step<br>n = 2 seeds")):  # fmt: skip
+        figure = summary_figure(stability_tables.case_summary(pd.DataFrame(rows)))
+        half_life, exponent = [text for trace in figure.data for text in trace.customdata or ()]
+        assert exponent.endswith(f"<br>{words}")
+        assert "<br>2.00 steps<br>deciles: 2.00 to 2.00 steps<br>" in half_life
+
+
 def test_saturation_is_shown_by_letter_and_side():
     rows = [
         long_rows(metric="saturation_low", part="f", value=0.1),
@@ -175,6 +258,18 @@ def test_flat_slopes_are_told_where_no_end_of_the_range_says_it():
     ]  # fmt: skip
     bars = {bar.y[0]: bar for bar in saturation_figure(table).data if bar.x[0] == "gate"}
     assert bars[0.5].offsetgroup != bars[0.4].offsetgroup, "overlapping shares must not be stacked"
+
+
+def test_each_dtype_has_its_own_shade_which_the_legend_shows():
+    dtypes = ("float64", "float32", "bfloat16")
+    rows = [long_rows(metric="saturation_high", part="f", value=0.3, dtype=dtype) for dtype in dtypes]
+    for count, legend in ((2, ["float64", "float32 (paler, 55%)"]), (3, ["float64", "float32 (paler, 62%)", "bfloat16 (paler, 25%)"])):  # fmt: skip
+        figure = saturation_figure(stability_tables.saturation_table(pd.DataFrame(rows[:count])))
+        shades = [trace.marker.color.split(",")[-1] for trace in figure.data if trace.x[0] is not None]
+        keys = [trace for trace in figure.data if trace.name and trace.name.startswith(dtypes)]
+        assert [key.name for key in keys] == legend
+        assert [key.marker.color.split(",")[-1] for key in keys] == shades
+        assert len(set(shades)) == count
 
 
 def test_every_share_has_a_pattern():

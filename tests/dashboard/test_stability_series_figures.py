@@ -139,7 +139,30 @@ def test_a_class_that_is_not_known_is_not_said():
     hover = measured(sweep_figure(sweep_table(rows[rows["metric"] != "class"])))[0].customdata[0]
     assert "None" not in hover
     assert "nan" not in hover
-    assert "vanishing, n = 1 seeds" in measured(sweep(*biases()))[0].customdata[0]
+    assert "vanishing, n = 1 seed" in measured(sweep(*biases()))[0].customdata[0]
+
+
+def test_infinite_exponents_of_a_sweep_lie_on_a_line_of_their_own():
+    figure = sweep(*biases((0, 2)), case(lyapunov=-math.inf, init="forget_bias=-9"))
+    exponents = measured(figure)[1]
+    axis = figure.layout.yaxis2
+    ticks = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    assert exponents.y[0] == ticks["-∞"] < -1.01
+    assert axis.range[0] < exponents.y[0]
+    assert ticks["-∞"] in [shape.y0 for shape in figure.layout.shapes if shape.yref == "y2"]
+    assert "-∞ nats/step<br>no interval<br>" in exponents.customdata[0]
+    assert "-∞" not in (sweep(*biases()).layout.yaxis2.ticktext or ())
+
+
+def test_points_of_a_sweep_say_what_their_interval_is():
+    half_life, exponent = (line.customdata[0] for line in measured(sweep(*biases(), *biases(seed=1))))
+    assert "<br>0.500 steps<br>deciles: 0.500 to 0.500 steps<br>" in half_life
+    assert "<br>-4.00 nats/step<br>95 % interval: -4.00 to -4.00 nats/step<br>vanishing, n = 2 seeds" in exponent
+    half_life, exponent = (line.customdata[0] for line in measured(sweep(*biases())))
+    assert "± 2 standard errors: -4.02 to -3.98 nats/step" in exponent
+    rows = frame(*biases())
+    rows.loc[(rows["metric"] == "half_life") & (rows["init"] == "forget_bias=0"), "value"] = math.nan
+    assert "<br>not known<br>no interval<br>" in measured(sweep_figure(sweep_table(rows)))[0].customdata[1]
 
 
 # --- spectra
@@ -163,6 +186,13 @@ def test_what_has_collapsed_ends_its_line():
     (band,) = bands(figure)
     assert set(band.x) == {1}
     no_nan_in(figure)
+
+
+def test_points_of_a_spectrum_have_deciles_over_seeds():
+    (line,) = measured(spectra(*(spectrum([-0.1 - seed], seed=seed) for seed in range(3))))
+    assert line.customdata[0] == "<b>lstm</b>, torch<br>Lyapunov exponent 1: -1.10 nats/step<br>deciles: -2.10 to -0.100 nats/step<br>n = 3 seeds"  # fmt: skip
+    (line,) = measured(spectra(spectrum([-0.1])))
+    assert line.customdata[0].endswith("-0.100 nats/step<br>no interval<br>n = 1 seed")
 
 
 def test_a_panel_per_gate_and_dtypes_told_in_words():
@@ -195,6 +225,15 @@ def test_half_lives_that_become_infinite_stay_in_their_panel():
     axis = next(axis for axis in figure.select_yaxes() if axis.ticktext and NEVER in axis.ticktext)
     assert axis.range[1] > math.log10(6.0)
     no_nan_in(figure)
+
+
+def test_points_of_training_have_units_and_deciles():
+    hovers = [line.customdata[0] for line in measured(training(*(trained((2.0 + s,), seed=s) for s in range(3))))]
+    assert hovers[0] == "<b>lstm, torch</b>, step 0<br>loss: 3.00<br>deciles: 2.00 to 4.00<br>n = 3 seeds"
+    assert hovers[-1] == "<b>lstm, torch</b>, step 0<br>half-life: 2.00 steps<br>deciles: 2.00 to 2.00 steps<br>n = 3 seeds"  # fmt: skip
+    one = [line.customdata[0] for line in measured(training(trained()))]
+    assert one[0].endswith("loss: 2.00<br>no interval<br>n = 1 seed")
+    assert one[-1].endswith("deciles: 2.00 to 2.00 steps<br>n = 1 seed")  # over the rows of the batch
 
 
 def test_losses_that_are_not_finite_break_their_line_and_say_so():

@@ -11,6 +11,7 @@ from gatebench.errors import StoreError, UserError
 from gatebench.report.html.content import Part, Report, Section
 from gatebench.report.html.document import run_report, two_runs_report
 from gatebench.report.html.page import html_page
+from gatebench.report.html.plots import unpacked
 from gatebench.report.html.slices import BlocksByCase, slices
 from gatebench.store.read import find_run
 from tests.report.hostile import HOSTILE
@@ -18,6 +19,9 @@ from tests.report.stored_ab import SAME, SUSPECT, write_ab
 from tests.synthetic import Plan, write_store
 
 SMALL = Plan(gates=("lstm", "gru"), seq_lens=(64, 128), hidden_sizes=(64, 128), modes=("forward",))
+OF_STABILITY = {  # an axis or a panel of each figure of stability but the sweep
+    "norm / norm at the end", "half-life (steps)", "share of values", "index (1 is the largest)", "steps of training",
+}  # fmt: skip
 SECTIONS = ["Summary", "Compare", "Trade-off", "Scaling", "Winner map", "Stability", "Coverage", "Environment"]
 
 
@@ -66,6 +70,14 @@ def test_a_page_tells_no_path(store, text):
     assert str(store.parent.name) not in text
 
 
+def shown_in(packed):
+    """Return a packed figure without the second entries of points: keys of clicks, which no text shows."""
+    figure = json.loads(unpacked(packed))
+    for trace in figure["data"]:
+        trace["customdata"] = [each[0] if isinstance(each, list) else each for each in trace.get("customdata", [])]
+    return json.dumps(figure)
+
+
 def test_a_hostile_run_has_a_page_without_a_tag_of_its_own(store, tmp_path):
     from gatebench.store.write import write_run
 
@@ -75,10 +87,8 @@ def test_a_hostile_run_has_a_page_without_a_tag_of_its_own(store, tmp_path):
     for name in ("measurements", "samples", "accuracy", "stability"):
         frame = pd.read_parquet(run.path / f"{name}.parquet").astype(object)
         frame = frame.where(frame.notna(), None)
-        for column in {"gate", "implementation", "reason", "tensor", "init"} & set(frame):
-            frame[column] = pd.Series(
-                [None if value is None else f"{value}{evil}" for value in frame[column]], dtype=object
-            )
+        for column in {"gate", "implementation", "reason", "tensor", "init", "part"} & set(frame):
+            frame[column] = pd.Series([f"{value}{evil}" if value else value for value in frame[column]], dtype=object)
         tables[name] = frame.to_dict("records")
     manifest = dict(run.manifest) | {"suite": {"name": evil, "text": evil}, "environment": {"device_name": evil}}
     gates = [{"name": f"{gate['name']}{evil}", "family": "recurrent"} for gate in run.gates()]
@@ -87,6 +97,10 @@ def test_a_hostile_run_has_a_page_without_a_tag_of_its_own(store, tmp_path):
     found = Elements(html_page(run_report(find_run(tmp_path, "latest"))))
     assert len(found.all("script")) == len(found.packed) + 1
     assert not found.all("img")
+    figures = [shown_in(packed) for name, packed in found.packed.items() if name.startswith("figure-")]
+    assert {title for figure in figures for title in OF_STABILITY if f'"{title}"' in figure} == OF_STABILITY
+    # Plotly takes links and more from the text that it draws: all of it is escaped.
+    assert [figure for figure in figures for tag in ("<script", "<img", "</code", "<!--") if tag in figure] == []
 
 
 def test_two_runs_show_changes_first_and_both_environments(store):

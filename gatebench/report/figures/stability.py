@@ -1,4 +1,4 @@
-"""Stability figures: gradient norm by lag beside its bound, half-lives and Lyapunov exponents, saturated letters."""
+"""Stability figures: gradient norm by lag beside its bound, half-lives and Lyapunov exponents."""
 
 import math
 from typing import Any
@@ -7,21 +7,35 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from gatebench.report.figures.axes import SHORT, logarithmic, never_line, tick_label, ticks_between
+from gatebench.report.figures.axes import (
+    SHORT,
+    infinite_lines,
+    linear,
+    logarithmic,
+    never_line,
+    tick_label,
+    ticks_between,
+)
 from gatebench.report.figures.curves import (
+    LONGEST_TITLE,
     MOST_GATES,
     bands,
+    exponent_interval,
     finite,
     inits_in_order,
+    interval_words,
     keys,
+    labels,
+    not_drawn,
     points_per_line,
     styles,
     those_that_fit,
 )
 from gatebench.report.figures.layout import LINE, MUTED, NARROW, dress, empty, panel_gap, seat_legend, thin
 from gatebench.report.figures.panels import Trace, add_rule, add_traces, make_panels, panel_at, set_axes
-from gatebench.report.names import coarseness
+from gatebench.report.names import coarseness, shown
 from gatebench.report.quantities import is_missing, power_of_ten, significant
+from gatebench.words import counted
 
 SYMBOLS = ("circle", "diamond-open", "square", "triangle-up-open")
 BOUNDS = {"bound": {"dash": "dot", "width": 1.5}, "weight_bound": {"dash": "4px,8px", "width": 1.5}}
@@ -32,6 +46,7 @@ _DRAWN = ["back", "norm", "low", "high", *BOUNDS, "seeds"]  # numbers of a curve
 LN10 = math.log(10)
 _ROOM = 0.1  # decades that an axis of norms goes on beyond a short range of them
 _PLAIN = 300  # decades within which a norm is a float
+_MOST_CASES = 1000  # of a summary
 
 
 def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
@@ -42,21 +57,21 @@ def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
     Solid and dashed lines are medians over seeds, ribbons run from the lowest lower to the highest upper decile,
     dotted lines are the bounds, from the Jacobians and (sparser dots, plain RNNs) from the weights alone. A cross ends a
     curve whose gradient is exactly 0 or not finite from there on. At most 5,000 marks (lags are thinned evenly), eight
-    gates and 16 inits.
+    gates and 16 inits; the legend says how many more there are.
     """
     if curves.empty:
         return empty("No gradient norm here: ask for the metrics profile or depth.")
-    gates = list(curves["gate"].unique())[:MOST_GATES]
-    drawn = curves[curves["gate"].isin(gates)]
-    drawn, _, left_out = those_that_fit(drawn, "init", inits_in_order(drawn["init"].unique()))
+    every = list(curves["gate"].unique())
+    drawn = curves[curves["gate"].isin(every[:MOST_GATES])]
+    drawn, inits, left_out = those_that_fit(drawn, "init", inits_in_order(drawn["init"].unique()))
     left = set(drawn["gate"].unique())
-    gates = [gate for gate in gates if gate in left]
-    cells = _cells(drawn, gates)
+    gates = [gate for gate in every if gate in left]
+    cells, titles, names = _cells(drawn, gates), labels(gates, LONGEST_TITLE), labels(inits)
     rows, columns = (max(cell[name] for cell in cells.values()) for name in ("row", "col"))
     taken = {(cell["row"], cell["col"]) for cell in cells.values()}
     specs = [[{} if (row, col) in taken else None for col in range(1, columns + 1)] for row in range(1, rows + 1)]
     figure = make_panels(
-        rows=rows, cols=columns, shared_yaxes=True, subplot_titles=list(cells), horizontal_spacing=0.04,
+        rows=rows, cols=columns, shared_yaxes=True, subplot_titles=[titles[gate] for gate in cells], horizontal_spacing=0.04,
         vertical_spacing=panel_gap(rows), specs=specs,
     )  # fmt: skip
     lines = drawn.groupby(["gate", "init", "dtype", "seq_len", "hidden_size"], sort=False)[_DRAWN]
@@ -66,13 +81,13 @@ def norm_figure(curves: pd.DataFrame, width: int = NARROW) -> go.Figure:
     # Wide lines first: the finer dtype's lie on them.
     for (gate, init, dtype, seq_len, hidden_size), line in sorted(lines, key=lambda group: -coarseness(group[0][2])):
         kept = thin(len(line), most)
-        title = f"<b>{gate}</b>, {init}, {dtype}, T = {int(seq_len)}, H = {int(hidden_size)}"
+        title = f"<b>{shown(gate)}</b>, {names[init]}, {shown(dtype)}, T = {int(seq_len)}, H = {int(hidden_size)}"
         numbers = {name: line[name].to_numpy()[kept] for name in _DRAWN}
         placed += [(cells[gate], trace) for trace in _curve(numbers, title, {"color": colours[init], **dtypes[dtype]})]
-    entries = {init: {"color": colour, "width": 3} for init, colour in colours.items()}
-    entries |= {dtype: {"color": MUTED, **style} for dtype, style in dtypes.items()}
+    entries = {names[init]: {"color": colour, "width": 3} for init, colour in colours.items()}
+    entries |= {shown(dtype): {"color": MUTED, **style} for dtype, style in dtypes.items()}
     entries |= {BOUND_NAMES[name]: {"color": MUTED, **style} for name, style in BOUNDS.items() if drawn[name].notna().any()}  # fmt: skip
-    add_traces(figure, [*placed, *keys(entries, left_out)])
+    add_traces(figure, [*placed, *keys(entries, not_drawn(left_out, gate=len(every) - len(gates)))])
     dress(figure, 60 + 340 * rows)
     for kind, group in drawn.groupby("kind"):
         own = [cells[gate] for gate in group["gate"].unique()]
@@ -115,7 +130,7 @@ def _curve(line: dict[str, np.ndarray], title: str, style: dict) -> list[Trace]:
 
 
 def _end(back: np.ndarray, norm: np.ndarray, colour: str) -> list[Trace]:
-    finite, gone = np.flatnonzero(np.isfinite(norm)), np.flatnonzero(~np.isfinite(norm))
+    finite, gone = np.flatnonzero(np.isfinite(norm)), np.flatnonzero(np.isinf(norm))  # NaN: a lag that is not stored
     if not len(gone):
         return []
     what = "is exactly 0" if norm[gone[0]] < 0 else "is not finite"
@@ -130,10 +145,14 @@ def _end(back: np.ndarray, norm: np.ndarray, colour: str) -> list[Trace]:
 def _curve_hover(line: dict[str, np.ndarray], title: str) -> list[str]:
     columns = (line[name].tolist() for name in ("back", "norm", "low", "high", "bound", "seeds"))
     return [
-        f"{title}<br>{int(back)} back: {_decades(norm)}<br>deciles {_decades(low)} to {_decades(high)}"
-        f"{'' if is_missing(bound) else f'<br>bound {_decades(bound)}'}<br>n = {seeds} seeds"
+        f"{title}<br>{int(back)} back: {_decades(norm)}<br>{_deciles(low, high)}"
+        f"{'' if is_missing(bound) else f'<br>bound {_decades(bound)}'}<br>n = {counted(seeds, 'seed')}"
         for back, norm, low, high, bound, seeds in zip(*columns, strict=True)
     ]
+
+
+def _deciles(low: float, high: float) -> str:
+    return "no deciles" if is_missing(low) or is_missing(high) else f"deciles {_decades(low)} to {_decades(high)}"
 
 
 def _decades(nats: float) -> str:
@@ -162,13 +181,17 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     """Draw half-lives (steps, deciles) and largest Lyapunov exponents (nats/step, 95 % intervals), those that there are.
 
     Needs the columns of `case_summary`. Colour is the init, symbol the dtype, as in `norm_figure`. A half-life of
-    infinity (the gradient does not shrink) stands at the right edge, named. At most 1,000 cases.
+    infinity (the gradient does not shrink) stands at the right edge, named, as exponents of -∞ (a unit is dead) do at the
+    left. At most 16 inits and 1,000 cases; the legend says how many more there are.
     """
-    gated = summary.dropna(subset=["half_life", "lyapunov"], how="all").head(1000)
-    if gated.empty:
+    every = summary.dropna(subset=["half_life", "lyapunov"], how="all")
+    if every.empty:
         return empty("No half-life and no Lyapunov exponent here.")
+    fitting, _, left_out = those_that_fit(every, "init", inits_in_order(every["init"].unique()))
+    gated = fitting.head(_MOST_CASES)
     gates = list(dict.fromkeys(gated["gate"]))[::-1]  # the first on top
     colours, dtypes = styles(gated)
+    names, ticks = labels(colours), labels(gates[::-1], LONGEST_TITLE)
     symbols = {name: SYMBOLS[number % len(SYMBOLS)] for number, name in enumerate(dtypes)}
     columns = {
         name: col for col, name in enumerate((name for name in SUMMARY_AXES if gated[name].notna().any()), start=1)
@@ -176,6 +199,8 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
     figure = make_panels(rows=1, cols=len(columns), shared_yaxes=True, horizontal_spacing=0.06)
     half_lives = gated[["half_life", "half_life_low", "half_life_high"]]
     never = never_line(half_lives)
+    exponents = gated[["lyapunov", "lyapunov_low", "lyapunov_high"]]
+    places = {"half_life": {} if never is None else {math.inf: never}, "lyapunov": infinite_lines(exponents)}
     cases: dict[tuple[str, str], list] = {}
     for row in gated.itertuples():
         cases.setdefault((row.init, row.dtype), []).append(row)
@@ -185,25 +210,28 @@ def summary_figure(summary: pd.DataFrame, width: int = NARROW) -> go.Figure:
         marker = {"color": colour, "symbol": symbols[dtype], "size": 9, "line": {"width": 2, "color": colour}}
         lanes = [gates.index(row.gate) + offset for row in rows]
         for name, col in columns.items():
-            if dots := _dots(rows, lanes, name, never if name == "half_life" else None):
+            if dots := _dots(rows, lanes, name, places[name], names[init]):
                 placed.append(({"row": 1, "col": col}, _dots_trace(dots, marker)))
-    for name, marker in [(init, {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
-        (dtype, {"color": MUTED, "symbol": symbol}) for dtype, symbol in symbols.items()
+    for name, marker in [(names[init], {"color": colour, "symbol": "circle"}) for init, colour in colours.items()] + [
+        (shown(dtype), {"color": MUTED, "symbol": symbol}) for dtype, symbol in symbols.items()
     ]:
         entry = {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": {**marker, "size": 10}}
         placed.append(({"row": 1, "col": 1}, {**entry, "name": name}))
+    placed += keys({}, not_drawn(left_out, case=len(fitting) - len(gated)))
     add_traces(figure, placed)
     dress(figure, 170 + max(70, 20 * len(colours) * len(dtypes)) * len(gates))
     seat_legend(figure, titled=False, width=width)
     panels = {name: panel_at(figure, 1, col) for name, col in columns.items()}
     set_axes(
-        [panel.yaxis for panel in panels.values()], tickvals=list(range(len(gates))), ticktext=gates,
+        [panel.yaxis for panel in panels.values()], tickvals=list(range(len(gates))), ticktext=[ticks[gate] for gate in gates],
         range=[-0.55, len(gates) - 0.45], showgrid=False,
     )  # fmt: skip
     for name, panel in panels.items():
         set_axes([panel.xaxis], title_text=SUMMARY_AXES[name])
     if "half_life" in columns:
         set_axes([panels["half_life"].xaxis], **logarithmic(half_lives.to_numpy(float).ravel(), never))
+    if places["lyapunov"]:
+        set_axes([panels["lyapunov"].xaxis], **linear(exponents.to_numpy(float).ravel(), places["lyapunov"]))
     if np.isfinite(gated["lyapunov"]).any():
         add_rule(figure, {"row": 1, "col": columns["lyapunov"]}, {"color": LINE, "width": 1, "dash": "dot"}, x=0)
     return figure
@@ -217,25 +245,24 @@ def _offset(init: str, dtype: str, inits: list[str], dtypes: list[str]) -> float
     return lane / 2 - lane * (number + 0.5) / slots
 
 
-def _dots(rows: list, lanes: list[float], name: str, never: float | None) -> list[tuple]:
-    """Return (x, y, reach down, reach up, hover text) of each value to draw; infinite ones at `never`, where there is such a place."""
+def _dots(rows: list, lanes: list[float], name: str, places: dict[float, float], init: str) -> list[tuple]:
+    """Return (x, y, reach down, reach up, hover text) of each value to draw; infinite ones at their `places`."""
     dots = []
     for row, lane in zip(rows, lanes, strict=True):
         value, low, high = (float(getattr(row, key)) for key in (name, f"{name}_low", f"{name}_high"))
-        at, *ends = (never if number == math.inf and never is not None else number for number in (value, low, high))
+        at, *ends = (places.get(number, number) for number in (value, low, high))
         if math.isfinite(at):
             reach = [abs(end - at) if math.isfinite(end) else 0.0 for end in ends]
-            dots.append((at, lane, *reach, _dot_hover(row, name, value, low, high)))
+            dots.append((at, lane, *reach, _dot_hover(row, name, value, low, high, init)))
     return dots
 
 
-def _dot_hover(row, name: str, value: float, low: float, high: float) -> str:
-    unit, kind = ("steps", "deciles") if name == "half_life" else ("nats/step", "95 %")
-    what = "does not shrink" if math.isinf(value) else f"{significant(value)} {unit}"
-    between = "no interval" if math.isnan(low) else f"{significant(low)} to {significant(high)} {unit}"
+def _dot_hover(row, name: str, value: float, low: float, high: float, init: str) -> str:
+    unit, kind = ("steps", "deciles") if name == "half_life" else ("nats/step", exponent_interval(row.seeds))
+    what = "does not shrink" if name == "half_life" and math.isinf(value) else f"{significant(value)} {unit}"
     return (
-        f"<b>{row.gate}</b>, {row.init}, {row.dtype}, T = {row.seq_len}<br>{what}<br>{kind}: {between}"
-        f"<br>n = {row.seeds} seeds"
+        f"<b>{shown(row.gate)}</b>, {init}, {shown(row.dtype)}, T = {row.seq_len}<br>{what}"
+        f"<br>{interval_words(kind, low, high, unit)}<br>n = {counted(row.seeds, 'seed')}"
     )
 
 
