@@ -112,7 +112,7 @@ def norms(rows: pd.DataFrame) -> None:
             f"{elements.plain(stacks)}: a stack of blocks without residual connections, norms by layer; T and the words "
             "steps and lag do not apply."
         )
-    _say_first_gates(rows)
+    _say_first_gates(curves)
 
 
 def half_lives(summary: pd.DataFrame) -> None:
@@ -147,7 +147,7 @@ def sweep(chosen: Chosen) -> None:
         return
     table = sweep_table(chosen.sweep(), chosen.axis)
     against = AXES.get(chosen.axis, chosen.axis)
-    st.subheader(f"Half-life and exponent against {against}", anchor=False)
+    st.subheader(f"Half-life and exponent against {elements.plain(against)}", anchor=False)
     elements.figure(sweep_figure(table), "sweep", f"half-life and largest Lyapunov exponent against {against}")
     rows = table.loc[table["half_life"].notna(), "rows"]
     st.caption(" ".join([
@@ -218,6 +218,7 @@ def saturation(rows: pd.DataFrame) -> None:
         f"Share of a letter's values over all steps, rows and units; mean over {_count(table['seeds'], 'seed')}. Where a "
         "sigmoid or tanh is at its end, its derivative is nearly 0."
     )
+    _say_first_gates(table)
 
 
 def numbers(summary: pd.DataFrame, told: list[str]) -> pd.DataFrame:

@@ -5,10 +5,13 @@ import math
 import pandas as pd
 import pytest
 
+from dashboard import elements, stability_sections
 from dashboard.filters import Filters
-from dashboard.stability_rows import choose
+from dashboard.stability_rows import Chosen, choose
 from dashboard.stability_sections import longest
+from gatebench.report.figures.curves import MOST_GATES
 from gatebench.report.stability_series import sweep_table
+from tests.stability_frames import case, frame, long_rows, profile
 
 
 class First(Filters):
@@ -76,3 +79,30 @@ def test_the_case_that_keeps_its_gradients_longest_is_named_with_those_not_told_
         rows.assign(half_life=math.inf, half_life_low=math.inf, half_life_high=math.inf), ["gate"]
     )
     assert longest(rows.iloc[[0, 3]], ["gate"]) == ""
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What headings and captions say; figures are not shown."""
+    texts: list[str] = []
+    for name in ("caption", "subheader"):
+        monkeypatch.setattr(stability_sections.st, name, lambda text, **more: texts.append(text))
+    monkeypatch.setattr(elements, "figure", lambda *arguments: None)
+    return texts
+
+
+def test_captions_count_the_gates_that_a_figure_could_show(said):
+    gates = [f"g{number}" for number in range(MOST_GATES + 1)]
+    shares = [long_rows(metric="saturation_high", part="f", value=0.3, gate=gate) for gate in gates]
+    stability_sections.saturation(frame(shares))
+    assert said.pop() == "The first 8 of 9 gates are drawn; choose others in the sidebar."
+    stability_sections.saturation(frame(shares[1:]))
+    assert "gates" not in said[-1]
+    stability_sections.norms(frame(shares, *(profile(gate=gate) for gate in gates[1:])))  # one has shares alone
+    assert "gates" not in said[-1]
+
+
+def test_a_form_of_init_is_no_markdown(said):
+    rows = frame(*(case(init=f"*a*<b>={number}") for number in (1, 2)))
+    stability_sections.sweep(Chosen(rows, axis="*a*<b>"))
+    assert said[0] == r"Half-life and exponent against \*a\*\<b\>"
