@@ -1,56 +1,16 @@
-"""The forest plot of two sides, and its words: by data and layout, against hand-made rows."""
+"""The forest plot of two sides by data and layout, against hand-made rows."""
 
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
+from two_sides import mean, row, sides
 
-from gatebench.analyze.sides import CHANGE, COLUMNS, MEANS, SPEEDUP, Sides
+from gatebench.analyze.sides import CHANGE
 from gatebench.report.colours import implementation_colour
 from gatebench.report.figures.forest import BEYOND, TALL, forest_figure, forest_rows
 from gatebench.report.figures.layout import MOST_MARKS
-from gatebench.report.side_words import blocks_text, case_names, group_names, shown_rows, without_number
-
-ABOUT = {
-    "gate": "lstm", "gate_options": "{}", "implementation": "numba", "implementation_options": "{}", "mode": "forward", "dtype": "float32",
-    "device": "cpu", "threads": 2, "batch": 4, "input_size": 16, "hidden_size": 16, "seq_len": 8, "cache": "hot", "launch": "eager",
-    "seed": 0, "harness": "worker", "about_side": "run",
-}  # fmt: skip
-
-
-def row(value=2.0, low=None, high=None, outcome="faster", seq_len=8, **more):
-    key = more.pop(
-        "key", f"{more.get('gate', 'lstm')}/{more.get('implementation', 'numba')}/T{seq_len}/{more.get('mode', '')}"
-    )
-    known = (
-        dict.fromkeys(COLUMNS)
-        | ABOUT
-        | {"seq_len": seq_len, "key": key, "case_id_a": key, "case_id_b": key, "outcome": outcome}
-    )
-    low, high = (value * 0.9 if low is None else low), (value * 1.1 if high is None else high)
-    return (
-        known
-        | {
-            "value": value,
-            "low": low,
-            "high": high,
-            "pairs": 5,
-            "blocks_a": 5,
-            "blocks_b": 5,
-            "amount_a": 2e6,
-            "amount_b": 1e6,
-        }
-        | more
-    )
-
-
-def sides(*rows, means=(), measure=SPEEDUP, judged=False):
-    return Sides(pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(list(means), columns=MEANS), measure, judged)
-
-
-def mean(value, cases, **more):
-    return {name: ABOUT.get(name) for name in MEANS} | {"side": "run", "value": value, "low": value * 0.9, "high": value * 1.1, "cases": cases} | more  # fmt: skip
+from gatebench.report.side_words import shown_rows
 
 
 def trace(figure, name="numba"):
@@ -191,12 +151,51 @@ def test_the_axis_shows_all_of_the_margin():
 
 
 def test_without_a_number_the_figure_says_so():
-    for found in (
-        sides(),
-        sides(row(math.nan, math.nan, math.nan, "failed")),
-        sides(row(-1.0, -1.0, -1.0), measure=CHANGE),
-    ):
+    for found in (sides(), sides(row(math.nan, math.nan, math.nan, "failed"))):
         assert "No case has a number on both sides" in forest_figure(found).layout.annotations[0].text
+
+
+FROM_NOTHING = row(math.inf, math.nan, math.nan, "slower", seq_len=16)
+TO_NOTHING = row(-1.0, math.nan, math.nan, "faster", seq_len=32)
+
+
+def notes(figure):
+    return {note.y: note.text for note in figure.layout.annotations if note.y < 0}
+
+
+def test_changes_from_or_to_nothing_are_counted_apart_from_the_largest_that_are_drawn():
+    figure = forest_figure(sides(row(0.01), FROM_NOTHING, TO_NOTHING, measure=CHANGE, judged=True), "saved_bytes")
+    assert list(trace(figure).x) == [1.01]
+    assert notes(figure) == {-1: "2 cases from or to nothing have no place on this axis; the table has them"}
+    one = forest_figure(sides(row(0.01), row(0.5, seq_len=64), FROM_NOTHING, measure=CHANGE), most=1)
+    assert notes(one) == {
+        -2: "1 of 2 cases, the largest effects; the table has all",
+        -1: "1 case from or to nothing has no place on this axis; the table has it",
+    }
+    assert one.layout.yaxis.range[1] < -2.5, "both lines are in sight"
+    assert notes(forest_figure(sides(row(0.01), measure=CHANGE))) == {}
+
+
+def test_changes_from_or_to_nothing_alone_are_said_to_be_in_the_table():
+    found = sides(FROM_NOTHING, TO_NOTHING, measure=CHANGE, judged=True)
+    text = forest_figure(found, "saved_bytes").layout.annotations[0].text
+    assert text == "2 changes from or to nothing: no place on this axis; see the table below."
+    shown = shown_rows(found, "saved_bytes")["change from A to B (95 %)"]
+    assert shown.tolist() == ["+∞ %", "-100 %"]
+
+
+def test_a_mean_of_cases_that_are_not_drawn_stands_where_it_is_with_its_interval():
+    drawn = [row(1.4 + 0.01 * number, 1.3, 2.1, seq_len=number) for number in range(1, 61)]
+    left_out = [row(0.8, 0.75, 0.85, "slower", seq_len=number) for number in range(100, 110)]
+    figure = forest_figure(sides(*drawn, *left_out, means=[mean(0.85, 70, low=0.77, high=0.94)]))
+    assert len(trace(figure).x) == 60
+    diamond = trace(figure, "geometric mean of a group")
+    assert list(diamond.x) == [0.85]
+    ends = (diamond.x[0] - diamond.error_x.arrayminus[0], diamond.x[0] + diamond.error_x.array[0])
+    assert ends == (pytest.approx(0.77), pytest.approx(0.94))
+    low, high = (10**end for end in figure.layout.xaxis.range)
+    assert low < 0.77
+    assert high > 2.0
 
 
 def test_competitors_have_a_colour_each_and_stand_in_the_names_of_cases():
@@ -219,70 +218,3 @@ def test_a_large_comparison_stays_small():
     figure = forest_figure(sides(*rows))
     assert sum(len(each.x) for each in figure.data) <= MOST_MARKS
     assert len(figure.to_json()) < 200_000
-
-
-def test_n_is_pairs_or_the_blocks_of_both_sides():
-    rows = pd.DataFrame(
-        [row(), row(pairs=1), row(pairs=np.nan, blocks_b=3), row(math.nan, pairs=np.nan)], columns=COLUMNS
-    )
-    assert [blocks_text(each) for each in rows.itertuples()] == [
-        "5 pairs of blocks",
-        "1 pair of blocks",
-        "5 and 3 blocks",
-        "–",
-    ]
-
-
-def test_groups_and_cases_tell_what_differs():
-    rows = pd.DataFrame([row(), row(dtype="bfloat16"), row(cache="cold", gate_options='{"beta": 1.0}', seed=3), row(gate=None, key="lstm/x/T1")], columns=COLUMNS)  # fmt: skip
-    assert group_names(rows).tolist()[:3] == [
-        "lstm, forward, float32",
-        "lstm, forward, bfloat16",
-        "lstm (beta=1.0), forward, float32, cache cold",
-    ]
-    assert case_names(rows).tolist() == ["T8 B4 H16 seed 0", "T8 B4 H16 seed 0", "T8 B4 H16 seed 3", "lstm/x/T1"]
-
-
-def test_the_table_has_every_number_with_interval_n_and_outcome():
-    found = shown_rows(sides(row(2.0, 1.8, 2.5, low_b=9e5, high_b=1.1e6), row(math.nan, outcome="failed")))
-    assert found.to_dict("records") == [{
-        "gate, mode": "lstm, forward", "case": "T8 B4 H16", "speed-up of B over A (95 %)": "2.00× (1.80 to 2.50)",
-        "n": "5 pairs of blocks", "outcome": "faster", "A": "2.00 ms (no interval)", "B": "1.00 ms (0.900 to 1.10)", "why": "",
-    }]  # fmt: skip
-
-
-def test_a_time_without_an_interval_says_so():
-    without = row(0.25, math.nan, math.nan, "inconclusive", pairs=math.nan, blocks_a=1, blocks_b=1)
-    assert shown_rows(sides(without)).iloc[0]["speed-up of B over A (95 %)"] == "0.250× (no interval)"
-    assert shown_rows(sides(without, measure=CHANGE)).iloc[0]["change from A to B (95 %)"] == "+25.0 % (no interval)"
-
-
-def test_verdicts_are_named_by_their_quantity_and_show_what_could_have_been_seen():
-    stored = row(0.25, math.nan, math.nan, "slower", amount_a=1024, amount_b=1280, detectable=0.02)
-    found = shown_rows(sides(stored, measure=CHANGE, judged=True), "peak_bytes").iloc[0]
-    assert found[["verdict", "A", "B", "detectable"]].tolist() == ["more memory", "1 KiB", "1.25 KiB", "2.0 %"]
-    assert found["change from A to B (95 %)"] == "+25.0 %"
-
-
-def test_cases_without_a_number_are_gathered_by_reason_failures_first():
-    refused = [
-        row(math.nan, outcome="unavailable", seq_len=t, reason="no CUDA device", implementation="cudnn")
-        for t in range(20)
-    ]
-    refused += [
-        row(math.nan, outcome="unavailable", gate=f"gate{n}", reason="no CUDA device", implementation="cudnn")
-        for n in range(8)
-    ]
-    missing = [row(math.nan, outcome="out_of_memory", seq_len=t, reason="B ran out of memory: 8 GB") for t in (8, 16)]
-    found = without_number(sides(*refused, *missing, row()))
-    assert found.to_dict("records") == [
-        {
-            "implementation": "numba", "outcome": "out of memory", "cases": 2, "why": "B ran out of memory: 8 GB",
-            "where": "lstm · forward · T8 B4 H16, T16 B4 H16",
-        },
-        {
-            "implementation": "cudnn", "outcome": "unavailable", "cases": 28, "why": "no CUDA device",
-            "where": "lstm, " + ", ".join(f"gate{n}" for n in range(5)) + ", … and 3 more · forward · "
-            + ", ".join(f"T{t} B4 H16" for t in range(6)) + ", … and 14 more",
-        },
-    ]  # fmt: skip

@@ -145,6 +145,9 @@ def test_an_ab_shows_its_stored_verdicts_and_not_its_controls(tmp_path):
     stored = pd.read_parquet(run.path / "verdicts.parquet").query("quantity == 'time'").set_index("case_id")
     assert [row[3] for row in rows.values()] == stored.loc[[SAME, SUSPECT], "verdict"].tolist()
     assert "gatebench:control" not in html_page(report).split('id="scaling"')[1].split('id="environment"')[0]
+    assert time.drawing is not None
+    assert not any("diamond-wide" in str(trace.marker.symbol) for trace in time.drawing.make().data)
+    assert "Diamonds" not in time.caption
 
 
 def test_a_run_of_stability_alone_says_that_nothing_was_timed(tmp_path, store):

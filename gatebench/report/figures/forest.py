@@ -26,6 +26,7 @@ from gatebench.report.side_words import (
     group_names,
     outcome_text,
 )
+from gatebench.words import counted
 
 MOST_ROWS = 60  # cases drawn at once; beyond, those with the smallest effects are left out
 BEYOND = 3.0  # an interval is drawn up to this factor beyond all estimates; further, the estimates would be squeezed
@@ -36,6 +37,7 @@ _MOST_ARMS = 0.9  # share of the intervals' halves that are drawn whole, unless 
 _LETTER = 5.5  # pixels of width that a letter of a name has at least, on average
 LONGEST_NAME = 34  # letters of a case's or a group's name
 MEAN = "geometric mean"
+_RATIOS = {"ratio": "value", "ratio_low": "low", "ratio_high": "high"}
 _MODES = {"forward": 0, "backward": 1, "forward_backward": 2}
 
 
@@ -43,12 +45,11 @@ def forest_rows(sides: Sides, most: int = MOST_ROWS) -> pd.DataFrame:
     """Return what the forest draws: the `most` rows with the largest effects, group by group, largest first in each.
 
     Columns added to those of `Sides.rows`: ratio, ratio_low, ratio_high (the effect as a ratio, 1: no difference), place
-    (of the row in Sides.rows), group and case (names). What has no finite ratio is left out.
+    (of the row in Sides.rows), group and case (names). What has no place on a logarithmic axis is left out: no number, or
+    a change from or to nothing.
     """
-    rows = sides.rows.assign(place=range(len(sides.rows)))
-    for name, source in (("ratio", "value"), ("ratio_low", "low"), ("ratio_high", "high")):
-        rows[name] = rows[source].astype(float) + (1 if sides.measure == CHANGE else 0)
-    rows = rows[np.isfinite(rows["ratio"]) & (rows["ratio"] > 0)]
+    rows = _with_ratios(sides.rows, sides.measure).assign(place=range(len(sides.rows)))
+    rows = rows[_on_axis(rows["ratio"])]
     rows = rows.assign(group=group_names(rows), case=case_names(rows), effect=np.log(rows["ratio"]).abs())
     rows = rows.nlargest(most, "effect", keep="first")
     first = rows.groupby("gate", dropna=False)["place"].transform("min")  # gates as the run lists them
@@ -56,17 +57,34 @@ def forest_rows(sides: Sides, most: int = MOST_ROWS) -> pd.DataFrame:
     return rows.sort_values(["first", "order", "group", "effect"], ascending=[True, True, True, False])
 
 
+def _with_ratios(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return rows or means with their value and its interval as ratios: columns _RATIOS."""
+    shift = 1 if measure == CHANGE else 0
+    return rows.assign(**{name: rows[source].astype(float) + shift for name, source in _RATIOS.items()})
+
+
+def _on_axis(ratios: pd.Series) -> pd.Series:
+    """Say which ratios have a logarithm; a change from nothing is infinite, one to nothing is 0."""
+    return np.isfinite(ratios) & (ratios > 0)
+
+
 def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -> go.Figure:
     """Draw effects with their 95 % intervals; a filled marker is told apart (faster, slower), a hollow one is not.
 
     A diamond is the geometric mean of a group, of all its cases, those left out too. Intervals are cut BEYOND all
-    estimates. Each case's point has customdata [hover text, click_key of its key]; a mean's has the text alone.
+    estimates. Lines above the rows count what is not drawn. Each case's point has customdata [hover text, click_key of its
+    key]; a mean's has the text alone.
     """
     drawn = forest_rows(sides, most)
+    ratios = _with_ratios(sides.rows, sides.measure)["ratio"].dropna()
+    placed = int(_on_axis(ratios).sum())
+    beyond = len(ratios) - placed
+    if drawn.empty and beyond:
+        return empty(f"{counted(beyond, 'change')} from or to nothing: no place on this axis; see the table below.")
     if drawn.empty:
         return empty("No case has a number on both sides; the table below says why.")
     places, headers, means = _layout(drawn, _means(sides))
-    low, high = _ends(drawn, _margin(drawn, sides))
+    low, high = _ends(drawn, means, _margin(drawn, sides))
     names = [*drawn["case"], *(_mean_name(mean) for mean in means)]
     figure = go.Figure()
     for name, rows in drawn.assign(competitor=competitors(drawn)).groupby("competitor", sort=False):
@@ -78,12 +96,13 @@ def forest_figure(sides: Sides, quantity: str = "time", most: int = MOST_ROWS) -
     _set_axes(figure, drawn, places, means, (low, high), sides.measure, quantity)
     _add_ground(figure, drawn, headers, sides)
     seat_legend(figure, titled=False)
-    total = int(sides.rows["value"].notna().sum())
-    if len(drawn) < total:
-        text = f"{len(drawn)} of {total} cases, the largest effects; the table has all"
-        written.append((-1, text, {"size": 11, "color": MUTED}))
-        figure.update_yaxes(range=[figure.layout.yaxis.range[0], -1.7])
-        figure.update_layout(height=figure.layout.height + ROW)
+    lines = [f"{len(drawn)} of {placed} cases, the largest effects; the table has all"] if len(drawn) < placed else []
+    if beyond:
+        has, them = ("has", "it") if beyond == 1 else ("have", "them")
+        lines.append(f"{counted(beyond, 'case')} from or to nothing {has} no place on this axis; the table has {them}")
+    written += [(-1 - number, text, {"size": 11, "color": MUTED}) for number, text in enumerate(reversed(lines))]
+    figure.update_yaxes(range=[figure.layout.yaxis.range[0], -0.7 - len(lines)])
+    figure.update_layout(height=figure.layout.height + ROW * len(lines))
     _write(figure, written, names)
     if len(drawn) > TALL:
         _repeat_ticks(figure)
@@ -106,27 +125,15 @@ def _write(figure: go.Figure, lines: list[tuple[float, str, dict]], names: list[
     """Write lines (height, text, font) across the figure, from below the names of rows on: they have room at every width."""
     shift = -_LETTER * min(max(map(len, names)), LONGEST_NAME)
     figure.layout.annotations = [
-        {
-            "x": 0,
-            "y": y,
-            "xref": "paper",
-            "yref": "y",
-            "text": text,
-            "showarrow": False,
-            "xanchor": "left",
-            "xshift": shift,
-            "font": font,
-        }
+        {"x": 0, "y": y, "xref": "paper", "yref": "y", "text": text, "showarrow": False, "xanchor": "left", "xshift": shift, "font": font}
         for y, text, font in lines
-    ]  # all at once: each one added checks all before it
+    ]  # all at once: each one added checks all before it  # fmt: skip
 
 
 def _means(sides: Sides) -> pd.DataFrame:
     means = sides.means.assign(group=group_names(sides.means)) if len(sides.means) else sides.means.assign(group=[])
-    means = means[(means["cases"] > 1) & means["value"].notna()]
-    shift = 1 if sides.measure == CHANGE else 0
-    names = (("ratio", "value"), ("ratio_low", "low"), ("ratio_high", "high"))
-    return means.assign(**{name: means[source].astype(float) + shift for name, source in names})
+    means = _with_ratios(means, sides.measure)
+    return means[(means["cases"] > 1) & _on_axis(means["ratio"])]
 
 
 def _layout(drawn: pd.DataFrame, means: pd.DataFrame) -> tuple[dict[str, float], list[tuple[float, str]], list[dict]]:
@@ -156,12 +163,13 @@ def _margin(drawn: pd.DataFrame, sides: Sides) -> float:
     return float(margins[0]) if sides.judged and len(margins) == 1 and 0 < margins[0] < 1 else 0.0
 
 
-def _ends(drawn: pd.DataFrame, margin: float) -> tuple[float, float]:
+def _ends(drawn: pd.DataFrame, means: list[dict], margin: float) -> tuple[float, float]:
     """Return the ends of the axis: all estimates, 1 and its margin, and most intervals, as far as they do not squeeze the estimates."""
-    smallest, largest = min(1 - margin, float(drawn["ratio"].min())), max(1 + margin, float(drawn["ratio"].max()))
-    lows, highs = drawn["ratio_low"].fillna(drawn["ratio"]), drawn["ratio_high"].fillna(drawn["ratio"])
-    arms = pd.concat([highs / drawn["ratio"], drawn["ratio"] / lows.clip(lower=1e-300)])
-    beyond = min(max(largest / smallest, float(arms.quantile(_MOST_ARMS))), BEYOND)
+    ratios, lows, highs = pd.DataFrame([*drawn.to_dict("records"), *means])[list(_RATIOS)].to_numpy(dtype=float).T
+    lows, highs = np.where(np.isnan(lows), ratios, lows), np.where(np.isnan(highs), ratios, highs)
+    smallest, largest = min(1 - margin, float(ratios.min())), max(1 + margin, float(ratios.max()))
+    arms = np.concatenate([highs / ratios, ratios / lows.clip(min=1e-300)])
+    beyond = min(max(largest / smallest, float(np.quantile(arms, _MOST_ARMS))), BEYOND)
     low, high = max(float(lows.min()), smallest / beyond), min(float(highs.max()), largest * beyond)
     low, high = min(low, smallest), max(high, largest)
     room = max((high / low) ** 0.04, 1.001)
@@ -211,7 +219,7 @@ def _add_means(figure: go.Figure, means: list[dict], measure: str, ends: tuple[f
         return
     rows = pd.DataFrame(means)
     figure.add_scatter(
-        x=rows["ratio"].clip(*ends), y=rows["y"], mode="markers", name=f"{MEAN} of a group", error_x=_bars(rows, MUTED, ends),
+        x=rows["ratio"], y=rows["y"], mode="markers", name=f"{MEAN} of a group", error_x=_bars(rows, MUTED, ends),
         marker={"symbol": "diamond-wide", "size": 13, "color": MUTED},
         customdata=[
             [f"<b>{_short(row.group)}</b><br>{MEAN} of {row.cases} cases: {effect_text(row.value, row.low, row.high, measure)}"]
@@ -264,15 +272,7 @@ def _add_ground(figure: go.Figure, drawn: pd.DataFrame, headers: list[tuple[floa
     ends = [y - 0.5 for y, _ in headers[1:]] + [float(figure.layout.yaxis.range[0])]
     shapes = [line | {"y0": y + 0.5, "y1": end} for (y, _), end in zip(headers, ends, strict=True)]
     if margin := _margin(drawn, sides):
-        band = {
-            "type": "rect",
-            "x0": 1 - margin,
-            "x1": 1 + margin,
-            "yref": "paper",
-            "y0": 0,
-            "y1": 1,
-            "line": {"width": 0},
-        }
+        band = {"type": "rect", "x0": 1 - margin, "x1": 1 + margin, "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 0}}  # fmt: skip
         shapes.append(band | {"fillcolor": translucent(MUTED, 0.15), "layer": "below"})
     figure.layout.shapes = shapes
 

@@ -23,7 +23,7 @@ LEGEND = (
 )
 JUDGED = (
     "Filled: judged faster or slower; hollow: same or inconclusive. Bars: intervals as the A/B stored them; what is counted exactly has "
-    "none. Grey: the margin that counts as same. Diamonds: geometric means."
+    "none. Grey: the margin that counts as same."
 )
 _MARKS = (
     "Filled: told apart, for {} lies outside the interval; hollow: not told apart, or inconclusive. Bars: 95 % intervals, {}; cut where "
