@@ -144,7 +144,7 @@ def show_sentence(text: str, sure: bool) -> None:
 
 def sentence(cell: pd.Series, question: Question) -> str:
     """Return the winner with its time and margin, or why there is none, as Markdown."""
-    if cell["state"] == "failed":
+    if cell["state"] in ("failed", "no time"):
         return "measured, and no implementation has a time; the table says why."
     if cell["state"] == "left out":
         return f"nothing is left: {_named(cell['left_out'])} {'is' if ',' not in cell['left_out'] else 'are'} over the memory cap, or compile at a cost that was not measured."

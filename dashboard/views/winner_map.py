@@ -70,7 +70,9 @@ def shown_data(chosen: Slice, cells: pd.DataFrame) -> pd.DataFrame:
 
 def show_missing(chosen: Slice, cells: pd.DataFrame, question: Question) -> None:
     """Count cells without an answer, and answers with a doubt; give the commands that measure what was not measured."""
-    failed, absent, barred = (cells[cells["state"] == state] for state in ("failed", "not measured", "left out"))
+    failed, absent, barred = (
+        cells[cells["state"].isin(states)] for states in (("failed", "no time"), ("not measured",), ("left out",))
+    )
     won = cells[cells["winner"].notna()]
     single = (won["state"] == "won") & ~won["margin_low"].astype(float).map(math.isfinite)
     unknown = won["peak_bytes"].isna() if question.cap_bytes is not None else pd.Series(dtype=bool)

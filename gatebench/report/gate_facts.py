@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from gatebench.analyze.compare import SHARED_COLUMNS
-from gatebench.report.figures.winner_map import winner_cells
 from gatebench.report.names import devices, inputs, options_label
 from gatebench.report.quantities import estimate_text, is_missing, significant, times_text
+from gatebench.report.winners import winner_cells
 
 NOT_GIVEN = "not given"
 EXAMPLE = " at I = H = 2"

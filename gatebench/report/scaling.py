@@ -14,6 +14,7 @@ POINT_COLUMNS = (
     "flops", "bytes_min", "bound",
 )  # fmt: skip
 NO_VALUE = "no such number"  # the status of what has a time, and nothing to divide it by
+NO_TIME = "no time"  # the status of what is right, and was not timed, as a head whose base failed
 TIME, SHARE, SPEEDUP = "time", "share", "speed-up"
 
 
@@ -56,7 +57,7 @@ def scaling_points(measurements: pd.DataFrame, axis: str = "seq_len", per: str =
     `flop` and `byte` flops and bytes_min; for `ceiling` those of analyze.ceilings, for `baseline` those of analyze.compare.
     Columns returned: case_id (null where nobody measured), competitor, implementation, size; value with its 95 % interval low, high (ns per call; per step = call / T,
     per token = call / (B T), per 10⁹ FLOP, per 10⁹ bytes; or the share, or the speed-up); blocks, samples, status (also
-    `not measured`, and NO_VALUE for what has a time and no value), reason, time_ns, flops, bytes_min, bound.
+    `not measured`, NO_VALUE for what has a time and no value, and NO_TIME for what is ok without one), reason, time_ns, flops, bytes_min, bound.
     """
     rows = measurements.assign(competitor=competitors(measurements), size=measurements[axis].astype(int))
     divisor = None if per in _GIVEN else _divisor(rows, per)
@@ -65,6 +66,8 @@ def scaling_points(measurements: pd.DataFrame, axis: str = "seq_len", per: str =
         rows[name] = (values if divisor is None else values / divisor).where(rows["time_ns"].notna())
     lost = rows["time_ns"].notna() & rows["value"].isna()
     rows.loc[lost, "status"], rows.loc[lost, "reason"] = NO_VALUE, PER[per].without
+    untimed = rows["time_ns"].isna() & rows["status"].eq("ok")
+    rows.loc[untimed, "status"], rows.loc[untimed, "reason"] = NO_TIME, "its result is right; it was not timed"
     points = rows.reindex(columns=list(POINT_COLUMNS))
     absent = _not_measured(points)
     points = pd.concat([points, absent]) if len(absent) else points

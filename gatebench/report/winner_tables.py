@@ -32,7 +32,7 @@ def numbers(cells: pd.DataFrame) -> pd.DataFrame:
             "fastest": [row.state if is_missing(row.winner) else row.winner for row in rows],
             "time of one call (95 %)": [estimate_text(row.time_ns, row.ci_low_ns, row.ci_high_ns) for row in rows],
             "blocks": ["–" if is_missing(row.blocks) else str(int(row.blocks)) for row in rows],
-            "next": cells["runner_up"].fillna("–"),
+            "next": ["–" if is_missing(row.runner_up) else row.runner_up for row in rows],
             "margin (95 %)": [times_text(row.margin, row.margin_low, row.margin_high) for row in rows],
             "as fast": [row.tied if isinstance(row.tied, str) else "" for row in rows],
             "first call, beyond a usual one": [_first_call(row) for row in rows],

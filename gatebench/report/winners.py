@@ -16,7 +16,7 @@ NEEDED = (
     "first_call_ns", "peak_bytes", "unsteady",
 )  # fmt: skip
 CELL_COLUMNS = (
-    "seq_len", "hidden_size", "state", "winner", "implementation", "case_id", "tied", "time_ns", "ci_low_ns", "ci_high_ns",
+    "seq_len", "hidden_size", "state", "winner", "implementation", "case_id", "tied", "ties", "time_ns", "ci_low_ns", "ci_high_ns",
     "blocks", "runner_up", "margin", "margin_low", "margin_high", "inconclusive", "unsure", "compile_ns", "peak_bytes", "left_out",
     "outcomes",
 )  # fmt: skip
@@ -34,12 +34,13 @@ def winner_cells(
     blocks. calls: compiling is paid back over so many calls, time + compile cost / calls competes; None: time alone.
     memory_cap: what takes more bytes does not compete; what has no peak_bytes does.
     Columns returned: seq_len, hidden_size, state (`won`, `alone`: one competitor is left, `failed`: none has a time,
-    `left out`: those that have one may not compete, `not measured`), winner and runner_up (competitors), implementation and
-    case_id (the winner's), tied (other competitors as fast as the winner, ", " between them), time_ns, ci_low_ns,
-    ci_high_ns, blocks, compile_ns, peak_bytes (the winner's), margin (runner-up's time / winner's, with its 95 % interval over
-    paired blocks), inconclusive (one of the two never settled, or was disturbed too much), unsure (it is, or the interval of the
-    margin holds 1, or there is none), left_out (competitors with a time that may not
-    compete, ", " between them), outcomes (a line per competitor).
+    `no time`: nor did any fail, all are right and were not timed, `left out`: those that have one may not compete,
+    `not measured`), winner and runner_up (competitors), implementation and case_id (the winner's), tied (other competitors
+    as fast as the winner, ", " between them, as between the options of one), ties (how many they are; 0 without a winner),
+    time_ns, ci_low_ns, ci_high_ns, blocks, compile_ns, peak_bytes (the winner's), margin (runner-up's time / winner's, with
+    its 95 % interval over paired blocks), inconclusive (one of the two never settled, or was disturbed too much), unsure (it
+    is, or the interval of the margin holds 1, or there is none), left_out (competitors with a time that may not compete,
+    ", " between them), outcomes (a line per competitor).
     """
     if measurements.empty:
         return pd.DataFrame(columns=pd.Index(CELL_COLUMNS))
@@ -59,7 +60,7 @@ def winner_cells(
         at.setdefault((row.seq_len, row.hidden_size), []).append(row)
     lengths, widths = (sorted(set(values)) for values in zip(*at, strict=True))
     cells = [
-        {"unsure": False, "seq_len": t, "hidden_size": h} | _cell(at.get((t, h), []), blocks)
+        {"unsure": False, "ties": 0, "seq_len": t, "hidden_size": h} | _cell(at.get((t, h), []), blocks)
         for t in lengths
         for h in widths
     ]
@@ -79,10 +80,12 @@ def _cell(rows: list[Any], blocks: dict) -> dict:
     cell = {"left_out": ", ".join(barred), "outcomes": "<br>".join(_outcome(row) for row in rows)}
     timed = [row for row in rows if not is_missing(row.time_ns)]
     if not timed:
-        return cell | {"state": "left out" if barred else "failed"}
+        right = all(row.status == "ok" for row in rows)
+        return cell | {"state": "left out" if barred else "no time" if right else "failed"}
     best, *others = timed
     cell |= {"state": "alone", "winner": best.competitor, **{name: getattr(best, name) for name in _OF_WINNER}}
-    cell["tied"] = ", ".join(row.competitor for row in others if row.tied)
+    tied = [row.competitor for row in others if row.tied]
+    cell |= {"tied": ", ".join(tied), "ties": len(tied)}
     if not others:
         return cell
     second = others[0]
@@ -102,7 +105,10 @@ def _outcome(row) -> str:
         why = f"{bytes_text(row.peak_bytes)}, {row.barred}" if row.barred == OVER_CAP else row.barred
         return f"{name}: left out ({time_text(row.own_ns)}; {why})"
     if is_missing(row.time_ns):
-        return f"{name}: {row.status.replace('_', ' ')} ({shown(row.reason or 'no reason given', LONGEST_REASON)})"
+        if row.status == "ok":
+            return f"{name}: right, not timed"
+        why = shown("" if is_missing(row.reason) else row.reason, LONGEST_REASON) or "no reason given"
+        return f"{name}: {row.status.replace('_', ' ')} ({why})"
     n = "" if is_missing(row.blocks) else f", n = {int(row.blocks)}"
     unsure = " (inconclusive: the machine was busy)" if row.inconclusive else ""
     interval = interval_text(row.ci_low_ns, row.ci_high_ns, row.blocks)

@@ -14,9 +14,10 @@ from gatebench.report.figures.layout import MOST_MARKS
 from gatebench.report.figures.saturation import saturation_figure
 from gatebench.report.figures.scaling import scaling_figure
 from gatebench.report.figures.stability import norm_figure, summary_figure
-from gatebench.report.figures.winner_map import winner_cells, winner_map_figure
+from gatebench.report.figures.winner_map import winner_map_figure
 from gatebench.report.names import by_value, run_label
 from gatebench.report.runs import failures, news
+from gatebench.report.winners import winner_cells
 
 
 def test_an_implementation_has_one_colour_in_every_figure():

@@ -76,6 +76,33 @@ def test_options_of_one_implementation_are_two_lines_of_one_colour():
     assert first.line.dash != second.line.dash
 
 
+def test_no_variant_is_drawn_as_its_implementation_without_options_or_as_another_variant():
+    variants = [{"weights": "initializers"}, {"threads": 4}, {"arena": False}]
+    rows = [row(name) for name in ("compile", "eager", "native", "onnxruntime", "triton")]
+    rows += [row("onnxruntime", 64, implementation_options=json.dumps(options)) for options in variants]
+    rows.append(row("triton", 64, implementation_options=json.dumps({"stages": 2})))
+    lines = [line for line in scaling_figure(pd.DataFrame(rows)).data if line.name]
+    assert len(lines) == 9
+    assert {line.name for line in lines if line.line.dash == "solid"} == {
+        "compile",
+        "eager",
+        "native",
+        "onnxruntime",
+        "triton",
+    }
+    assert len({(line.line.color, line.line.dash) for line in lines}) == 9
+
+
+def test_what_is_right_and_was_not_timed_says_so_in_the_strip():
+    rows = [row(seq_len=64), row(seq_len=128, time_ns=None, status="ok"), row(seq_len=256, time_ns=None)]
+    reasons = pd.Series([math.nan] * len(rows), dtype=object)  # texts that are null, as pandas reads them
+    figure = scaling_figure(pd.DataFrame(rows).assign(reason=reasons))
+    (untimed,) = trace(figure, "no time").customdata
+    assert untimed == "native at 128: no time<br>its result is right; it was not timed"
+    (failed,) = trace(figure, "failed").customdata
+    assert failed == "native at 256: failed"
+
+
 def test_scaling_points_divide_by_flops_and_bytes():
     frame = pd.DataFrame([row(time_ns=4e6, flops=2e9, bytes_min=5e8)])  # 2 GFLOP and half a GB in 4 ms
     values = {

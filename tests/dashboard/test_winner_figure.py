@@ -1,5 +1,6 @@
 """The winner map by its cells and tiles, against hand-made frames."""
 
+import json
 import math
 
 import pandas as pd
@@ -8,6 +9,7 @@ from figure_helpers import marks, row, samples_of, trace
 
 from gatebench.analyze.winners import over_calls
 from gatebench.report.figures.winner_map import winner_map_figure
+from gatebench.report.winner_tables import numbers
 from gatebench.report.winners import winner_cells
 
 
@@ -45,6 +47,46 @@ def test_winner_map_hatches_ties_and_marks_winners_without_an_interval():
     assert list(tiles.marker.pattern.shape) == ["/", ""]
     assert list(tiles.text) == ["numba<br>= native", "numba<br>3.00× ?"]
     assert "one block" in tiles.customdata[1][0]
+
+
+def test_a_competitor_with_several_options_is_one_tie():
+    options = json.dumps({"chunk": 32, "mode": "max-autotune"})
+    rows = [row("native", time_ns=1e6), row("compile", time_ns=1.0005e6, implementation_options=options)]
+    cells = winner_cells(pd.DataFrame(rows), samples_of(rows, noise=0.05))
+    assert (cells["tied"].item(), cells["ties"].item()) == ("compile (chunk=32, mode=max-autotune)", 1)
+    assert list(trace(winner_map_figure(cells), "native").text) == ["native<br>= 1 other"]
+
+
+def test_ties_are_counted_as_whole_numbers_in_every_cell():
+    rows = [row("native", 64, 64), row("native", 64, 128, time_ns=None), row("native", 128, 64)]
+    cells = winner_cells(pd.DataFrame(rows), samples_of(rows))
+    assert cells["ties"].dtype.kind == "i"
+    assert cells["ties"].tolist() == [0] * 4
+
+
+def test_what_is_right_and_was_not_timed_is_not_failed():
+    rows = [row(name, time_ns=None, status="ok", reason=None) for name in ("native", "numba")]
+    reasons = pd.Series([math.nan] * 2, dtype=object)  # texts that are null, as pandas reads them
+    frame = pd.DataFrame(rows).assign(reason=reasons, time_ns=math.nan)
+    cells = winner_cells(frame, samples_of(rows))
+    assert cells["state"].item() == "no time"
+    assert cells["outcomes"].item() == "native: right, not timed<br>numba: right, not timed"
+    tile = trace(winner_map_figure(cells), "right, not timed")
+    assert tile.text[0] == "no<br>time"
+    assert tile.marker.pattern.shape == "."
+    assert numbers(cells)["fastest"].item() == "no time"
+    broken = winner_cells(frame.assign(status=["ok", "failed"]), samples_of(rows))
+    assert broken["state"].item() == "failed"
+    assert "numba: failed (no reason given)" in broken["outcomes"].item()
+
+
+def test_a_margin_without_a_common_block_is_a_dash_and_says_so():
+    rows = [row("native", time_ns=1e6), row("numba", time_ns=3e6)]
+    samples = samples_of(rows)
+    samples.loc[samples["case_id"] == rows[1]["case_id"], "block"] += 10
+    tile = trace(winner_map_figure(winner_cells(pd.DataFrame(rows), samples)), "native")
+    assert tile.text[0] == "native<br>– ?"
+    assert "native before numba: –, no block in common" in tile.customdata[0][0]
 
 
 def test_a_tile_counts_ties_that_are_too_many_or_too_long_to_name():

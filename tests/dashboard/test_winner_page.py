@@ -83,6 +83,21 @@ def test_a_size_that_failed_says_why(opened, one_run):
     assert any("out of memory" in status for status in app.table[0].value["status"])
 
 
+def test_a_size_that_is_right_and_was_not_timed_has_no_time(opened, tmp_path):
+    (run_id,) = write_store(tmp_path, Plan(gates=("gru",), seq_lens=(64, 128), hidden_sizes=(64,), failures=False))
+    path = tmp_path / "runs" / run_id / "measurements.parquet"
+    stored = pq.read_table(path)
+    rows = stored.to_pandas()
+    rows = rows[rows["status"] == "ok"]
+    times = rows[["time_ns", "ci_low_ns", "ci_high_ns"]].where(rows["seq_len"] != 64)
+    table = pa.Table.from_pandas(rows.assign(**times), schema=stored.schema, preserve_index=False)
+    pq.write_table(table, path)
+    app = opened(tmp_path, "winner_map", ask_t="64", ask_h="64")
+    found = well(app, "winner_map")
+    assert "measured, and no implementation has a time" in app.warning[0].value
+    assert "1 of 2 cells have no time." in found
+
+
 def test_the_link_of_the_view_holds_the_question(opened, one_run):
     app = opened(one_run, "winner_map", ask_t="64", ask_h="64", calls="10")
     link = next(code.value for code in app.code if "ask_t=64" in code.value)

@@ -1,5 +1,8 @@
 """What gates.json tells, equations that a page can set, costs, and the fastest by shape."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -12,6 +15,11 @@ GRU = {
                 "packed": {"default": False, "type": "bool", "range": [False, True], "doc": ""}},
     "parameters": {"weight_ih": [6, 2], "bias_ih": [6]}, "state": {"h": 2}, "reference": "def cell(): ...",
 }  # fmt: skip
+
+
+def test_facts_of_a_gate_are_found_without_what_draws_figures():
+    code = "import sys, gatebench.report.gate_facts; sys.exit('plotly' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_facts_are_what_the_run_tells():

@@ -1,5 +1,7 @@
 """Scaling: time, share of the ceiling or speed-up against T, H or B, a line and band per competitor, crossovers marked."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,7 +23,7 @@ from gatebench.report.quantities import is_missing, significant, size_ticks, tim
 from gatebench.report.scaling import AXES, PER, SHARE, TIME, Per, scaling_points
 from gatebench.words import counted
 
-DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("dash", "dot", "dashdot")  # of an implementation's variants; without options it is solid
 MOST_CROSSOVERS = 40  # marks; the table has all
 LONGEST_NAME = 40  # letters of a competitor
 WIDEST = 10.0  # times the values that an axis reaches for a band
@@ -51,8 +53,13 @@ def scaling_figure(
         row_heights=[400, strip] if lanes else [1],
     )  # fmt: skip
     lines = [(name, line) for name, line in points.groupby("competitor", sort=False) if line["value"].notna().any()]
-    for number, (name, line) in enumerate(lines):
-        _add_line(figure, str(name), line, DASHES[number % len(DASHES)], PER[per])
+    variants: Counter[str] = Counter()
+    for name, line in lines:
+        implementation, dash = str(line["implementation"].iloc[0]), "solid"
+        if name != implementation:
+            dash = DASHES[variants[implementation] % len(DASHES)]
+            variants[implementation] += 1
+        _add_line(figure, str(name), line, dash, PER[per])
     _add_crossings(figure, crossings, dict(lines))
     _add_missing(figure, missing)
     dress(figure, 480 + (strip if lanes else 0))
@@ -86,7 +93,7 @@ def _add_line(figure: go.Figure, name: str, line: pd.DataFrame, dash: str, per: 
         )  # fmt: skip
     figure.add_scatter(
         x=line["size"], y=line["value"], mode="lines+markers", name=label, legendgroup=label,
-        connectgaps=False, line={"color": colour, "width": 2, "dash": "solid" if name == implementation else dash or "dash"},
+        connectgaps=False, line={"color": colour, "width": 2, "dash": dash},
         marker={"symbol": implementation_marker(implementation), "size": 9, "color": colour},
         customdata=[(_hover(row, per), _case(row)) for row in line.itertuples()],
         hovertemplate="%{customdata[0]}<extra></extra>",
@@ -167,7 +174,8 @@ def _add_missing(figure: go.Figure, missing: pd.DataFrame) -> None:
                 "line": {"width": 2, "color": colour},
             },
             customdata=[
-                f"{shown(row.competitor)} at {row.size}: {row.status.replace('_', ' ')}<br>{shown(row.reason or '', 200)}"
+                f"{shown(row.competitor)} at {row.size}: {row.status.replace('_', ' ')}"
+                + ("" if is_missing(row.reason) else f"<br>{shown(row.reason, 200)}")
                 for row in rows.itertuples()
             ],
             hovertemplate="%{customdata}<extra></extra>",

@@ -1,7 +1,5 @@
 """Winner map: the fastest competitor of each (T, H), ties hatched, its margin in the cell, missing cells in words."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,12 +8,13 @@ from gatebench.report.colours import STATUS, implementation_colour, text_on, tra
 from gatebench.report.figures.layout import GRID, LINE, MOST_MARKS, dress, empty
 from gatebench.report.names import shown
 from gatebench.report.quantities import bytes_text, is_missing, significant, time_text, times_text
-from gatebench.report.winners import winner_cells as winner_cells
+from gatebench.words import counted
 
 LONGEST_NAME = 8  # letters of a tied competitor that fit into a tile; the hover text has the whole list
 LONGEST_LINE = 14  # letters of a winner's name in a tile
 BLANKS = (
     ("failed", "no competitor has a time"),
+    ("no time", "right, not timed"),
     ("left out", "left out: memory or compile cost"),
     ("not measured", "not measured"),
 )
@@ -25,7 +24,8 @@ def winner_map_figure(cells: pd.DataFrame) -> go.Figure:
     """Draw the cells of `winner_cells`: a coloured tile per (T, H), hatched where others are as fast.
 
     A tile says the winner and its margin over the runner-up; `?` where that is not sure: one block gives no
-    interval, the interval holds 1, or the machine was too busy. Failed cells are crossed, those whose competitors may not compete are lined, cells nobody measured are blank.
+    interval, the interval holds 1, or the machine was too busy. Failed cells are crossed, those that are right and were not
+    timed are dotted, those whose competitors may not compete are lined, cells nobody measured are blank.
     Each tile's customdata is [hover text, T, H]. At most 5,000 tiles: the largest T are left out beyond.
     """
     if cells.empty:
@@ -86,14 +86,10 @@ def _tile_text(row) -> str:
     if row.state == "alone":
         return f"{name}<br>alone"
     if row.tied:
-        others = row.tied.split(", ")
-        named = len(others) == 1 and len(others[0]) <= LONGEST_NAME
-        return f"{name}<br>= {shown(others[0]) if named else _others(len(others))}"
-    return f"{name}<br>{significant(row.margin)}×{' ?' if row.unsure else ''}"
-
-
-def _others(count: int) -> str:
-    return f"{count} other{'s' if count > 1 else ''}"
+        named = row.ties == 1 and len(row.tied) <= LONGEST_NAME
+        return f"{name}<br>= {shown(row.tied) if named else counted(row.ties, 'other')}"
+    margin = "–" if is_missing(row.margin) else f"{significant(row.margin)}×"
+    return f"{name}<br>{margin}{' ?' if row.unsure else ''}"
 
 
 def _head(row) -> str:
@@ -104,18 +100,24 @@ def _tile_hover(row) -> str:
     lines = [_head(row)]
     if row.state == "won":
         interval = times_text(row.margin, row.margin_low, row.margin_high)
-        one = "" if math.isfinite(row.margin_low) else ", no interval (one block)"
-        lines.append(f"{shown(row.winner)} before {shown(row.runner_up)}: {interval}{one}")
+        lines.append(f"{shown(row.winner)} before {shown(row.runner_up)}: {interval}{_without_interval(row)}")
     if not is_missing(row.compile_ns) and row.compile_ns > 0:
         lines.append(f"the first call costs {time_text(row.compile_ns)} more")
     lines.append(f"memory of one call: {bytes_text(row.peak_bytes)}")
     return "<br>".join([*lines, row.outcomes])
 
 
+def _without_interval(row) -> str:
+    """Say why a margin has no interval; it is of the blocks that the two have in common."""
+    if is_missing(row.margin):
+        return ", no block in common"
+    return ", no interval (one block in common)" if is_missing(row.margin_low) else ""
+
+
 def _add_blanks(figure: go.Figure, tiles: pd.DataFrame, place: tuple[list, list], state: str, text: str) -> None:
     failed = state == "failed"
     colour = STATUS["wrong"] if failed else STATUS["not measured"]
-    shape = {"failed": "x", "left out": "-"}.get(state, "")
+    shape = {"failed": "x", "left out": "-", "no time": "."}.get(state, "")
     figure.add_bar(
         **_positions(tiles, place), name=text, text=[state.replace(" ", "<br>")] * len(tiles), textposition="inside",
         insidetextanchor="middle", textangle=0, insidetextfont={"color": colour, "size": 12},
