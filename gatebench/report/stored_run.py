@@ -17,7 +17,7 @@ from gatebench.report.ci.outputs import Outputs, write_outputs
 from gatebench.report.means import check_groups, means_block
 from gatebench.report.stability_blocks import failures, stability_blocks, stability_json
 from gatebench.report.stored_markdown import page_of_results
-from gatebench.report.table import Block, blocks, fastest, long_table
+from gatebench.report.table import Block, blocks, fastest, long_table, wide_legend
 from gatebench.report.terminal import print_block, print_json, print_line, relative
 from gatebench.store.read import WORKER, Results, Run, load
 
@@ -75,21 +75,23 @@ def print_run(folder: Path, view: View, fresh: bool = False) -> Results:
         rows = compared.to_dict("records")
         print_json({"run_id": results.folders[0].run_id, "measurements": rows, **grouped, **stability_json(stability)})
         return results
+    shown: list[Block] = []
     if not len(measurements):
-        _print_stability_blocks(stability)
+        shown += stability_blocks(stability)
     elif view.long or view.metrics:
-        print_block(long_table(compared, view.metrics))
+        shown.append(long_table(compared, view.metrics))
     elif not by:
-        tables = blocks(compared, samples, stability)
-        for block in tables:
-            print_block(block)
-        if len(tables) > _MANY_TABLES:
-            print_block(fastest(compared))
+        shown += blocks(compared, samples, stability)
+        if len(shown) > _MANY_TABLES:
+            shown.append(fastest(compared))
         if len(failed := failures(stability)):
-            print_block(Block("Stability that came to nothing", (), (), failed))
+            shown.append(Block("Stability that came to nothing", (), (), failed))
     if by:
-        print_block(means_block(compared, samples, by))
-    _print_footer(results, compared, _legend(compared) if view.long or not by else "[ ] 95 % interval over blocks")
+        shown.append(means_block(compared, samples, by))
+    for block in shown:
+        print_block(block)
+    legend = _legend(compared) if view.long or not by else "[ ] 95 % interval over blocks"
+    _print_footer(results, compared, f"{legend}\n{wide_legend(shown)}".strip())
     return results
 
 
@@ -123,14 +125,10 @@ def print_stability(folder: Path, as_json: bool) -> Results:
     if as_json:
         print_json({"run_id": results.folders[0].run_id, **stability_json(results.stability)})
         return results
-    _print_stability_blocks(results.stability)
+    for block in stability_blocks(results.stability):
+        print_block(block)
     _print_footer(results, results.measurements, "")
     return results
-
-
-def _print_stability_blocks(stability: pd.DataFrame) -> None:
-    for block in stability_blocks(stability):
-        print_block(block)
 
 
 def _legend(shown: pd.DataFrame) -> str:

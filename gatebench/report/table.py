@@ -2,7 +2,7 @@
 rows of text out; gatebench.report.stored_run prints them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ METRICS = (
 )
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor is not worth its digits
+_WIDE_MARK = "[wide]"
 # What does not come from worker processes of their own says so.
 _HARNESS = {"inline": "measured in one process", "pytest": "measured by pytest", "imported": "imported"}
 DEFAULT_METRICS = ("time", "speedup", "error", "compile")
@@ -182,8 +183,15 @@ def speedup_text(value: float, low: float | None, high: float | None) -> str:
     if is_missing(low) or is_missing(high):
         return f"{significant(value)}×"
     if float(high) > _WIDE * float(low):
-        return f"{significant(value)}× [wide]"
+        return f"{significant(value)}× {_WIDE_MARK}"
     return f"{significant(value)}× [{significant(float(low), 2)}, {significant(float(high), 2)}]"
+
+
+def wide_legend(shown: Iterable[Block]) -> str:
+    """Return what `[wide]` means where one of these tables, or a line below it, holds it; else nothing."""
+    texts = (text for block in shown for line in (*block.rows, block.notes) for text in line)
+    told = f"{_WIDE_MARK} an interval whose ends are more than twentyfold apart"
+    return told if any(_WIDE_MARK in text for text in texts) else ""
 
 
 def _summary_notes(table: list[Row], means: list[Row], columns: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from gatebench.report.change_table import change_blocks, long_changes, means_of_
 from gatebench.report.choosing import Choice, choose_rows, expand_gates
 from gatebench.report.means import check_groups
 from gatebench.report.stored_run import View
-from gatebench.report.table import Block
+from gatebench.report.table import Block, wide_legend
 from gatebench.report.terminal import print_block, print_json, print_line
 from gatebench.store.read import Results, Run, load
 
@@ -39,14 +39,15 @@ def print_two_runs(before: Run, after: Run, view: View, across_machines: bool) -
     if view.as_json:
         print_json(_as_json(before, after, across, changed, means, other))
         return
-    for block in [long_changes(changed, across)] if view.long else change_blocks(changed, across):
+    shown = [long_changes(changed, across)] if view.long else change_blocks(changed, across)
+    shown.append(means_of_changes(means, by, across))
+    for block in shown:
         print_block(block)
-    print_block(means_of_changes(means, by, across))
     if notes := only_in(changed, view.long):
         print_block(Block("Not in both", (), (), notes))
     for block in what_changed_block(before, after):
         print_block(block)
-    _print_footer(before, after, changed, across)
+    _print_footer(before, after, legend(changed, shown), across)
 
 
 def check_alike(before: Run, after: Run, across_machines: bool, where: str) -> bool:
@@ -119,11 +120,17 @@ def _as_json(
     }  # fmt: skip
 
 
-def _print_footer(before: Run, after: Run, changed: pd.DataFrame, across: bool) -> None:
-    legend = "[ ] 95 % interval over blocks, Welch's t   ~ unsettled, or machine busy, in A or B"
-    print_line(legend)
+def legend(changed: pd.DataFrame, shown: list[Block]) -> list[str]:
+    """Return what the marks of these tables mean, a line each; those that are rare only where they stand."""
+    lines = ["[ ] 95 % interval over blocks, Welch's t   ~ unsettled, or machine busy, in A or B"]
     if changed["change_inconclusive"].any():
-        print_line("! inconclusive: others disturbed over a fifth of its samples in A or B")
+        lines.append("! inconclusive: others disturbed over a fifth of its samples in A or B")
+    return [*lines, *([wide] if (wide := wide_legend(shown)) else [])]
+
+
+def _print_footer(before: Run, after: Run, legend: list[str], across: bool) -> None:
+    for line in legend:
+        print_line(line)
     for name, run in (("A", before), ("B", after)):
         git = run.manifest.get("git") or {}
         commit = f", commit {git['sha'][:12]}{' with uncommitted changes' if git.get('dirty') else ''}" if git.get("sha") else ""  # fmt: skip

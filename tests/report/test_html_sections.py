@@ -6,6 +6,7 @@ import pytest
 from gatebench.analyze.blocks import blocks_of
 from gatebench.analyze.compare import compare
 from gatebench.report.half_lives import half_lives, half_lives_note, seen_half_lives
+from gatebench.report.html.compare import implementations_section
 from gatebench.report.html.content import Part, Report, Section
 from gatebench.report.html.page import html_page
 from gatebench.report.html.scaling import scaling_section
@@ -71,6 +72,15 @@ def test_growth_and_crossovers_stand_open_and_numbers_are_folded(run):
     assert "Numbers" in [block.title for block in part.blocks]
     nothing = rows.assign(time_ns=float("nan"), status="failed")
     assert scaling_section(slices(nothing), [], BlocksByCase(blocks)).parts[0].opened == ()
+
+
+def test_the_marks_of_compares_tables_are_explained_the_rare_ones_where_they_stand(run):
+    compared, blocks, stability = run
+    compared = compared.assign(pay_back_calls=float("nan"))
+    wide = compared.assign(speedup_low=compared["speedup"] / 10, speedup_high=compared["speedup"] * 10)
+    notes = [implementations_section(rows, blocks, stability).notes[1] for rows in (compared, wide)]
+    assert [note.count("[wide] an interval whose ends are more than twentyfold apart") for note in notes] == [0, 1]
+    assert all("! inconclusive: others disturbed over a fifth of its samples" in note for note in notes)
 
 
 def test_opened_tables_are_in_no_fold_and_come_before_those_that_are():

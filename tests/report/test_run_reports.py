@@ -109,14 +109,32 @@ def test_names_of_a_stability_run_stand_in_code_too(folder, name):
 
 
 def test_numbers_stand_as_they_are_and_any_other_cell_in_code(folder, monkeypatch):
-    cells = ("1.42× [1.38, 1.46] *? ~", "318 µs =", "not measured", "–", "www.evil.com", "[1](//evil.com)")
+    cells = (
+        "1.42× [1.38, 1.46] *? ~",
+        "318 µs =",
+        "1.42× [wide] ~!",
+        "3 µs !",
+        "not measured",
+        "–",
+        "www.evil.com",
+        "[1](//evil.com)",
+    )
     block = Block("title", ("name", *map(str, range(len(cells)))), (("lstm", *cells),))
     monkeypatch.setattr("gatebench.report.ci.run_markdown.blocks", lambda *_: [block])
     page = run_markdown(*frames(folder))
     assert (
-        r"| `lstm` | 1.42× [1.38, 1.46] \*? \~ | 318 µs = | not measured | – | `www.evil.com` | `[1](//evil.com)` |"
+        r"| `lstm` | 1.42× [1.38, 1.46] \*? \~ | 318 µs = | 1.42× [wide] \~! | 3 µs ! | not measured | – | `www.evil.com` | `[1](//evil.com)` |"
         in page
     )
+
+
+def test_every_mark_of_a_table_is_explained(folder, monkeypatch):
+    page = run_markdown(*frames(folder))
+    assert "! inconclusive: others disturbed over a fifth of its samples." in page
+    assert "[wide]" not in page
+    block = Block("title", ("name", "speed-up"), (("lstm", "1.42× [wide]"),))
+    monkeypatch.setattr("gatebench.report.ci.run_markdown.blocks", lambda *_: [block])
+    assert "[wide] an interval whose ends are more than twentyfold apart" in run_markdown(*frames(folder))
 
 
 def test_a_run_without_cases_has_a_page(folder):

@@ -194,6 +194,24 @@ def test_a_case_that_others_disturbed_is_marked_and_nobody_wins_by_it(capsys, mo
     assert shares == {0.5}
 
 
+def far_apart(results):
+    """Return results in whose first block numba was a thousand times as fast."""
+    samples = results.samples.copy()
+    first = (samples["block"] == 0) & samples["case_id"].str.contains("/numba/")
+    samples["wall_ns"] = samples["wall_ns"].where(~first, samples["wall_ns"] / 1000)
+    vars(results)["samples"] = samples
+    return results
+
+
+@pytest.mark.parametrize("view", [{}, {"long": True}, {"by": ("gate",)}])
+def test_a_wide_interval_is_explained_where_one_stands(capsys, monkeypatch, folder, view):
+    assert "wide" not in printed(capsys, folder, **view)
+    monkeypatch.setattr(stored_run, "load", lambda path: far_apart(load(path)))
+    text = printed(capsys, folder, **view)
+    assert "× [wide]" in text
+    assert text.count("[wide] an interval whose ends are more than twentyfold apart") == 1
+
+
 def test_means_by_columns_stand_in_for_the_tables(capsys, folder):
     rows = printed(capsys, folder, by=("gate", "seq_len", "gate")).splitlines()
     assert rows[1].split()[:4] == ["gate", "seq_len", "competitor", "over"]

@@ -7,10 +7,13 @@ import shutil
 import pandas as pd
 import pytest
 
+from gatebench.analyze.two_runs import changes
 from gatebench.errors import UserError
+from gatebench.report import two_runs, two_runs_markdown
 from gatebench.report.ci.words import change_text
 from gatebench.report.stored_run import View
 from gatebench.report.two_runs import WARNING, print_two_runs
+from gatebench.report.two_runs_markdown import markdown_of_two
 from gatebench.store.read import read_run
 from tests.synthetic import Plan, write_store
 
@@ -77,6 +80,34 @@ def test_across_machines_there_are_speeds_and_no_changes(capsys, runs):
     assert any(
         speed == pytest.approx(1 / (1 + other["change"]), rel=6e-3) for other in found["changes"] if other["change"]
     )
+
+
+def test_marks_are_explained_on_the_terminal_and_in_markdown(capsys, monkeypatch, runs):
+    page = markdown_of_two(*runs[:2], False)
+    assert r"[ ] 95 % interval over blocks, Welch's t   \~ unsettled, or machine busy, in A or B" in page
+    marked = changes_in_markdown(
+        monkeypatch, lambda changed: changed.assign(change_inconclusive=True), *runs[:2], False
+    )
+    assert "; ! inconclusive: others disturbed over a fifth of its samples in A or B" in marked
+    assert "! inconclusive" not in page
+    wide = changes_in_markdown(monkeypatch, far_apart, runs[0], runs[2], True)
+    assert "× [wide]" in wide
+    told = "[wide] an interval whose ends are more than twentyfold apart"
+    assert told in wide
+    assert told not in page
+    assert told in printed(capsys, runs[0], runs[2], across=True), "changes are still those of Markdown"
+
+
+def far_apart(changed):
+    """Return changes whose intervals reach from a tenth to tenfold."""
+    return changed.assign(change_low=-0.9, change_high=9.0)
+
+
+def changes_in_markdown(monkeypatch, edited, *runs):
+    """Return the Markdown of two runs whose changes are edited, as those of the terminal are from then on."""
+    for module in (two_runs, two_runs_markdown):
+        monkeypatch.setattr(module, "changes", lambda *frames: edited(changes(*frames)))
+    return markdown_of_two(*runs)
 
 
 def test_a_flag_that_is_not_needed_changes_nothing(capsys, runs):

@@ -10,15 +10,17 @@ from gatebench.report.ci.escapes import REASON_BYTES, clean, code, code_cell, fe
 from gatebench.report.ci.markdown import MOST_BYTES, Section, page, table
 from gatebench.report.ci.outcomes import ERROR, Outcome, run_outcomes
 from gatebench.report.stability_blocks import stability_blocks
-from gatebench.report.table import Block, blocks
+from gatebench.report.table import Block, blocks, wide_legend
 from gatebench.store.schema import STATUSES
 
 _WORST = 10
 _NOTES, _NOTE_BYTES = 20, 500
-_NUMBER = re.compile(r"[-+0-9][-+0-9eµmns×%., \[\]]*[ *=~?]*")  # e.g. 1.42× [1.38, 1.46] *?, 318 µs ~
+# E.g. 1.42× [1.38, 1.46] *?, 1.42× [wide] =, 318 µs ~!
+_NUMBER = re.compile(r"[-+0-9][-+0-9eµmns×%., \[\]]*(\[wide\])?[ *=~?!]*")
 _LEGEND = (
     "Times are of one call; × is how many times faster than the baseline. \\* fastest, = tied with it, "
-    "\\~ unsettled, or machine busy, ? one block: ties unknown, [ ] 95 % interval over blocks."
+    "\\~ unsettled, or machine busy, ? one block: ties unknown, ! inconclusive: others disturbed over a fifth of its samples. "
+    "[ ] 95 % interval over blocks."
 )
 _HEADER = ("case", "what")
 
@@ -40,9 +42,9 @@ def run_markdown(
         more = len(failed) - _WORST
         parts.append(f"#### Wrong or failed\n\n{table(_HEADER, failed[:_WORST], names=2)}")
         parts += [f"{more} more below."] if more > 0 else []
-    if compared["time_ns"].notna().any():
-        parts.append(_LEGEND)
     tables = blocks(compared, samples, stability) if len(compared) else stability_blocks(stability)
+    if compared["time_ns"].notna().any():
+        parts.append(f"{_LEGEND} {wide_legend(tables)}".strip())
     sections = [section_of(block) for block in tables]
     if len(failed) > _WORST:
         sections.append(Section("More wrong or failed", _HEADER, tuple(failed[_WORST:]), folded=True, names=2))

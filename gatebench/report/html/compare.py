@@ -13,7 +13,7 @@ from gatebench.report.figures.forest import forest_figure
 from gatebench.report.html.content import Drawing, Part, Section, frame_block
 from gatebench.report.names import competitors
 from gatebench.report.side_words import MEASURES, outcome_text, shown_rows, without_number
-from gatebench.report.table import Block, blocks
+from gatebench.report.table import Block, blocks, wide_legend
 
 QUESTION = "Is B different from A, by how much, how sure?"
 PAIRED = "Speed-ups are over paired blocks: both sides were measured in the same rounds of the same run."
@@ -36,11 +36,13 @@ def implementations_section(compared: pd.DataFrame, samples: pd.DataFrame, stabi
 
     compared: from analyze.compare.compare over the whole run, with its pay_back_calls. samples: of it, or their blocks.
     """
-    tables = (
-        Part("All tables", blocks=tuple(blocks(compared, samples, stability)), folded=True) if len(compared) else None
-    )
-    parts = [*_against_baseline(compared, samples), *([tables] if tables else [])]
-    notes = (PAIRED, LEGEND) if parts else ("Nothing was timed in this run.",)
+    tables = tuple(blocks(compared, samples, stability)) if len(compared) else ()
+    parts = [
+        *_against_baseline(compared, samples),
+        *([Part("All tables", blocks=tables, folded=True)] if tables else []),
+    ]
+    legend = f"{LEGEND} {wide_legend(tables)}".strip()
+    notes = (PAIRED, legend) if parts else ("Nothing was timed in this run.",)
     return Section("compare", "Compare", QUESTION, parts, ("A", "B"), notes)
 
 
