@@ -16,17 +16,8 @@ from gatebench.store.schema import FAILURES, REFUSALS
 from gatebench.words import counted
 
 METRICS = (
-    "time",
-    "speedup",
-    "error",
-    "tokens_per_s",
-    "gb_per_s",
-    "tflops",
-    "peak_bytes",
-    "saved_bytes",
-    "compile",
-    "pay_back",
-)
+    "time", "speedup", "error", "tokens_per_s", "gb_per_s", "tflops", "peak_bytes", "saved_bytes", "compile", "pay_back",
+)  # fmt: skip
 _COMPILES = (("compile_cold_ns", "where it compiles"), ("compile_warm_ns", "from the compile cache"))
 _WIDE = 20  # an interval whose ends are further apart than this factor is not worth its digits
 _WIDE_MARK = "[wide]"

@@ -78,6 +78,49 @@ def test_budgets_are_bytes_and_parts_without_room_are_left_out_and_counted(monke
     assert "2 of 3 parts are left out to keep this file small" in "".join(found.words)
 
 
+LONG = {
+    "notes": Block("notes", (), (), tuple(f"{number} " + "n" * 990 for number in range(12_000))),
+    "notes of a table": Block("rows", ("x",), (("a",),), tuple(f"{number} " + "n" * 990 for number in range(12_000))),
+    "text": Block("suite", (), (), tuple(f"{number} " + "t" * 90 for number in range(120_000)), unfolded=True),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_notes_and_lines_of_one_part_take_the_room_of_text_and_no_more(name):
+    block = LONG[name]
+    text = html_page(Report("a run", (), (Section("a", "A", "?", [Part("p", blocks=(block,))]),)))
+    assert len(text.encode()) < pages.TEXT_BYTES + 100_000
+    found = Elements(text)
+    said = re.search(rf"(\d+) of {len(block.notes)} lines are left out to keep this file small", "".join(found.words))
+    assert said is not None
+    shown = "".join(found.words).count("nnn" * 330) or "".join(found.words).count("ttt" * 30)
+    assert shown == len(block.notes) - int(said[1]) > 500
+
+
+def test_a_page_of_many_small_tables_stays_small_and_says_so():
+    tables = tuple(Block(f"table {number}", ("x",), ()) for number in range(12_000))
+    text = html_page(Report("a run", (), (Section("a", "A", "?", [Part("p", blocks=tables)]),)))
+    assert len(text.encode()) < pages.TEXT_BYTES + 100_000
+    found = Elements(text)
+    left_out = len(tables) - len(found.all("table"))
+    assert f"{left_out} of 12000 tables are left out to keep this file small: " in "".join(found.words)
+
+
+def test_a_long_first_part_leaves_room_for_every_later_part_of_every_section():
+    lines = Block("lines", (), (), tuple(f"{number} " + "n" * 990 for number in range(3000)))
+    first = Section("first", "A", "?", [Part("", blocks=(lines,)), Part("more of A", blocks=(lines,))])
+    few = Block("", (), (), tuple(f"note {number}" for number in range(20)))
+    others = [
+        Section(f"s{number}", f"S{number}", "?", [Part(f"{number}-{place}", blocks=(few,)) for place in range(3)])
+        for number in range(7)
+    ]
+    words = page_of(first, *others).words
+    assert "parts are left out" not in "".join(words)
+    assert {"more of A", *(f"{number}-{place}" for number in range(7) for place in range(3))} <= set(words)
+    assert words.count("note 19") == 21
+    assert sum("of 3000 lines are left out" in word for word in words) == 2
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_text_of_a_store_is_shown_and_never_acted_upon(name):
     evil = HOSTILE[name] + " " + "x" * 10_000

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -14,13 +14,16 @@ from gatebench.report.table import Block
 
 Progress = Callable[[int, int], None]
 
-# Plotly itself takes 2 MB when packed; with these budgets a page stays below 8 MB, whatever the run.
+# Plotly itself takes 2 MB when packed; with these budgets a page stays below 8 MB: rows, notes and lines are charged one by
+# one, and what is beside them (a title, a caption, a header) may go beyond the last bytes once.
 FIGURE_BYTES = 2_400_000
 TABLE_BYTES = 2_600_000  # rows
 TEXT_BYTES = 800_000  # titles, captions, notes, suites
 _TEXT_BYTES = 1_000  # of one cell, title or note; a name of 10 kB keeps its ends
 _LEFT_OUT = "The figure is left out to keep this file small: `gatebench dashboard` shows it."
 _CUT = "{} of {} rows are left out to keep this file small: `gatebench compare --long` and `gatebench export --to csv` have them all."
+_LINES_CUT = "{} of {} lines are left out to keep this file small."
+_BLOCKS_CUT = "{} of {} tables are left out to keep this file small: `gatebench compare` prints them."
 _PARTS_CUT = "{} of {} parts are left out to keep this file small: `gatebench dashboard` shows them."
 _CODE = re.compile(r"`([^`]+)`")
 # Nothing may be loaded from anywhere; scripts and styles are those of the page itself.
@@ -65,11 +68,12 @@ def html_page(report: Report, progress: Progress = lambda done, parts: None) -> 
 
 def _written(report: Report, writer: "_Writer") -> list[list[str]]:
     """Return each section's parts. They are written in turn, first the first ones: what has no room is the end of all sections."""
-    parts = [[""] * len(section.parts) for section in report.sections]
-    for number in range(max(map(len, parts), default=0)):
+    parts: list[list[str]] = [[] for _ in report.sections]
+    for number in range(max((len(section.parts) for section in report.sections), default=0)):
         for section, written in zip(report.sections, parts, strict=True):
-            if number < len(written):
-                written[number] = writer.part(section.parts[number])
+            if number < len(section.parts):
+                waiting = sum(len(some) < len(each.parts) for each, some in zip(report.sections, parts, strict=True))
+                written.append(writer.part(section.parts[number], 1 / waiting))
     return parts
 
 
@@ -85,7 +89,7 @@ def _section(section: Section, parts: list[str]) -> str:
 
 
 class _Writer:
-    """Writes parts, and keeps count of what they take: later figures and rows are left out where there is no room."""
+    """Writes parts, and keeps count of what they take: what has no room is left out, figures, rows, notes and lines."""
 
     def __init__(self, parts: int, progress: Progress) -> None:
         self.packed: list[str] = []
@@ -93,24 +97,26 @@ class _Writer:
         self._figure_room = FIGURE_BYTES
         self._table_room, self._text_room = TABLE_BYTES, TEXT_BYTES
 
-    def part(self, part: Part) -> str:
-        """Return a part, nothing where there is no room left; what it takes beside its rows is counted, too.
+    def part(self, part: Part, share: float = 1.0) -> str:
+        """Return a part, nothing where there is no room left; its figure goes to `packed`.
 
-        Its figure goes to `packed`.
+        share: of the text's room that is left, what its notes and lines may fill; the rest is for the sections that wait.
         """
         self._done += 1
         self._progress(self._done, self._parts)
         if self._text_room <= 0:
             return ""
-        before = self._table_room
+        kept = int(self._text_room * (1 - share))
+        self._text_room -= kept
         keys = {_short(name): _short(value) for name, value in part.keys.items()}
         title = f"<h3>{_text(part.title)}</h3>" if part.title else ""
-        opened = "".join(self._block(block, folded=False) for block in part.opened)
-        shown = "".join(self._block(block, folded=part.folded or part.drawing is not None) for block in part.blocks)
         data = f' data-keys="{_attribute(json.dumps(keys, ensure_ascii=False))}"' if keys else ""
-        text = f'<div class="part"{data}>{title}{self._figure(part)}{opened}{shown}</div>\n'
-        self._text_room -= len(text.encode()) - (before - self._table_room)
-        return text
+        above = f'<div class="part"{data}>{title}{self._figure(part)}'
+        self._text_room -= len(above.encode())
+        opened = self._blocks(part.opened, folded=False)
+        shown = self._blocks(part.blocks, folded=part.folded or part.drawing is not None)
+        self._text_room += kept
+        return f"{above}{opened}{shown}</div>\n"
 
     def _figure(self, part: Part) -> str:
         if part.drawing is None:
@@ -130,39 +136,67 @@ class _Writer:
             f'style="height:{height}px"></div></div><figcaption>{_text(part.caption)}</figcaption></figure>'
         )  # fmt: skip
 
+    def _blocks(self, blocks: Sequence[Block], folded: bool) -> str:
+        found = []
+        for block in blocks:
+            if self._text_room <= 0:
+                break
+            before = self._table_room + self._text_room
+            found.append(self._block(block, folded))
+            charged = before - self._table_room - self._text_room  # rows, notes and lines; the rest is charged here
+            self._text_room -= len(found[-1].encode()) - charged
+        missing = len(blocks) - len(found)
+        return "".join(found) + (_paragraph(_BLOCKS_CUT.format(missing, len(blocks))) if missing else "")
+
     def _block(self, block: Block, folded: bool) -> str:
         if not block.header:
-            return _lines(block)
+            return self._lines(block)
         rows, left_out = self._rows(block)
-        table = f'<div class="box"><table>{_head(block)}<tbody>{rows}</tbody></table></div>{_notes((*block.notes, *left_out))}'
+        table = f'<div class="box"><table>{_head(block)}<tbody>{rows}</tbody></table></div>{self._notes(block.notes, left_out)}'
         if folded:
             return f"<details><summary>{_text(block.title)} ({len(block.rows)})</summary>{table}</details>"
         return (f"<h3>{_text(block.title)}</h3>" if block.title else "") + table
 
     def _rows(self, block: Block) -> tuple[str, tuple[str, ...]]:
-        found = []
-        for row in block.rows:
-            text = _row(row, block)
-            size = len(text.encode())
-            if size > self._table_room:
-                break
-            self._table_room -= size
-            found.append(text)
+        found, self._table_room = _fitting((_row(row, block) for row in block.rows), self._table_room)
         missing = len(block.rows) - len(found)
         return "".join(found), (_CUT.format(missing, len(block.rows)),) if missing else ()
+
+    def _lines(self, block: Block) -> str:
+        """Return a block without a table: lines, those that are one text as such, behind its title."""
+        if not block.unfolded:
+            return (f"<h3>{_text(block.title)}</h3>" if block.title else "") + self._notes(block.notes)
+        found, self._text_room = _fitting(
+            (html.escape(_harmless(line)) + "\n" for line in block.notes), self._text_room
+        )
+        missing, text = len(block.notes) - len(found), "".join(found).removesuffix("\n")
+        pre = f"<pre>{text}</pre>"
+        pre += _paragraph(_LINES_CUT.format(missing, len(block.notes))) if missing else ""
+        return f"<details><summary>{_text(block.title)}</summary>{pre}</details>" if block.title else pre
+
+    def _notes(self, notes: Sequence[str], always: Sequence[str] = ()) -> str:
+        """Return notes as a list, as many as there is room for, and what is said in any case."""
+        found, self._text_room = _fitting(map(_note, notes), self._text_room)
+        missing = len(notes) - len(found)
+        cut = (_LINES_CUT.format(missing, len(notes)),) if missing else ()
+        items = "".join([*found, *map(_note, (*cut, *always))])
+        return f'<ul class="notes">{items}</ul>' if items else ""
+
+
+def _fitting(texts: Iterable[str], room: int) -> tuple[list[str], int]:
+    """Return the first texts, as many as there is room for in bytes of UTF-8, and the room that is left."""
+    found = []
+    for text in texts:
+        size = len(text.encode())
+        if size > room:
+            break
+        room -= size
+        found.append(text)
+    return found, room
 
 
 def _paragraph(text: str) -> str:
     return f'<p class="caption">{_text(text)}</p>'
-
-
-def _lines(block: Block) -> str:
-    """Return a block without a table: lines, those that are one text as such, behind its title."""
-    if block.unfolded:
-        text = "\n".join(html.escape(_harmless(line)) for line in block.notes)
-        pre = f"<pre>{text}</pre>"
-        return f"<details><summary>{_text(block.title)}</summary>{pre}</details>" if block.title else pre
-    return (f"<h3>{_text(block.title)}</h3>" if block.title else "") + _notes(block.notes)
 
 
 def _head(block: Block) -> str:
@@ -182,9 +216,8 @@ def _aligned(block: Block, place: int) -> str:
     return ' class="n"' if block.numbers and place >= block.names else ""
 
 
-def _notes(notes: Iterable[str]) -> str:
-    found = "".join(f"<li>{_text(note)}</li>" for note in notes)
-    return f'<ul class="notes">{found}</ul>' if found else ""
+def _note(note: str) -> str:
+    return f"<li>{_text(note)}</li>"
 
 
 def _text(text: str) -> str:
