@@ -147,7 +147,7 @@ def sentence(cell: pd.Series, question: Question) -> str:
     if cell["state"] in ("failed", "no time"):
         return "measured, and no implementation has a time; the table says why."
     if cell["state"] == "left out":
-        return f"nothing is left: {_named(cell['left_out'])} {'is' if ',' not in cell['left_out'] else 'are'} over the memory cap, or compile at a cost that was not measured."
+        return f"nothing is left: over the memory cap, or compiled at a cost that was not measured: {_named(cell['left_out'])}."
     over = (
         ""
         if question.calls is None
@@ -157,6 +157,8 @@ def sentence(cell: pd.Series, question: Question) -> str:
     text = f"{_named(cell['winner'])}, {time} a call{over}"
     if cell["state"] == "alone":
         return f"{text}; nothing else competes."
+    if is_missing(cell["margin"]):
+        return f"{text}; {_named(cell['runner_up'])} is the next, and shares no block with it, so that nothing tells them apart."
     margin = times_text(cell["margin"], cell["margin_low"], cell["margin_high"])
     if cell["tied"]:
         return f"{text}; {_named(cell['tied'])} as fast, as far as can be told ({margin} before {_named(cell['runner_up'])})."

@@ -13,6 +13,7 @@ from dashboard.slices import Slice, choose_implementations, choose_slice, comman
 from dashboard.winner_answer import Question, ask, show_answer, show_evidence
 from gatebench.report.figures.winner_map import winner_map_figure
 from gatebench.report.winner_tables import explanation, numbers
+from gatebench.words import counted
 
 MOST_COMMANDS = 3
 SIZES = ("ask_t", "ask_h", "ask_b")  # the boxes of the question
@@ -79,7 +80,9 @@ def show_missing(chosen: Slice, cells: pd.DataFrame, question: Question) -> None
     counts = [
         f"{len(failed)} of {len(cells)} cells have no time." if len(failed) else "",
         f"In {len(barred)} of {len(cells)} cells nothing is left that may compete." if len(barred) else "",
-        f"{int(single.sum())} winners rest on one block and have no interval." if single.any() else "",
+        f"{counted(int(single.sum()), 'winner')} without an interval: one block, or none in common with the next."
+        if single.any()
+        else "",
         f"Of {int(unknown.sum())} winners the memory was not measured: the cap is not known to hold."
         if unknown.any()
         else "",

@@ -123,6 +123,21 @@ def test_a_margin_whose_interval_holds_one_is_not_sure_and_more_blocks_are_advis
     assert any(code.value.endswith("--blocks 10") for code in app.code)
 
 
+def test_a_winner_that_shares_no_block_with_the_next_says_so(opened, tmp_path):
+    plan = Plan(gates=("gru",), implementations=("native", "numba"), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    (run_id,) = write_store(tmp_path / "results", plan)
+    path = tmp_path / "results" / "runs" / run_id / "samples.parquet"
+    stored = pq.read_table(path)
+    samples = stored.to_pandas()
+    apart = samples.assign(block=samples["block"] + 100 * samples["case_id"].str.contains("native"))
+    pq.write_table(pa.Table.from_pandas(apart, schema=stored.schema, preserve_index=False), path)
+    app = opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64")
+    found = well(app, "winner_map")
+    assert not app.success
+    assert "native is the next, and shares no block with it" in found
+    assert "1 winner without an interval: one block, or none in common with the next." in found
+
+
 @pytest.mark.parametrize("reason", [None, "steal: 9 %"])
 def test_a_tie_is_an_answer_unless_the_machine_was_too_busy_to_tell_one(opened, tmp_path, reason):
     plan = Plan(gates=("gru",), implementations=("native", "numba"), seq_lens=(64,), hidden_sizes=(64,), failures=False)
