@@ -82,7 +82,7 @@ try:
     else:
         elements.banner(store.problems)
         # Not page.run(): Streamlit ties a widget made there to that page, and the URL would lose it on the next one.
-        import_module(f"dashboard.views.{VIEWS[page.title]}").page(store, Filters())
+        import_module(f"dashboard.views.{VIEWS[page.title]}").page(store, Filters(page.title))
         import_ahead()
         elements.load_ahead()
     st.session_state[TRIED] = 0

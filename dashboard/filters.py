@@ -41,7 +41,8 @@ ALONE = "alone"  # of LINKED: nothing else that was chosen before stays
 BESIDE = "beside"  # of LINKED: what was chosen before stays where the link says nothing
 LINKED = "linked"  # in the URL that a link of ours leads to: what it says counts, not what was chosen before
 RUN = "run"  # the filter on which it depends what the others offer
-SHOWN_RUN, DEFAULTS = "shown run", "defaults"  # in the session: the run shown last, and each filter's default there
+# In the session: the run and the page shown last, and each filter's default there.
+SHOWN_RUN, SHOWN_PAGE, DEFAULTS = "shown run", "shown page", "defaults"
 LARGEST_NUMBER = 10**9  # that a box for whole numbers takes
 LONGEST_VALUE = 60  # letters of a dropped value that the page repeats
 
@@ -71,7 +72,9 @@ class Notes:
 class Filters:
     """The filters of one page in one run of the script; `notes` says which values were dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str = "") -> None:
+        self._another_page = st.session_state.get(SHOWN_PAGE, page) != page
+        st.session_state[SHOWN_PAGE] = page
         if (linked := st.query_params.get(LINKED)) is not None:
             del st.query_params[LINKED]
             for key in st.query_params if linked == BESIDE else KEYS:
@@ -86,6 +89,15 @@ class Filters:
         self.chosen: dict[str, list[str]] = {}  # what the URL of this view holds, defaults too
         self._defaults = st.session_state.setdefault(DEFAULTS, {})
         self._searched: set[str] = set()  # keys of the texts whose boxes this page shows
+
+    def asked(self, key: str) -> str | None:
+        """Return what the URL asks for or an earlier page was left with; None where neither says anything."""
+        return st.session_state.get(key) or st.query_params.get(key)
+
+    def prefer(self, key: str, option: str) -> None:
+        """Choose an option where neither the URL nor anybody on an earlier page has chosen one."""
+        if key not in st.query_params and key not in st.session_state:
+            st.session_state[key] = option
 
     def one(
         self,
@@ -112,7 +124,9 @@ class Filters:
             if current not in options and not unchosen:
                 self._note(key, [shown.get(current, current)])
             # Assigned even when unchanged: this is what makes Streamlit write the value into the URL of a new page.
-            kept = current in options and not (unchosen and self.another_run)
+            # Nobody chose the run that another page shows by itself: this page shows its own.
+            moved = self.another_run or (key == RUN and self._another_page)
+            kept = current in options and not (unchosen and moved)
             st.session_state[key] = current if kept else options[0]
         offered = self._offered(key, label, options, shown, about or {}, where)
         self._defaults[key] = offered[0]
@@ -171,12 +185,12 @@ class Filters:
             self.chosen[key] = [shown.get(chosen, chosen)]
         return chosen
 
-    def number(self, key: str, label: str, help: str | None = None) -> int | None:
+    def number(self, key: str, label: str) -> int | None:
         """Return the whole number typed into a box of the page's body, None until one is; what is none is said below it."""
         # A box for text: Streamlit's own for numbers stumbles over some that a URL may hold.
         if key in st.session_state:
             st.session_state[key] = st.session_state[key]  # writes it into the URL of a new page
-        typed = st.text_input(label, key=key, bind="query-params", placeholder="–", help=help).strip()
+        typed = st.text_input(label, key=key, bind="query-params", placeholder="–").strip()
         if typed and not _is_number(typed):
             st.caption(f"`{_short(typed)}` is no whole number from 1 to {LARGEST_NUMBER}.")
         if not _is_number(typed):

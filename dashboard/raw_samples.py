@@ -21,14 +21,18 @@ def show_samples(run: pd.Series, case_id: str, side: str = RUN_SIDE) -> None:
     run: a row of Store.runs (path is used). What cannot be read is said in place of the figure.
     """
     samples = loading.table(run["path"], "samples")
-    own = samples[samples["case_id"] == case_id] if len(samples) else samples
+    if samples.empty:
+        st.info("No raw samples of this run can be read, or it has none.", icon=":material/info:")
+        return
+    own = samples[samples["case_id"] == case_id]
     own = own[own["side"] == side] if len(own) and side != RUN_SIDE else own
     if own.empty:
         st.info("There are no raw samples of this case: it was not timed.", icon=":material/info:")
         return
     ordered, estimates = in_order(own), estimate(own)
     name = _implementation(run["path"], case_id)
-    st.caption(" · ".join(_numbers(row) for row in estimates.itertuples()) or "No estimate: no sample was kept.")
+    numbers = " · ".join(_numbers(row) for row in estimates.itertuples())
+    st.caption(f"{numbers}; bands end where the figure does." if numbers else "No estimate: no sample was kept.")
     key = hashlib.sha256(f"{run['run_id']} {case_id} {side}".encode()).hexdigest()[:12]
     elements.figure(samples_figure(ordered, estimates, name), f"samples_{key}", "raw samples in the order measured")
     _show_reasons(ordered)

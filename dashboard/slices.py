@@ -11,7 +11,7 @@ import pandas as pd
 
 from dashboard import elements
 from dashboard.filters import Filters, ordered
-from dashboard.loading import Store
+from dashboard.loading import Store, gates_of_runs
 from gatebench.report.names import USUAL_DTYPES, USUAL_MODES, devices, gate_names, inputs
 from gatebench.report.run_commands import run_commands
 
@@ -68,6 +68,7 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
     runs = runs.iloc[(runs["timed"] == 0).to_numpy().argsort(kind="stable")]
     if runs.empty:
         return None
+    _prefer_a_run_with_the_gate(filters, store, runs)
     run = choose_run(filters, runs)
     rows = store.rows("measurements", run["run_id"])
     rows = rows[rows["seq_len"].notna()].astype(dict.fromkeys(SIZES, "int64"))
@@ -88,6 +89,16 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
     sizes = [first["input_text"]] if along == "batch" else [f"B = {first['batch']}", first["input_text"]]
     words = [first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["device_text"], *sizes]
     return Slice(store, run, rows, [*words, run["label"], run["machine"]], every_batch)
+
+
+def _prefer_a_run_with_the_gate(filters: Filters, store: Store, runs: pd.DataFrame) -> None:
+    """Choose the newest run that measured the gate that the URL asks for: the newest of all may be of another one."""
+    if not (asked := filters.asked("gate")):
+        return
+    known = gates_of_runs(store)
+    having = set(known.loc[known["measured"] & (known["gate"] == asked.partition(" (")[0]), "run_id"])
+    if runs["run_id"].iloc[0] not in having and (found := [run_id for run_id in runs["run_id"] if run_id in having]):
+        filters.prefer("run", found[0])
 
 
 def choose_implementations(filters: Filters, chosen: Slice) -> Slice:

@@ -53,16 +53,16 @@ class Question:
 def ask(filters: Filters, chosen: Slice) -> Question:
     """Show the boxes of the question; B is that of the map where none is typed."""
     boxes = st.columns(5)
-    asked = (
-        ("ask_t", "T", "Sequence length, steps"), ("ask_h", "H", "Hidden size"),
-        ("ask_b", "B", "Batch size; that of the map where none is typed"),
-        ("calls", "Calls N", "The first call, compiling included, is paid back over N calls: time + its cost / N competes"),
-        ("cap_mib", "Cap, MiB", "Memory cap: what takes more memory in one call does not compete"),
-    )  # fmt: skip
+    asked = {"ask_t": "T", "ask_h": "H", "ask_b": "B", "calls": "Calls N", "cap_mib": "Cap, MiB"}
     values = []
-    for box, (key, label, help_text) in zip(boxes, asked, strict=True):
+    for box, (key, label) in zip(boxes, asked.items(), strict=True):
         with box:
-            values.append(filters.number(key, label, help_text))
+            values.append(filters.number(key, label))
+    # Not as the boxes' own help: its icons would stand between them for who goes on with the Tab key.
+    st.caption(
+        "T: sequence length, steps. H: hidden size. B: batch size; that of the map where none is typed. Calls N: time + cost of "
+        "the first call / N competes. Cap: what takes more memory in one call does not compete."
+    )
     seq_len, hidden_size, batch, calls, cap_mib = values
     shown = int(chosen.rows["batch"].iloc[0])
     return Question(seq_len, hidden_size, batch or shown, calls, None if cap_mib is None else cap_mib << 20)
@@ -89,7 +89,9 @@ def show_answer(chosen: Slice, question: Question) -> None:
     told = cell["state"] == "alone" or (
         cell["state"] == "won" and not cell["inconclusive"] and bool(cell["tied"] or not cell["unsure"])
     )
-    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell, here)}", told)
+    show_sentence(
+        f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell, here, chosen.every_batch)}", told
+    )
     if cell["state"] == "won" and not told:
         st.markdown("More blocks would tell (reload this page then):")
         for command in commands_to_measure(chosen, [question.sizes]):
@@ -122,8 +124,8 @@ def show_evidence(filters: Filters, chosen: Slice, question: Question) -> None:
     st.subheader(question.where, anchor=False)
     elements.wrapped(competition(here))
     st.caption(
-        "First call: of what torch.compile made, with empty or filled caches; else what it took beyond a usual one, where "
-        "kernels that an earlier run had compiled came from a cache (numba)."
+        "First call: what it takes beyond a usual one. Of compile with empty or filled caches, as it says; of others as it came: "
+        "kernels of numba that an earlier run or another size had compiled cost nothing again."
     )
     show_own_samples(filters, chosen, here, question.cells(here, chosen.blocks(here)).iloc[0])
 
@@ -158,7 +160,7 @@ def sentence(cell: pd.Series, question: Question) -> str:
     if cell["state"] == "alone":
         return f"{text}; nothing else competes."
     if is_missing(cell["margin"]):
-        return f"{text}; {_named(cell['runner_up'])} is the next, and shares no block with it, so that nothing tells them apart."
+        return f"{text}; {_named(cell['runner_up'])} is the next, and no block has readable samples of both, so that nothing tells them apart."
     margin = times_text(cell["margin"], cell["margin_low"], cell["margin_high"])
     if cell["tied"]:
         return f"{text}; {_named(cell['tied'])} as fast, as far as can be told ({margin} before {_named(cell['runner_up'])})."
@@ -166,8 +168,11 @@ def sentence(cell: pd.Series, question: Question) -> str:
     return f"{text}; {looks}{margin} faster than {_named(cell['runner_up'])}, the next."
 
 
-def how_sure(cell: pd.Series, here: pd.DataFrame) -> str:
-    """Return n, what the first call costs, the memory, and what makes the answer doubtful, as Markdown."""
+def how_sure(cell: pd.Series, here: pd.DataFrame, every: pd.DataFrame) -> str:
+    """Return n, what the first call costs, the memory, and what makes the answer doubtful, as Markdown.
+
+    here: the measurements at the sizes asked for; every: those at all sizes.
+    """
     if cell["state"] not in ("won", "alone"):
         return ""
     blocks = 0 if is_missing(cell["blocks"]) else int(cell["blocks"])
@@ -180,7 +185,9 @@ def how_sure(cell: pd.Series, here: pd.DataFrame) -> str:
         parts.append("one of the two never settled, or the machine was too busy to trust the order")
     elif cell["state"] == "won" and cell["margin_low"] <= 1 and not cell["tied"]:
         parts.append("**not sure**: the interval of the margin contains 1")
-    parts.append(_cost(cell["compile_ns"], here[here["case_id"] == cell["case_id"]].iloc[0]))
+    alike = every[every["implementation"] == cell["implementation"]]
+    most = compile_costs(alike).max()
+    parts.append(_cost(cell["compile_ns"], here[here["case_id"] == cell["case_id"]].iloc[0], most))
     memory = bytes_text(cell["peak_bytes"])
     parts.append("its memory was not measured" if memory == "not measured" else f"a call takes {memory} of memory")
     if cell["left_out"]:
@@ -229,7 +236,8 @@ def _first_call(row) -> str:
     )
 
 
-def _cost(cost: Any, row: pd.Series) -> str:
+def _cost(cost: Any, row: pd.Series, most: float) -> str:
+    """Return what a first call costs; most: the largest cost of the implementation at any size of the run, both in ns."""
     if is_missing(cost):
         return "what its first call costs was not measured"
     if cost == 0:
@@ -238,7 +246,9 @@ def _cost(cost: Any, row: pd.Series) -> str:
         return f"its first call, which compiles, takes {time_text(cost)}"
     if not is_missing(row["compile_warm_ns"]):
         return f"its first call takes {time_text(cost)} with filled compile caches; with empty ones it was not measured"
-    return f"its first call took {time_text(cost)} longer than usual, with caches as they were"
+    # What is compiled for one size serves the others: the first one that is measured pays.
+    elsewhere = f" or from another size (at the costliest: {time_text(most)})" if most > cost else ""
+    return f"its first call took {time_text(cost)} longer than a usual one, but may have had its kernels from a cache{elsewhere}"
 
 
 def show_own_samples(filters: Filters, chosen: Slice, here: pd.DataFrame, cell: pd.Series) -> None:

@@ -135,7 +135,7 @@ def show_case(lines: Lines, case: str, name: str, filters: Filters, store: Store
     chart = history_figure(points, changed, failed)
     elements.figure(chart, "history", f"{case} over commits", (TO_RUN, lambda point: point["customdata"][1]))
     st.caption(
-        "A point: the runs of one commit, mean of logs; band: 95 % interval; a click opens the newest run's raw samples. Commits stand in the order in which they were "
+        "A point: the runs of one commit, mean of logs; band: 95 % interval, as far as the figure goes; a click opens the newest run's raw samples. Commits stand in the order in which they were "
         "measured: the dashboard asks no repository for their dates."
     )
     for step in changed.itertuples():

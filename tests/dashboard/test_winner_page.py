@@ -134,7 +134,7 @@ def test_a_winner_that_shares_no_block_with_the_next_says_so(opened, tmp_path):
     app = opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64")
     found = well(app, "winner_map")
     assert not app.success
-    assert "native is the next, and shares no block with it" in found
+    assert "native is the next, and no block has readable samples of both" in found
     assert "1 winner without an interval: one block, or none in common with the next." in found
 
 
@@ -231,6 +231,32 @@ def test_the_data_of_the_map_have_a_row_per_cell_with_units(opened, one_run, mon
     assert set(frame["batch"]) == {16}
     assert list(frame["state"]).count("not measured") == 1
     assert elements.parquet_of(frame)
+
+
+def test_a_first_call_that_another_size_paid_for_says_what_that_cost(opened, tmp_path):
+    plan = Plan(gates=("gru",), implementations=("numba",), seq_lens=(64, 128), hidden_sizes=(64,), failures=False)
+    (run_id,) = write_store(tmp_path / "results", plan)
+    path = tmp_path / "results" / "runs" / run_id / "measurements.parquet"
+    stored = pq.read_table(path)
+    rows = stored.to_pandas()
+    first = rows["time_ns"] + rows["seq_len"].map({64: 1.5e9, 128: 2e5})
+    paid = pa.Table.from_pandas(rows.assign(first_call_ns=first), schema=stored.schema, preserve_index=False)
+    pq.write_table(paid, path)
+    cheap = answer(opened(tmp_path / "results", "winner_map", ask_t="128", ask_h="64"))
+    assert "its first call took 200 µs longer than a usual one, but may have had its kernels from a cache or from another size (at the costliest: 1.50 s)" in cheap  # fmt: skip
+    dear = answer(opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64"))
+    assert "its first call took 1.50 s longer than a usual one" in dear
+    assert "another size" not in dear
+
+
+def test_a_run_whose_samples_cannot_be_read_is_not_said_to_be_untimed(opened, tmp_path):
+    (run_id,) = write_store(
+        tmp_path / "results", Plan(gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    )
+    (tmp_path / "results" / "runs" / run_id / "samples.parquet").write_bytes(b"PAR1")
+    found = well(opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64"), "winner_map")
+    assert "No raw samples of this run can be read, or it has none." in found
+    assert "it was not timed" not in found
 
 
 def test_the_command_keeps_to_the_chosen_implementations(opened, one_run):

@@ -14,6 +14,7 @@ from gatebench.report.html.content import Drawing, Part, Section, frame_block
 from gatebench.report.names import competitors
 from gatebench.report.side_words import MEASURES, outcome_text, shown_rows, without_number
 from gatebench.report.table import Block, blocks, wide_legend
+from gatebench.words import counted
 
 QUESTION = "Is B different from A, by how much, how sure?"
 PAIRED = "Speed-ups are over paired blocks: both sides were measured in the same rounds of the same run."
@@ -104,4 +105,6 @@ def _outcomes(sides: Sides, quantity: str) -> Block:
     """Say how many cases came out how."""
     counts = sides.rows["outcome"].value_counts()
     words = ", ".join(f"{count} {outcome_text(str(name), quantity)}" for name, count in counts.items())
-    return Block("", (), (), (f"{len(sides.rows)} cases, B against A: {words}" if words else "No case is left.",))
+    return Block(
+        "", (), (), (f"{counted(len(sides.rows), 'case')}, B against A: {words}" if words else "No case is left.",)
+    )
