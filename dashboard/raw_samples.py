@@ -32,7 +32,9 @@ def show_samples(run: pd.Series, case_id: str, side: str = RUN_SIDE) -> None:
     ordered, estimates = in_order(own), estimate(own)
     name = _implementation(run["path"], case_id)
     numbers = " · ".join(_numbers(row) for row in estimates.itertuples())
-    st.caption(f"{numbers}; bands end where the figure does." if numbers else "No estimate: no sample was kept.")
+    cut = (estimates["ci_low_ns"] < ordered["time_ns"].min()) | (estimates["ci_high_ns"] > ordered["time_ns"].max())
+    beyond = "; the band of the interval goes on beyond the figure" if cut.any() else ""
+    st.caption(f"{numbers}{beyond}" if numbers else "No estimate: no sample was kept.")
     key = hashlib.sha256(f"{run['run_id']} {case_id} {side}".encode()).hexdigest()[:12]
     elements.figure(samples_figure(ordered, estimates, name), f"samples_{key}", "raw samples in the order measured")
     _show_reasons(ordered)

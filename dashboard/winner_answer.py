@@ -11,6 +11,7 @@ from dashboard import elements
 from dashboard.filters import Filters
 from dashboard.raw_samples import show_samples
 from dashboard.slices import Slice, commands_to_measure
+from gatebench.analyze.compare import PREFERRED_BASELINES
 from gatebench.analyze.winners import compile_costs
 from gatebench.report.names import competitors
 from gatebench.report.quantities import bytes_text, estimate_text, is_missing, time_text, times_text
@@ -246,9 +247,12 @@ def _cost(cost: Any, row: pd.Series, most: float) -> str:
         return f"its first call, which compiles, takes {time_text(cost)}"
     if not is_missing(row["compile_warm_ns"]):
         return f"its first call takes {time_text(cost)} with filled compile caches; with empty ones it was not measured"
+    took = f"its first call took {time_text(cost)} longer than a usual one"
+    if row["implementation"] in PREFERRED_BASELINES:  # torch's own: nothing is compiled
+        return took
     # What is compiled for one size serves the others: the first one that is measured pays.
     elsewhere = f" or from another size (at the costliest: {time_text(most)})" if most > cost else ""
-    return f"its first call took {time_text(cost)} longer than a usual one, but may have had its kernels from a cache{elsewhere}"
+    return f"{took}, but may have had its kernels from a cache{elsewhere}"
 
 
 def show_own_samples(filters: Filters, chosen: Slice, here: pd.DataFrame, cell: pd.Series) -> None:

@@ -203,6 +203,19 @@ def test_a_download_of_a_file_that_went_away_says_so(tmp_path):
     assert "manifest.json" in page._csv(tmp_path, "samples")
 
 
+@pytest.mark.parametrize(("apart", "goes_on"), [(1.0, False), (10.0, True)])
+def test_an_interval_wider_than_the_figure_is_said_to_go_on(opened, two_runs, apart, goes_on):
+    path = runs_of(two_runs)[-1] / "samples.parquet"
+    table = pq.read_table(path)
+    samples = table.to_pandas()
+    by_block = samples.assign(wall_ns=1e6 * apart ** samples["block"] * (1 + 0.1 * samples["round"]))
+    pq.write_table(type(table).from_pandas(by_block, schema=table.schema, preserve_index=False), path)
+    box = opened(two_runs, "run").selectbox(key="case")
+    found = well(box.select(box.options[0]).run(), "run")
+    assert "kept samples" in found
+    assert ("the band of the interval goes on beyond the figure" in found) == goes_on
+
+
 def test_a_run_without_samples_says_so(opened, two_runs):
     folder = runs_of(two_runs)[-1]
     (folder / "samples.parquet").write_bytes(b"PAR1")

@@ -249,6 +249,18 @@ def test_a_first_call_that_another_size_paid_for_says_what_that_cost(opened, tmp
     assert "another size" not in dear
 
 
+def test_the_first_call_of_what_compiles_nothing_is_as_it_was(opened, tmp_path):
+    plan = Plan(gates=("gru",), implementations=("native",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
+    (run_id,) = write_store(tmp_path / "results", plan)
+    path = tmp_path / "results" / "runs" / run_id / "measurements.parquet"
+    stored = pq.read_table(path)
+    rows = stored.to_pandas()
+    paid = rows.assign(first_call_ns=rows["time_ns"] + 2e5)
+    pq.write_table(pa.Table.from_pandas(paid, schema=stored.schema, preserve_index=False), path)
+    found = answer(opened(tmp_path / "results", "winner_map", ask_t="64", ask_h="64"))
+    assert "its first call took 200 µs longer than a usual one; " in found
+
+
 def test_a_run_whose_samples_cannot_be_read_is_not_said_to_be_untimed(opened, tmp_path):
     (run_id,) = write_store(
         tmp_path / "results", Plan(gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
