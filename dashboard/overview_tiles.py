@@ -89,7 +89,8 @@ def bad(label: str, pairs: pd.DataFrame, meaning: str, failed: pd.DataFrame, sta
         )
     counts = rows.groupby("status")["cases"].sum()
     words = [f"{counts[name]} {STATUS_WORDS[name]}" for name in statuses if name in counts]
-    lines = [", ".join(words) + "."] if words and len(statuses) > 1 else []
+    lines = [f"Of {counted(pairs['cases'].sum(), 'case')}."] if len(pairs) else []
+    lines += [", ".join(words) + "."] if words and len(statuses) > 1 else []
     value = str(int(rows["cases"].sum())) if len(pairs) else UNKNOWN
     return Tile(label, value, meaning, tuple(lines), _first(links))
 

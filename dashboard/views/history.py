@@ -28,7 +28,7 @@ USUAL = "native or eager"
 CASE, TO_RUN = "case", "to_run"  # the picks of a line and of one of its runs
 POINT = ["case_id", "harness", "environment_class", "kind", "segment", "run_id"]  # what names a point
 STEP = ["change", "change_low", "change_high", "p_value"]
-KIND_WORDS = {"relative": "against a reference in the same run", "ab": "head against base", "time": "plain time"}
+KIND_WORDS = {"relative": "to a reference of the same run", "ab": "head against base", "time": "plain time"}
 
 
 def page(store: Store, filters: Filters) -> None:

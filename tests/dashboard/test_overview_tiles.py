@@ -19,9 +19,9 @@ def failed(*rows: tuple) -> pd.DataFrame:
 
 
 PAIRS = pd.DataFrame(
-    [("A", "gru", "numba", True, True), ("A", "gru", "eager", False, True), ("A", "lstm", "eager", True, False),
-     ("B", "gru", "eager", False, True)],
-    columns=pd.Index(["machine", "gate", "implementation", "at_newest", "stale"]),
+    [("A", "gru", "numba", True, True, 4), ("A", "gru", "eager", False, True, 4), ("A", "lstm", "eager", True, False, 2),
+     ("B", "gru", "eager", False, True, 1)],
+    columns=pd.Index(["machine", "gate", "implementation", "at_newest", "stale", "cases"]),
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_a_tile_of_bad_cases_counts_its_statuses_only_and_leads_to_the_most():
     rows = failed(("A", "gru", "float32", "wrong", 2), ("A", "gru", "float32", "timeout", 1), ("B", "lstm", "bfloat16", "failed", 4))  # fmt: skip
     assert bad("Wrong", PAIRS, "", rows, ("wrong",)).value == "2"
     found = bad("Failed", PAIRS, "", rows, ("failed", "timeout", "out_of_memory"))
-    assert (found.value, found.lines) == ("5", ("4 failed, 1 timed out.",))
+    assert (found.value, found.lines) == ("5", ("Of 11 cases.", "4 failed, 1 timed out."))
     query = {"on_machine": "B", "gate": "lstm", "dtype": "bfloat16"}
     assert found.links[0] == Link("4 of lstm, bfloat16, on B", "views/coverage.py", query)
 
