@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import loading
-from dashboard.filters import ALONE, BESIDE, LINKED, Filters, Notes, text
+from dashboard.filters import ALONE, BESIDE, DEFAULTS, LINKED, Filters, Notes, text
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
@@ -171,11 +171,11 @@ def table(frame: pd.DataFrame, pick: tuple[Target, Sequence[Option]] | None = No
 
 
 def _set(target: Target, option: Option) -> None:
-    """Set one filter, or several each to its own option."""
-    if isinstance(target, str):
-        st.session_state[target] = option
-    else:
-        st.session_state.update(dict(zip(target, option, strict=True)))
+    """Set one filter, or several each to its own option; it counts as chosen, also where it is what the page shows by itself."""
+    chosen = {target: option} if isinstance(target, str) else dict(zip(target, option, strict=True))
+    st.session_state.update(chosen)
+    for key in chosen:
+        st.session_state.get(DEFAULTS, {}).pop(key, None)
 
 
 def numbers(frame: pd.DataFrame, key: str) -> None:

@@ -20,6 +20,7 @@ from gatebench.report.winners import winner_cells
 AXES = ["seq_len", "hidden_size", "batch"]
 # What another run's case shares beside its sizes.
 _SAME = ("gate", "gate_options", "mode", "dtype", "device", "threads")
+_FILTERS = {"gate": "gate_name", "mode": "mode", "dtype": "dtype", "device": "device_text"}  # and their columns
 LONGEST_NAME = 60  # letters
 MORE_BLOCKS = 10
 
@@ -80,7 +81,9 @@ def show_answer(chosen: Slice, question: Question) -> None:
             f"**{question.where}: not measured in this run.** {nearest(chosen, question)}", icon=":material/help:"
         )
         if (run := measured_elsewhere(chosen, question)) is not None:
-            elements.choice(f"Measured in {run['label']}: look there", "elsewhere", "run", str(run["run_id"]))
+            first = chosen.rows.iloc[0]
+            there = (str(run["run_id"]), *(str(first[column]) for column in _FILTERS.values()))
+            elements.choice(f"Measured in {run['label']}: look there", "elsewhere", ("run", *_FILTERS), there)
         st.markdown("To measure it (reload this page then):")
         for command in commands_to_measure(chosen, [question.sizes]):
             elements.command(command)

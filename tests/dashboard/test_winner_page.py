@@ -66,12 +66,13 @@ def test_what_nobody_measured_says_so_with_the_nearest_and_the_command(opened, o
 def test_what_another_run_of_the_machine_measured_is_a_click_away(opened, tmp_path):
     store = tmp_path / "results"
     plan = Plan(gates=("gru",), seq_lens=(64,), hidden_sizes=(64,), failures=False)
-    (older,) = write_store(store, plan)
+    (older,) = write_store(store, replace(plan, gates=("lstm", "gru")))  # by itself it would show lstm
     (newer,) = write_store(store, replace(plan, seq_lens=(128,), seed=1))
     app = opened(store, "winner_map", run=newer, ask_t="64", ask_h="64")
     assert "not measured in this run" in app.warning[0].value
     app.button(key="elsewhere").click().run()
     assert app.selectbox(key="run").value == older
+    assert app.selectbox(key="gate").value == "gru"
     assert ": numba, " in answer(app)
     assert [button.key for button in opened(store, "winner_map", ask_t="512", ask_h="64").button] == []
 
