@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_pages import texts, well
+from test_pages import well
 
 from dashboard.overview_rows import Ab
 from dashboard.overview_tiles import inconclusive, slower
@@ -35,11 +35,33 @@ def test_the_command_shows_the_whole_run_whatever_was_chosen(opened, ab, page):
     assert commands[-1].endswith(f"gatebench compare {ab.name} --long --store {store}")
 
 
-def test_the_remedy_for_a_plan_that_is_gone_is_a_command_that_there_is(opened, ab):
+def test_both_versions_are_there_by_implementation(opened, ab):
+    app = opened(ab.parent.parent, "compare", side="base", trade_side="base")
+    assert (app.selectbox(key="side").value, app.selectbox(key="trade_side").value) == ("base", "base")
+    assert app.dataframe[0].value["case"].tolist() == ["T8 B8 H8"]
+    assert "--long" in well(app, "compare"), "the command takes no baseline for an A/B"
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_coverage_is_words_and_no_figure(opened, ab):
+    app = opened(ab.parent.parent, "compare", sides="commits", quantity="coverage")
+    assert "Does the head still compute what the base did?" in well(app, "compare")
+    assert app.table[0].value["outcome"].tolist() == ["same", "same"]
+    assert [chart.key for chart in app.get("plotly_chart")] == ["trade_off"], "no forest of verdicts without numbers"
+
+
+def test_a_plan_that_is_gone_is_said_with_a_command_that_there_is(opened, ab):
     (ab / "plan.json").unlink()
     app = opened(ab.parent.parent, "compare", sides="commits")
-    assert "plan.json" in texts(app)
+    assert "plan.json" in well(app, "compare")
     assert next(code.value for code in app.code).endswith(f"gatebench ab main quick --store {ab.parent.parent}")
+
+
+def test_verdicts_that_cannot_be_read_are_said(opened, ab):
+    (ab / "verdicts.parquet").write_bytes(b"PAR1")
+    found = well(opened(ab.parent.parent, "compare", sides="commits"), "compare")
+    assert "verdicts.parquet cannot be read" in found
+    assert "has no verdicts" in found
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -173,42 +171,6 @@ def test_the_verdicts_of_an_ab_are_shown_as_stored(opened, four_runs, tmp_path):
     assert f"gatebench compare {folder.name} --long" in command(app)
     app = opened(store, sides="commits", ab="two runs of two commits")
     assert "cannot gate" in texts(app)
-
-
-def test_both_versions_of_an_ab_are_there_by_implementation(opened, tmp_path):
-    path = write_ab(tmp_path / "results") / "measurements.parquet"
-    table = pq.read_table(path)
-    for name in ("batch", "seq_len", "input_size", "hidden_size"):
-        table = table.set_column(table.schema.get_field_index(name), name, pa.array([8] * len(table), pa.int64()))
-    pq.write_table(table, path)
-    app = opened(tmp_path / "results", side="base", trade_side="base")
-    assert (app.selectbox(key="side").value, app.selectbox(key="trade_side").value) == ("base", "base")
-    assert effects(app)["case"].tolist() == ["T8 B8 H8"]
-    assert "--long" in command(app), "the command takes no baseline for an A/B"
-    assert charts(app) == 2
-
-
-def test_coverage_is_words_and_no_figure(opened, tmp_path):
-    write_ab(tmp_path / "results")
-    app = opened(tmp_path / "results", sides="commits", quantity="coverage")
-    assert "Does the head still compute what the base did?" in texts(app)
-    assert app.table[0].value["outcome"].tolist() == ["same", "same"]
-    assert charts(app) == 0
-
-
-def test_an_ab_whose_plan_is_gone_says_so(opened, tmp_path):
-    folder = write_ab(tmp_path / "results")
-    (folder / "plan.json").unlink()
-    found = texts(opened(tmp_path / "results", sides="commits"))
-    assert "plan.json" in found
-
-
-def test_an_ab_whose_verdicts_cannot_be_read_says_so(opened, tmp_path):
-    folder = write_ab(tmp_path / "results")
-    (folder / "verdicts.parquet").write_bytes(b"PAR1")
-    found = texts(opened(tmp_path / "results", sides="commits"))
-    assert "verdicts.parquet cannot be read" in found
-    assert "has no verdicts" in found
 
 
 def test_dtypes_of_one_run_are_compared_case_by_case(opened, tmp_path):
