@@ -17,6 +17,7 @@ import streamlit as st
 
 from dashboard import loading
 from dashboard.filters import ALONE, BESIDE, DEFAULTS, LINKED, Filters, Notes, text
+from gatebench.report.figures.layout import seat_axes
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
 LONGEST_LINKED, MOST_LINKS = 80, 6  # letters of a gate's name, and how many, that get a link
@@ -120,6 +121,7 @@ def figure(chart: go.Figure, key: str, alt: str, pick: tuple[Target, OptionOf] |
     pick: the key of a `Filters.pick`, and which of its options a clicked point stands for (None: for none); or several keys,
     and an option for each.
     """
+    seat_axes(chart)
     settings = {
         "theme": "streamlit", "key": key, "alt": alt, "config": {"displaylogo": False, "displayModeBar": False},
     }  # fmt: skip

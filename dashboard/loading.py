@@ -20,9 +20,9 @@ from gatebench.store.read import FOLDERS, load, read_run
 
 _WORTH_A_BAR = 100  # new runs
 # A new or deleted folder is seen at once; each file of all folders is looked at after so many seconds, not for each click, and
-# seldom enough to take a fiftieth of the time: one look takes half a second for 10,000 folders.
+# seldom enough to take a five-hundredth of the time: one look takes half a second for 10,000 folders.
 _LOOK_AGAIN_S, _AT_LAST_S = 5.0, 60.0
-_LOOKING_SHARE = 0.02
+_LOOKING_SHARE = 0.002
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,16 @@ def figures_drawn(page: Page, path: str) -> None:
     assert bare == []
 
 
+def room_from_the_start(page: Page) -> None:
+    """Check that plotly.js found no figure's margin too small: it would have drawn it twice."""
+    widened = page.locator(".js-plotly-plot").evaluate_all(
+        """plots => plots.flatMap((plot) => ['l', 'b'].filter(
+            (side) => plot._fullLayout._size[side] > plot._fullLayout.margin[side] + 0.5
+        ).map((side) => [plot.closest('[class*=st-key-]').className, side, plot._fullLayout._size[side]]))"""
+    )
+    assert widened == []
+
+
 def fits(page: Page, width: int) -> None:
     """Check that the page does not scroll sideways, and that no heading and no text of a figure is cut off."""
     page.set_viewport_size({"width": width, "height": 900})
@@ -79,6 +89,7 @@ def test_a_page_opens_with_its_figures_and_fits_wide_and_narrow_windows(browser,
         page = opened(path)
         expect(page.locator("h1")).to_have_text(PAGES[path])
         figures_drawn(page, path)
+        room_from_the_start(page)
         assert page.locator("[data-testid=stException]").count() == 0
         fits(page, 1000)
         fits(page, NARROW)

@@ -1,4 +1,4 @@
-"""How often the files of a store are looked at: a fiftieth of the time at most, and after a minute at last."""
+"""How often the files of a store are looked at: a five-hundredth of the time at most, and after a minute at last."""
 
 import pytest
 import streamlit as st
@@ -42,7 +42,7 @@ def test_a_quick_look_is_taken_every_five_seconds(looks):
 
 
 def test_a_long_look_is_taken_seldom_though_none_takes_as_long_as_the_last(looks):
-    assert looks(60, lambda number: (0.53, 0.51, 0.55)[number - 1]) == [0, 27, 53]
+    assert looks(60, lambda number: (0.053, 0.051, 0.055)[number - 1]) == [0, 27, 53]
 
 
 def test_after_a_minute_it_is_looked_at_however_long_that_took(looks):

@@ -1,6 +1,7 @@
 """The figures of history: places in order, bands, changes in words, environments, failures; against hand-made points."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -180,22 +181,40 @@ def test_small_panels_are_relative_to_their_first_point():
     other = CASE.replace("T64", "T128")
     points = frame([point(0, 0.5), point(1, 0.6), point(0, 8.0, case_id=other), point(1, 8.0, case_id=other)])
     figure = history_grid(points, pd.DataFrame([step(1)]), [CASE, other, "nobody"])
-    panels = [list(found.y) for found in figure.data if found.name == "point"]
-    assert panels == [pytest.approx([1, 1.2]), pytest.approx([1, 1])]
+    drawn, axis = trace(figure, "point"), figure.layout.yaxis
+    at = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    assert list(drawn.y) == pytest.approx([at["1"], at["1.2"], math.nan, at["1"], at["1"]], nan_ok=True)
     assert [note.text for note in figure.layout.annotations] == [
         "lstm/numba<br>T64-B4-I8-H8",
         "lstm/numba<br>T128-B4-I8-H8",
     ]
-    assert [shape.x0 for shape in figure.layout.shapes] == [0.5]
+    assert [shape.x0 for shape in figure.layout.shapes] == [pytest.approx((drawn.x[0] + drawn.x[1]) / 2)]
+
+
+def test_small_panels_lie_beside_and_below_each_other_and_nothing_reaches_over():
+    cases = [f"lstm/numba/T{size}/float32/cpu-2/forward" for size in range(3)]
+    wide = [point(number, 1.0, low=1e-6, high=1e6, case_id=case) for case in cases for number in range(2)]
+    figure = history_grid(frame(wide), NONE, cases)
+    band = next(found for found in figure.data if found.fill == "toself")
+    pieces = np.split(np.array([band.x, band.y]), np.flatnonzero(np.isnan(band.x)), axis=1)
+    boxes = [(*np.nanmin(piece, axis=1), *np.nanmax(piece, axis=1)) for piece in pieces]
+    titles = [(note.x, note.y) for note in figure.layout.annotations]
+    assert [high for *_, high in boxes] == [y for _, y in titles]
+    assert boxes[0][2] < boxes[1][0], "the second begins to the right of the first's end"
+    assert boxes[2][3] < boxes[0][1], "the third's top is below the first's bottom"
+    assert figure.layout.yaxis.range[0] <= boxes[2][1]
+    assert figure.layout.yaxis.range[1] == boxes[0][3]
 
 
 def test_small_panels_of_many_points_keep_their_changes():
     cases = [f"lstm/numba/T{size}/float32/cpu-2/forward" for size in range(12)]
     points = frame([point(number, case_id=case) for case in cases for number in range(334)])
-    figure = history_grid(
-        points, pd.DataFrame([step(place, case=case) for place, case in enumerate(cases, 100)]), cases
-    )
-    assert [shape.x0 for shape in figure.layout.shapes] == [place - 0.5 for place in range(100, 112)]
+    changed = pd.DataFrame([step(place, case=case) for place, case in enumerate(cases, 100)])
+    figure = history_grid(points, changed, cases)
+    x = np.array(trace(figure, "point").x)
+    panels = [panel[~np.isnan(panel)] for panel in np.split(x, np.flatnonzero(np.isnan(x)))]
+    places = [np.interp(shape.x0, [panel[0], panel[-1]], [0, 333]) for shape, panel in zip(figure.layout.shapes, panels, strict=True)]  # fmt: skip
+    assert places == pytest.approx([place - 0.5 for place in range(100, 112)])
     assert sum(len(found.x) for found in figure.data) <= 5000
 
 
@@ -211,10 +230,11 @@ def test_small_panels_stand_in_the_order_of_time_and_what_has_none_last():
     rows = [point(0), point(2), point(1), point(3, time_utc=pd.NaT)]
     for order in itertools.permutations(rows):
         figure = history_grid(frame([*order]), NONE, [CASE])
-        drawn = next(found for found in figure.data if found.name == "point")
-        assert {data[1]: place for data, place in zip(drawn.customdata, drawn.x, strict=True)} == {
-            f"r{number:04d}": number for number in range(4)
-        }
+        drawn = trace(figure, "point")
+        assert sorted((place, data[1]) for data, place in zip(drawn.customdata, drawn.x, strict=True)) == [
+            (pytest.approx(place), f"r{number:04d}")
+            for number, place in enumerate(np.linspace(min(drawn.x), max(drawn.x), 4))
+        ]
 
 
 def test_small_panels_name_what_tells_cases_apart_and_are_twelve_at_most():
