@@ -28,6 +28,7 @@ class _Timed(NamedTuple):
     time_ns: float
     baseline: str | None
     inconclusive: bool
+    unsteady: bool
 
 
 def choose_baseline(measurements: pd.DataFrame, wanted: str | None = None) -> str | None:
@@ -50,6 +51,8 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
         rank                 1 for the fastest of its problem
         tied                 as fast as the fastest, as far as can be told: its interval against it contains 1, and its
                              estimate is within TIE_WITHIN; True for the fastest if any ties
+        unsure               the fastest may not be: the next one's interval against it contains 1, or there is none, or one
+                             of the two never settled
         disturbed_share      share of its samples that something foreign disturbed; NaN without samples
         inconclusive         that share is above INCONCLUSIVE_ABOVE: the numbers stand, but nothing is won or lost by them
         speedup_inconclusive the same of the case or its baseline
@@ -62,15 +65,17 @@ def compare(measurements: pd.DataFrame, samples: pd.DataFrame, baseline: str | N
     # Plain tuples and arrays: frames of a few rows each would take seconds for a run of a thousand cases.
     rows = list(zip(*(measurements[name] for name in columns), baselines, strict=True))
     shares = np.array([disturbed.get(row[:3], np.nan) for row in rows], dtype=float)
-    unsure = (shares > INCONCLUSIVE_ABOVE) & measurements["time_ns"].notna().to_numpy()
+    busy = (shares > INCONCLUSIVE_ABOVE) & measurements["time_ns"].notna().to_numpy()
+    # Null where the harness did not look; not all rows that are compared have the column.
+    unsteady = measurements.reindex(columns=["unsteady"])["unsteady"].astype(object).eq(True).to_numpy(dtype=bool)
     added = {name: np.full(len(rows), np.nan) for name in ("speedup", "speedup_low", "speedup_high")}
-    added |= {"rank": np.zeros(len(rows), dtype=int), "tied": np.zeros(len(rows), dtype=bool)}
-    added |= {"disturbed_share": shares, "inconclusive": unsure, "speedup_inconclusive": unsure.copy()}
+    added |= {name: np.zeros(len(rows), dtype=kind) for name, kind in (("rank", int), ("tied", bool), ("unsure", bool))}
+    added |= {"disturbed_share": shares, "inconclusive": busy, "speedup_inconclusive": busy.copy()}
     added["baseline_case_id"] = np.full(len(rows), None, dtype=object)
     competing = ["run_id", "problem_id", "side", "harness"]
     for places in measurements.groupby(competing, sort=False, dropna=False).indices.values():
         timed = [
-            _Timed(place, logs.get(rows[place][:3], {}), rows[place][1], *rows[place][3:], unsure[place])
+            _Timed(place, logs.get(rows[place][:3], {}), rows[place][1], *rows[place][3:], busy[place], unsteady[place])
             for place in places
         ]
         _compare_problem([case for case in timed if not np.isnan(case.time_ns)], added)
@@ -102,6 +107,9 @@ def _compare_problem(timed: list[_Timed], added: dict[str, np.ndarray]) -> None:
         if rank > 1:
             times, low, _ = ratio(case.logs, timed[0].logs)
             added["tied"][case.place] = low <= 1.0 and times <= TIE_WITHIN
+            if rank == 2:
+                doubtful = timed[0].unsteady or case.unsteady
+                added["unsure"][timed[0].place] = doubtful or not low > 1.0  # no interval is NaN
     if timed:
         added["tied"][timed[0].place] = any(added["tied"][case.place] for case in timed)
 

@@ -67,7 +67,10 @@ def fastest(compared: pd.DataFrame) -> Block:
             timed = sorted((row for row in problem if row.rank > 0), key=lambda row: row.rank)
             if timed:
                 names = " = ".join([timed[0].competitor, *(row.competitor for row in timed[1:] if row.tied)])
-                names = f"inconclusive, maybe {names}" if timed[0].inconclusive else names
+                doubt = (
+                    "inconclusive, maybe " if timed[0].inconclusive else "not sure, maybe " if unsure(timed[0]) else ""
+                )
+                names = f"{doubt}{names}"
                 wins.append(f"{shape_label(timed[0])}: {names} ({time_text(timed[0].time_ns)})")
         lines.append((table_title(rows[0]), "; ".join(wins) or "nobody has a time"))
     return Block(
@@ -152,20 +155,27 @@ def shape_label(shape: Any) -> str:
 
 
 def _cell(row: Row) -> str:
-    """Return what one implementation did at one shape: time or speed-up, `*` fastest (`*?` by one block), `=` tied, or words."""
+    """Return what one implementation did at one shape: time or speed-up with its marks, or words."""
     if row.status != "ok":
         return row.status.replace("_", " ")
-    mark = _marks(row.rank, row.tied, row.blocks, row.unsteady, row.inconclusive)
+    mark = _marks(row)
     if row.case_id == row.baseline_case_id or is_missing(row.speedup):
         return time_text(row.time_ns) + mark
     return speedup_text(row.speedup, row.speedup_low, row.speedup_high) + mark
 
 
-def _marks(rank: int, tied: bool, blocks: int, unsteady: Any, inconclusive: bool) -> str:
-    """Return `*` fastest (`*?` by one block), `=` tied, `~` unsteady, `!` inconclusive, as far as they apply."""
-    doubts = ("~" if not is_missing(unsteady) and bool(unsteady) else "") + ("!" if inconclusive else "")
-    mark = "" if inconclusive else "*" if rank == 1 else "=" if tied else ""  # nobody wins by what others disturbed
-    mark += "?" if mark and blocks == 1 else ""  # one block has no interval, so ties cannot be told
+def unsure(fastest: Row) -> bool:
+    """Say whether the fastest of a problem may not be that; ties, which are told as such, are no doubt."""
+    return bool(fastest.unsure and not fastest.tied)
+
+
+def _marks(row: Row) -> str:
+    """Return `*` fastest (`*?` not for sure), `=` tied, `~` unsteady, `!` inconclusive, as far as they apply."""
+    doubts = ("~" if not is_missing(row.unsteady) and bool(row.unsteady) else "") + ("!" if row.inconclusive else "")
+    mark = (
+        "" if row.inconclusive else "*" if row.rank == 1 else "=" if row.tied else ""
+    )  # nobody wins by what others disturbed
+    mark += "?" if mark == "*" and unsure(row) else ""
     return "".join(f" {part}" for part in (mark, doubts) if part)
 
 
@@ -260,37 +270,35 @@ def long_table(compared: pd.DataFrame, metrics: tuple[str, ...]) -> Block:
         if metric not in METRICS:
             raise unknown("--metrics", "metric", metric, METRICS)
     rows = tuple(
-        (row["case_id"], str(row["status"]), *(_metric(row, metric) for metric in metrics))
-        for _, row in compared.iterrows()
+        (row.case_id, str(row.status), *(_metric(row, metric) for metric in metrics)) for row in compared.itertuples()
     )
     reasons = tuple(f"{row.case_id}: {row.reason}" for row in compared.itertuples() if row.status != "ok")
     return Block("", ("case", "status", *metrics), rows, reasons, unfolded=True)
 
 
-def _metric(row: pd.Series, metric: str) -> str:
-    seconds = row["time_ns"] * 1e-9 if not is_missing(row["time_ns"]) else None
+def _metric(row: Row, metric: str) -> str:
+    seconds = row.time_ns * 1e-9 if not is_missing(row.time_ns) else None
     if metric == "time":
-        doubts = (row[name] for name in ("rank", "tied", "blocks", "unsteady", "inconclusive"))
-        return time_text(row["time_ns"]) + (_marks(*doubts) if row["status"] == "ok" else "")
+        return time_text(row.time_ns) + (_marks(row) if row.status == "ok" else "")
     if metric == "speedup":
-        if row["case_id"] == row["baseline_case_id"]:
+        if row.case_id == row.baseline_case_id:
             return "baseline"
-        return "–" if is_missing(row["speedup"]) else speedup_text(row["speedup"], row["speedup_low"], row["speedup_high"])  # fmt: skip
+        return "–" if is_missing(row.speedup) else speedup_text(row.speedup, row.speedup_low, row.speedup_high)  # fmt: skip
     if metric == "error":
-        return "–" if is_missing(row["error_ratio"]) else f"{row['error_ratio']:.2g}"
+        return "–" if is_missing(row.error_ratio) else f"{row.error_ratio:.2g}"
     if metric == "compile":
-        value = row["compile_cold_ns"] if not is_missing(row["compile_cold_ns"]) else row["compile_warm_ns"]
+        value = row.compile_cold_ns if not is_missing(row.compile_cold_ns) else row.compile_warm_ns
         return time_text(value)
     if metric == "pay_back":
-        calls = row["pay_back_calls"]
+        calls = row.pay_back_calls
         return "–" if is_missing(calls) else ("never" if math.isinf(calls) else f"{math.ceil(calls):,} calls")
     if metric in ("peak_bytes", "saved_bytes"):
-        return "–" if is_missing(row[metric]) else f"{row[metric] / 2**20:.3g} MiB"
+        return "–" if is_missing(getattr(row, metric)) else f"{getattr(row, metric) / 2**20:.3g} MiB"
     if seconds is None:
         return "–"
     if metric == "tokens_per_s":
-        if row["family"] not in TOKEN_FAMILIES:
+        if row.family not in TOKEN_FAMILIES:
             return "–"
-        return f"{row['batch'] * row['seq_len'] / seconds:.3g}"
+        return f"{row.batch * row.seq_len / seconds:.3g}"
     column, scale = {"gb_per_s": ("bytes_min", 1e-9), "tflops": ("flops", 1e-12)}[metric]
-    return "–" if is_missing(row[column]) else f"{row[column] * scale / seconds:.3g}"
+    return "–" if is_missing(getattr(row, column)) else f"{getattr(row, column) * scale / seconds:.3g}"

@@ -94,7 +94,7 @@ def _cell(rows: list[Any], blocks: dict) -> dict:
     inconclusive = any(
         each.inconclusive or (not is_missing(each.unsteady) and each.unsteady) for each in (best, second)
     )
-    unsure = bool(inconclusive or not margin[1] > 1)  # no interval is NaN
+    unsure = bool(inconclusive or best.unsure)
     return cell | {"state": "won", "runner_up": second.competitor, "inconclusive": inconclusive, "unsure": unsure}
 
 

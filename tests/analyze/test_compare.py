@@ -71,6 +71,23 @@ def test_as_fast_as_the_fastest_is_tied_and_so_is_the_fastest():
     assert list(found["tied"]) == [True, True, False]
 
 
+def test_the_fastest_is_unsure_where_nothing_tells_it_from_the_next():
+    rows = [row("eager", 1e6), row("numba", 2e6), row("slow", 9e6)]
+    assert list(compared(rows)["unsure"]) == [False] * 3
+    wide = compared(rows, spread={("numba", 0): 0.9, ("numba", 1): -0.9})
+    assert list(wide["unsure"]) == [True, False, False]
+    assert not wide["tied"].any(), "twice as slow is no tie"
+    drawn = samples(rows)
+    assert list(compare(pd.DataFrame(rows), drawn[drawn["block"] == 0])["unsure"]) == [True, False, False]
+    assert list(compared(rows[:1])["unsure"]) == [False], "nothing else competes"
+
+
+@pytest.mark.parametrize(("restless", "unsure"), [("eager", True), ("numba", True), ("slow", False)])
+def test_the_fastest_is_unsure_where_it_or_the_next_never_settled(restless, unsure):
+    rows = [{**row(name, time_ns), "unsteady": name == restless} for name, time_ns in (("eager", 1e6), ("numba", 2e6), ("slow", 9e6))]  # fmt: skip
+    assert list(compared(rows)["unsure"]) == [unsure, False, False]
+
+
 def test_native_goes_before_eager_and_a_wish_before_both():
     rows = [row("eager", 6e6), row("numba", 2e6), row("native", 3e6)]
     assert list(compared(rows)["baseline"]) == ["native"] * 3

@@ -73,7 +73,7 @@ def test_an_import_says_where_it_went_and_compare_shows_it(gb, tmp_path):
     assert shown.out.splitlines()[0] == "t, imported"
     assert "unknown" in shown.out
     assert "nan" not in shown.out
-    assert "2.50 ms *?" in gb("compare", run_id, "--long", "--store", "kept").out
+    assert "2.50 ms * " in gb("compare", run_id, "--long", "--store", "kept").out
 
 
 def test_a_name_of_others_steers_no_terminal(gb, tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from gatebench.report.html.content import Part, Section
 from gatebench.report.runs import failures
-from gatebench.report.table import Block, grouped, table_title, tables_of
+from gatebench.report.table import Block, grouped, table_title, tables_of, unsure
 from gatebench.store.schema import STATUSES
 
 QUESTION = "What is fastest, and is anything wrong?"
@@ -42,7 +42,7 @@ def _fastest(compared: pd.DataFrame) -> Block:
     for table in tables_of(compared).values():
         problems = grouped(table, lambda row: row.problem_id)
         wins: Counter[str] = Counter()
-        ties = timed = 0
+        ties = doubts = timed = 0
         for problem in problems.values():
             best = next((row for row in problem if row.rank == 1), None)
             if best is None:
@@ -50,16 +50,15 @@ def _fastest(compared: pd.DataFrame) -> Block:
             timed += 1
             wins[_winner(best)] += 1
             ties += bool(best.tied)
-        rows.append((table_title(table[0]), f"{timed} of {len(problems)}", _names(wins), f"{ties}" if timed else "–"))
+            doubts += bool(best.inconclusive or unsure(best))
+        counts = (str(ties), str(doubts)) if timed else ("–", "–")
+        rows.append((table_title(table[0]), f"{timed} of {len(problems)}", _names(wins), *counts))
     notes = (
-        "as fast: others are within 1.5×, and the 95 % interval over paired blocks contains 1; see the winner map",
+        "others as fast: within 1.5×, and the 95 % interval over paired blocks contains 1; not sure: one block, no interval, an "
+        "interval that contains 1 beyond that, or a machine that was too busy; see the winner map",
     )
-    return Block(
-        "Fastest",
-        ("problem", "shapes with a time", "fastest, at how many shapes", "shapes with others as fast"),
-        tuple(rows),
-        notes,
-    )
+    header = ("problem", "shapes with a time", "fastest (number of shapes)", "others as fast at", "not sure at")
+    return Block("Fastest", header, tuple(rows), notes)
 
 
 def _winner(best: Any) -> str:
