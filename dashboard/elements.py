@@ -17,6 +17,7 @@ import streamlit as st
 
 from dashboard import loading
 from dashboard.filters import ALONE, BESIDE, DEFAULTS, LINKED, Filters, Notes, text
+from dashboard.finding import MOST_OPTIONS
 from gatebench.report.figures.layout import seat_axes
 
 LONGEST_WRAPPED = 40  # rows; beyond, a table scrolls in its own box
@@ -205,6 +206,14 @@ def link(page: str, label: str, query: dict[str, str], icon: str | None = None, 
 def choice(label: str, key: str, target: Target, option: Option) -> None:
     """Show a button that chooses an option of a filter or pick, as its box does."""
     st.button(label, key=key, on_click=_set, args=(target, option))
+
+
+def second_box(label: str, target: str, options: Sequence[str], current: str) -> None:
+    """Show one more box of a sidebar's filter where its question is asked: choosing in either is the same."""
+    key = f"second_box_of_{target}"
+    st.session_state[key] = current
+    offered = list(dict.fromkeys([*options[:MOST_OPTIONS], current]))
+    st.selectbox(label, offered, key=key, on_change=lambda: _set(target, st.session_state[key]))
 
 
 def command(text: str) -> None:

@@ -82,10 +82,10 @@ def _listed(folder: Path) -> int:
         return 0
 
 
-def table(run_path: str, name: str) -> pd.DataFrame:
-    """Read one table of one run's own file; what cannot be read comes back empty, and said on the page."""
+def table(run_path: str, name: str, told: bool = True) -> pd.DataFrame:
+    """Read one table of one run's own file; what cannot be read comes back empty and, unless `told` is off, said on the page."""
     frame, problems = _read_table(run_path, name, stamp(Path(run_path)))
-    for problem in problems:
+    for problem in problems if told else ():
         st.warning(problem, icon=":material/broken_image:")
     return frame
 

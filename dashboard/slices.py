@@ -2,19 +2,22 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dashboard import elements
 from dashboard.filters import Filters, ordered
 from dashboard.loading import Store, gates_of_runs
 from gatebench.report.names import USUAL_DTYPES, USUAL_MODES, devices, gate_names, inputs
+from gatebench.report.quantities import is_missing
 from gatebench.report.run_commands import run_commands
 
+PROBLEM = ("gate", "gate_options", "mode", "dtype", "device", "threads")  # what cases of one problem share beside sizes
 SIZES = ("batch", "seq_len", "input_size", "hidden_size")
 MODES = ordered(*USUAL_MODES)
 DTYPES = ordered(*USUAL_DTYPES)
@@ -24,7 +27,8 @@ DTYPES = ordered(*USUAL_DTYPES)
 class Slice:
     """The chosen rows of one run, and what was chosen: run (a row of Store.runs) and words for a caption.
 
-    every_batch: the rows of all batch sizes, else alike. only: the implementations that were chosen; empty: all.
+    every_batch: the rows of all batch sizes, else alike. only: the implementations that were chosen; empty: all. gates: those
+    of the run, as the sidebar offers them.
     """
 
     store: Store
@@ -33,6 +37,7 @@ class Slice:
     words: list[str] = field(default_factory=list)
     every_batch: pd.DataFrame = field(default_factory=pd.DataFrame)
     only: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
 
     def blocks(self, rows: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the blocks of these rows' samples, or of others of the run."""
@@ -43,6 +48,13 @@ class Slice:
         """Return the environment that the run's manifest holds; nothing where it holds none."""
         found = json.loads(self.store.questions.manifest(self.run["run_id"])).get("environment")
         return found if isinstance(found, dict) else {}
+
+    def like(self, columns: Sequence[str], row: pd.Series | None = None) -> tuple[str, list[Any]]:
+        """Return SQL that finds the rows which have these columns as `row` does (as all rows here, where none is given)."""
+        first = self.rows.iloc[0] if row is None else row
+        # DuckDB takes Python's own values only.
+        values = [None if is_missing(value) else value.item() if isinstance(value, np.generic) else value for value in first[list(columns)]]  # fmt: skip
+        return " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in columns), values
 
     @property
     def caption(self) -> str:
@@ -73,7 +85,8 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
     rows = store.rows("measurements", run["run_id"])
     rows = rows[rows["seq_len"].notna()].astype(dict.fromkeys(SIZES, "int64"))
     rows = rows.assign(gate_name=gate_names(rows), device_text=devices(rows), input_text=inputs(rows))
-    rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=_by_appearance(rows["gate_name"]))
+    gates = tuple(dict.fromkeys(rows["gate_name"]))  # as the suite lists them
+    rows = filters.slice(rows, "gate", "Gate", "gate_name", always=True, order=ordered(*gates))
     rows = filters.slice(rows, "mode", "Mode", "mode", always=True, order=MODES)
     rows = filters.slice(rows, "dtype", "Dtype", "dtype", always=True, order=DTYPES)
     rows = filters.slice(rows, "device", "Device", "device_text", always=True)
@@ -88,7 +101,7 @@ def choose_slice(filters: Filters, store: Store, along: str = "") -> Slice | Non
     first = rows.iloc[0]
     sizes = [first["input_text"]] if along == "batch" else [f"B = {first['batch']}", first["input_text"]]
     words = [first["gate_name"], first["mode"].replace("_", " + "), first["dtype"], first["device_text"], *sizes]
-    return Slice(store, run, rows, [*words, run["label"], run["machine"]], every_batch)
+    return Slice(store, run, rows, [*words, run["label"], run["machine"]], every_batch, gates=gates)
 
 
 def _prefer_a_run_with_the_gate(filters: Filters, store: Store, runs: pd.DataFrame) -> None:
@@ -149,8 +162,3 @@ def commands_to_measure(chosen: Slice, sizes: Iterable[tuple[int, int, int]]) ->
     ]  # fmt: skip
     found, _ = run_commands(pd.DataFrame(cases)) if cases else ([], 0)
     return [shlex.join(words) + elements.store_option() for words, _ in found]
-
-
-def _by_appearance(names: pd.Series):
-    """Sort gates as the suite lists them."""
-    return ordered(*dict.fromkeys(names))

@@ -17,6 +17,7 @@ from gatebench.report.stability import case_summary, norm_curves, not_ok, satura
 from gatebench.report.stability_blocks import NOTHING, precision_cells, spectrum_cells, training_cells
 from gatebench.report.stability_ends import precision_table, spectra_table, training_ends
 from gatebench.report.stability_series import spectrum_table, sweep_table, training_table
+from gatebench.words import counted
 
 MOST_NAMED = 5  # cases in a sentence
 VALUES = ["label", "half_life", "reach", "lyapunov"]
@@ -89,7 +90,9 @@ def longest(summary: pd.DataFrame, told: list[str]) -> str:
     reach = "" if is_missing(best["reach"]) else f", reach {best['reach']:g} steps"
     unsure = f" Not told from it, for the deciles overlap: {', '.join(alike[:MOST_NAMED])}" if alike else ""
     more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
-    return f"**Gradients last longest in {names[0]}**: half-life {half_life} steps{reach}.{unsure}{more}{'.' if alike else ''}"
+    gates = cases["gate"].nunique()
+    competing = f"{gates} gates" if gates == len(cases) else f"{len(cases)} cases of {counted(gates, 'gate')}"
+    return f"**Of {competing} gradients last longest in {names[0]}**: half-life {half_life} steps{reach}.{unsure}{more}{'.' if alike else ''}"
 
 
 def norms(rows: pd.DataFrame) -> None:

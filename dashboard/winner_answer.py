@@ -1,7 +1,6 @@
 """The answer to one question of the winner map: what to use at one T, H and B, how sure, and how to find out."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,18 +8,17 @@ import streamlit as st
 
 from dashboard import elements
 from dashboard.filters import Filters
+from dashboard.first_calls import first_call_words
 from dashboard.raw_samples import show_samples
-from dashboard.slices import Slice, commands_to_measure
-from gatebench.analyze.compare import PREFERRED_BASELINES
+from dashboard.slices import PROBLEM, Slice, commands_to_measure
 from gatebench.analyze.winners import compile_costs
 from gatebench.report.names import competitors
 from gatebench.report.quantities import bytes_text, estimate_text, is_missing, time_text, times_text
 from gatebench.report.winners import winner_cells
 
 AXES = ["seq_len", "hidden_size", "batch"]
-# What another run's case shares beside its sizes.
-_SAME = ("gate", "gate_options", "mode", "dtype", "device", "threads")
 _FILTERS = {"gate": "gate_name", "mode": "mode", "dtype": "dtype", "device": "device_text"}  # and their columns
+_WIDTHS = (2, 1, 1, 1, 1.3, 1.3)  # of the boxes of the question: gate, T, H, B, calls, cap
 LONGEST_NAME = 60  # letters
 MORE_BLOCKS = 10
 
@@ -53,8 +51,10 @@ class Question:
 
 
 def ask(filters: Filters, chosen: Slice) -> Question:
-    """Show the boxes of the question; B is that of the map where none is typed."""
-    boxes = st.columns(5)
+    """Show the boxes of the question, its gate among them; B is that of the map where none is typed."""
+    which, *boxes = st.columns(_WIDTHS)
+    with which:
+        elements.second_box("Gate", "gate", chosen.gates, chosen.rows["gate_name"].iloc[0])
     asked = {"ask_t": "T", "ask_h": "H", "ask_b": "B", "calls": "Calls N", "cap_mib": "Cap, MiB"}
     values = []
     for box, (key, label) in zip(boxes, asked.items(), strict=True):
@@ -93,9 +93,7 @@ def show_answer(chosen: Slice, question: Question) -> None:
     told = cell["state"] == "alone" or (
         cell["state"] == "won" and not cell["inconclusive"] and bool(cell["tied"] or not cell["unsure"])
     )
-    show_sentence(
-        f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell, here, chosen.every_batch)}", told
-    )
+    show_sentence(f"**{question.where}: {sentence(cell, question)}**  \n{how_sure(cell, here, chosen)}", told)
     if cell["state"] == "won" and not told:
         st.markdown("More blocks would tell (reload this page then):")
         for command in commands_to_measure(chosen, [question.sizes]):
@@ -106,16 +104,14 @@ def measured_elsewhere(chosen: Slice, question: Question) -> pd.Series | None:
     """Return the newest other run of this machine that has a time at the sizes asked for, a row of Store.runs; None where none has."""
     if question.sizes is None:
         return None
-    first = chosen.rows.iloc[0]
-    alike = {name: None if is_missing(first[name]) else first[name] for name in _SAME}
-    where = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in (*_SAME, *AXES))
+    of_problem, values = chosen.like(PROBLEM)
     sql = f"""
         SELECT max(run_id) AS run_id FROM measurements JOIN (SELECT run_id, place FROM runs) USING (run_id)
-        WHERE time_ns IS NOT NULL AND run_id <> ? AND place = ? AND {where}
+        WHERE time_ns IS NOT NULL AND run_id <> ? AND place = ? AND {of_problem}
+            AND seq_len = ? AND hidden_size = ? AND batch = ?
     """
-    asked = [chosen.run["run_id"], chosen.run["place"], *alike.values(), *question.sizes]
-    plain = [value.item() if isinstance(value, np.generic) else value for value in asked]  # DuckDB takes Python's own
-    found = chosen.store.questions.frame(sql, plain)["run_id"].iloc[0]
+    asked = [chosen.run["run_id"], chosen.run["place"], *values, *question.sizes]
+    found = chosen.store.questions.frame(sql, asked)["run_id"].iloc[0]
     runs = chosen.store.runs
     return None if is_missing(found) else runs[runs["run_id"] == found].iloc[0]
 
@@ -172,10 +168,10 @@ def sentence(cell: pd.Series, question: Question) -> str:
     return f"{text}; {looks}{margin} faster than {_named(cell['runner_up'])}, the next."
 
 
-def how_sure(cell: pd.Series, here: pd.DataFrame, every: pd.DataFrame) -> str:
+def how_sure(cell: pd.Series, here: pd.DataFrame, chosen: Slice) -> str:
     """Return n, what the first call costs, the memory, and what makes the answer doubtful, as Markdown.
 
-    here: the measurements at the sizes asked for; every: those at all sizes.
+    here: the measurements at the sizes asked for.
     """
     if cell["state"] not in ("won", "alone"):
         return ""
@@ -189,9 +185,7 @@ def how_sure(cell: pd.Series, here: pd.DataFrame, every: pd.DataFrame) -> str:
         parts.append("one of the two never settled, or the machine was too busy to trust the order")
     elif cell["state"] == "won" and cell["margin_low"] <= 1 and not cell["tied"]:
         parts.append("**not sure**: the interval of the margin contains 1")
-    alike = every[every["implementation"] == cell["implementation"]]
-    most = compile_costs(alike).max()
-    parts.append(_cost(cell["compile_ns"], here[here["case_id"] == cell["case_id"]].iloc[0], most))
+    parts.append(first_call_words(chosen, here[here["case_id"] == cell["case_id"]].iloc[0], cell["compile_ns"]))
     memory = bytes_text(cell["peak_bytes"])
     parts.append("its memory was not measured" if memory == "not measured" else f"a call takes {memory} of memory")
     if cell["left_out"]:
@@ -238,24 +232,6 @@ def _first_call(row) -> str:
     return ", ".join(known) or (
         "not measured" if is_missing(row.cost) else time_text(row.cost) if row.cost > 0 else "–"
     )
-
-
-def _cost(cost: Any, row: pd.Series, most: float) -> str:
-    """Return what a first call costs; most: the largest cost of the implementation at any size of the run, both in ns."""
-    if is_missing(cost):
-        return "what its first call costs was not measured"
-    if cost == 0:
-        return "nothing is known of its first call"
-    if not is_missing(row["compile_cold_ns"]):
-        return f"its first call, which compiles, takes {time_text(cost)}"
-    if not is_missing(row["compile_warm_ns"]):
-        return f"its first call takes {time_text(cost)} with filled compile caches; with empty ones it was not measured"
-    took = f"its first call took {time_text(cost)} longer than a usual one"
-    if row["implementation"] in PREFERRED_BASELINES:  # torch's own: nothing is compiled
-        return took
-    # What is compiled for one size serves the others: the first one that is measured pays.
-    elsewhere = f" or from another size (at the costliest: {time_text(most)})" if most > cost else ""
-    return f"{took}, but may have had its kernels from a cache{elsewhere}"
 
 
 def show_own_samples(filters: Filters, chosen: Slice, here: pd.DataFrame, cell: pd.Series) -> None:

@@ -34,7 +34,9 @@ def page(store: Store, filters: Filters) -> None:
 def show(filters: Filters, chosen: Slice) -> None:
     """Show question and answer, the map, its numbers, what is missing with the command that measures it, and the query."""
     st.caption(elements.plain(chosen.caption))
-    elements.gate_links([chosen.rows["gate"].iloc[0]], dict(chosen.run))
+    with st.container(horizontal=True):
+        elements.gate_links([chosen.rows["gate"].iloc[0]], dict(chosen.run))
+        elements.link("views/stability.py", "Which gate keeps its gradients longest?", {}, ":material/trending_down:")
     question = ask(filters, chosen)
     show_answer(chosen, question)
     st.subheader(f"Every T and H at B = {chosen.rows['batch'].iloc[0]}", anchor=False)

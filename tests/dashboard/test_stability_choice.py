@@ -70,11 +70,13 @@ def test_the_case_that_keeps_its_gradients_longest_is_named_with_those_not_told_
     ).assign(dtype="float64")  # fmt: skip
     coarser = rows.assign(dtype="bfloat16", half_life=90.0)
     assert longest(rows, ["gate", "init"]).replace("\\", "") == (
-        "**Gradients last longest in lstm, bias=1**: half-life 5.0 (4.0 to 6.0) steps, reach 40 steps. Not told from it, for "
+        "**Of 3 cases of 2 gates gradients last longest in lstm, bias=1**: half-life 5.0 (4.0 to 6.0) steps, reach 40 steps. Not told from it, for "
         "the deciles overlap: gru, torch."
     )
     assert "lstm, bias=1**" in longest(pd.concat([coarser, rows]), ["gate", "init"])
     assert "deciles" not in longest(rows.iloc[:2], ["gate", "init"])
+    assert longest(rows.iloc[:2], ["gate", "init"]).startswith("**Of 2 cases of 1 gate gradients")
+    assert longest(rows.iloc[1:3], ["gate"]).startswith("**Of 2 gates gradients")
     assert "infinite" in longest(
         rows.assign(half_life=math.inf, half_life_low=math.inf, half_life_high=math.inf), ["gate"]
     )
