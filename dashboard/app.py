@@ -7,7 +7,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 # Streamlit puts this folder on the path, not its parent: `dashboard` must be importable from a checkout and a wheel.
@@ -57,8 +56,6 @@ def _import(names: list[str]) -> None:
     gc.freeze()
 
 
-# Pages go through small frames value by value: out of Arrow each takes much longer.
-pd.set_option("mode.string_storage", "python")
 # A file of our own: for a named icon the browser would ask another host.
 icon = str(HERE / "icon.svg")
 st.set_page_config(page_title="GateBench", page_icon=icon, layout="wide", initial_sidebar_state=310)

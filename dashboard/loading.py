@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import pandas as pd
 import streamlit as st
 
 from gatebench.errors import StoreError
-from gatebench.query.index import Index, discard_index, stamp, update_index
+from gatebench.query.index import Index, discard_index, is_indexed, stamp, update_index
 from gatebench.query.questions import Questions
 from gatebench.report.runs import labelled
 from gatebench.store.read import FOLDERS, load, read_run
 
+# Pages go through small frames value by value: out of Arrow each takes much longer.
+pd.set_option("mode.string_storage", "python")
 _WORTH_A_BAR = 100  # new runs
 # A new or deleted folder is seen at once; each file of all folders is looked at after so many seconds, not for each click, and
 # seldom enough to take a five-hundredth of the time: one look takes half a second for 10,000 folders.
@@ -49,22 +52,30 @@ class Store:
         return _last_outcomes(self.questions.index.state, run.run_id, run.place, run.harness, self.questions)
 
 
-def store_path() -> Path:
-    """Return the store: --store after `--` on the command line, else GATEBENCH_STORE, else results."""
+def store_path(arguments: Sequence[str] | None = None) -> Path:
+    """Return the store: --store among the script's arguments, the command line's unless given; else GATEBENCH_STORE, else results."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--store")
-    given = parser.parse_known_args(sys.argv[1:])[0].store
+    given = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)[0].store
     return Path(given or os.environ.get("GATEBENCH_STORE") or "results")
+
+
+def open_ahead(path: Path) -> Store | None:
+    """Open a store before a page asks for it; None where its index has to be built: the page itself shows how far that is."""
+    return _open_store(path) if is_indexed(path) else None
 
 
 def open_store() -> Store:
     """Return the store as it is now; raises StoreError where there is no such folder, or no place for its index."""
-    path = store_path()
+    return _open_store(store_path())
+
+
+def _open_store(path: Path) -> Store:
     looks = _looks_at(str(path))
     if time.monotonic() >= looks.again_at:
         looks.count, looks.again_at = looks.count + 1, time.monotonic() + _LOOK_AGAIN_S
     index = _index(str(path), tuple(_listed(path / name) for name in FOLDERS), looks.count, looks)
-    return _open(index.state, index)
+    return _open(index.state, str(path), index)
 
 
 def look_anew(rebuild: bool) -> None:
@@ -143,27 +154,29 @@ def _looks_at(path: str) -> _Looks:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _index(path: str, listed: tuple[int, ...], look: int, _looks: _Looks) -> Index:
-    shown, began = st.empty(), time.monotonic()
+    began, bars = time.monotonic(), []
 
     def show(done: int, total: int) -> None:
         if total > _WORTH_A_BAR:
-            shown.progress(done / total, f"Reading {total} new runs: {done} done")
+            bars[:] = bars or [st.empty()]
+            bars[0].progress(done / total, f"Reading {total} new runs: {done} done")
 
     try:
         found = update_index(Path(path), show)
     finally:
-        shown.empty()
+        for bar in bars:
+            bar.empty()
     now = time.monotonic()
     _looks.again_at = now + min(_AT_LAST_S, max(_LOOK_AGAIN_S, (now - began) / _LOOKING_SHARE))
     return found
 
 
 # cache_resource, not cache_data: pages only read these frames, and copying a large store for each click takes seconds.
-@st.cache_resource(show_spinner="Reading the store …", max_entries=2)
-def _open(state: str, _index: Index) -> Store:
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _open(state: str, path: str, _index: Index) -> Store:
     questions = Questions(_index)
     runs = labelled(questions.frame("SELECT * FROM runs"))
-    root = store_path()
+    root = Path(path)
     runs["path"] = [str(root / name) for name in runs["path"]]
     return Store(runs, questions, list(_index.problems))
 

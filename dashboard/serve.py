@@ -1,6 +1,7 @@
 """Start the pages' server: `python dashboard/serve.py`, then what `streamlit run` takes after the script.
 
-The same as `streamlit run dashboard/app.py`, but the first page's modules are imported while the browser still loads.
+The same as `streamlit run dashboard/app.py`, but the first page's modules are imported, and the store is opened, while the browser
+still loads.
 """
 
 import os
@@ -15,9 +16,11 @@ from streamlit.web import cli
 HERE = Path(__file__).resolve().parent
 
 
-def _import_ahead() -> None:
+def _begin_ahead(arguments: list[str]) -> None:
     with suppress(Exception):  # the page fails the same way, and that is told
-        import_module("dashboard.views.overview")
+        overview, loading = (import_module(f"dashboard.{name}") for name in ("views.overview", "loading"))
+        if (store := loading.open_ahead(loading.store_path(arguments))) is not None:
+            overview.read_ahead(store)
 
 
 def main() -> None:
@@ -26,7 +29,8 @@ def main() -> None:
     An interpreter that ends in order fills the terminal with what DuckDB's binding leaks.
     """
     sys.path.insert(0, str(HERE.parent))
-    threading.Thread(target=_import_ahead, daemon=True).start()
+    of_script = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    threading.Thread(target=_begin_ahead, args=(of_script,), daemon=True).start()
     sys.argv = ["streamlit", "run", str(HERE / "app.py"), *sys.argv[1:]]
     try:
         cli.main(prog_name="streamlit")

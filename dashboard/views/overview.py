@@ -59,6 +59,15 @@ def page(store: Store, filters: Filters) -> None:
     elements.ways_out(command, runs.drop(columns=["path", "run_key", "place"]), "runs", filters)
 
 
+def read_ahead(store: Store) -> None:
+    """Ask what the page asks of all machines: the answers are kept, and the page opened next has them at once."""
+    for ask in (last_abs, longer_than_before, failed_cases, disturbed_cases):
+        ask(store, store.runs)
+    pairs(store, store.runs, datetime.now(UTC))
+    for run in store.runs.drop_duplicates("machine").head(MOST_NEWS).itertuples():
+        what_is_new(store, run)
+
+
 def show_leads() -> None:
     """Lead to the pages that answer what people come with."""
     with st.container(horizontal=True):

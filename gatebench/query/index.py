@@ -56,7 +56,7 @@ def update_index(store: Path, progress: Progress | None = None) -> Index:
     Raises StoreError where there is no store, and where the index can be written nowhere.
     """
     check_store(store)
-    stamps = {f"{folder.parent.name}/{folder.name}": stamp(folder) for folder in run_folders(store)}
+    stamps = _stamps(store)
     place = index_folder(store)
     state = read_state(place)
     if not _is_current(state, stamps):
@@ -69,6 +69,11 @@ def update_index(store: Path, progress: Progress | None = None) -> Index:
             what = f"cannot be written: {error.strerror or error}"
             raise StoreError("index", what, "a disk with free space is accepted", "make room") from error
     return _index_of(place, state)
+
+
+def is_indexed(store: Path) -> bool:
+    """Say whether the index of a store holds all its runs as they are, so that `update_index` has nothing to do."""
+    return store.is_dir() and _is_current(read_state(index_folder(store)), _stamps(store))
 
 
 def index_folder(store: Path) -> Path:
@@ -93,6 +98,11 @@ def stamp(folder: Path) -> str:
     except OSError:
         return ""
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _stamps(store: Path) -> dict[str, str]:
+    """Return the stamp of each run folder, by its name below the store."""
+    return {f"{folder.parent.name}/{folder.name}": stamp(folder) for folder in run_folders(store)}
 
 
 def _can_write(folder: Path) -> bool:

@@ -140,4 +140,5 @@ def test_a_server_that_was_used_ends_without_a_word(browser, one_run, tmp_path):
         open_page("/winner_map")
         before = log.read_text()
     assert "nanobind" not in before
+    assert "ScriptRunContext" not in before  # of what is read before the first page
     assert log.read_text().removeprefix(before).strip() == "Stopping..."  # Streamlit's own

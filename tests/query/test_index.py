@@ -16,7 +16,7 @@ from gatebench.errors import StoreError
 from gatebench.query import index as indexing
 from gatebench.query import parts
 from gatebench.query.content import KEY, STORED
-from gatebench.query.index import discard_index, update_index
+from gatebench.query.index import discard_index, is_indexed, update_index
 from gatebench.query.questions import IndexGone, Questions
 from gatebench.report.run_facts import place
 from gatebench.store.read import load
@@ -273,3 +273,16 @@ def test_the_same_runs_in_other_files_are_another_state(store):
     second = update_index(store)
     assert second.keys == first.keys
     assert second.state != first.state
+
+
+def test_a_store_is_indexed_once_its_index_holds_all_runs_as_they_are(store, tmp_path):
+    assert not is_indexed(store)
+    update_index(store)
+    assert is_indexed(store)
+    run = next((store / "runs").iterdir())
+    (run / "measurements.parquet").write_bytes(b"other")
+    assert not is_indexed(store)
+    update_index(store)
+    shutil.rmtree(run)
+    assert not is_indexed(store)
+    assert not is_indexed(tmp_path / "nowhere")
